@@ -1,0 +1,1 @@
+//! Control groups: where a container goes, its limits, its processes.

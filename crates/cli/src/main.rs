@@ -1,0 +1,2 @@
+//! The kan command: flags, output, exit codes.
+fn main() {}

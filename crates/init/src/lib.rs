@@ -1,0 +1,1 @@
+//! Executes the init half of a plan inside the child: no allocation, no spec.

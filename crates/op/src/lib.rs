@@ -1,0 +1,1 @@
+//! The instruction set between planner and interpreters: steps, slots, sync points.

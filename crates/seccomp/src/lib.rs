@@ -1,0 +1,1 @@
+//! Compiles OCI seccomp profiles to classic BPF. Pure.

@@ -1,0 +1,1 @@
+//! Reads an OCI bundle's config.json: every problem at once, each with its position.

@@ -1,0 +1,1 @@
+//! The kernel: one function a system call, one error type, owned descriptors.
