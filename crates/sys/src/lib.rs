@@ -1,1 +1,21 @@
-//! The kernel: one function a system call, one error type, owned descriptors.
+//! The kernel, as kan uses it: one function a system call, one error type, owned descriptors.
+//!
+//! This crate decides nothing. It is `no_std` and does not allocate, so that all of it may run
+//! in the child between clone and exec. It is the only place of the workspace with `unsafe`.
+#![no_std]
+
+mod call;
+pub mod credentials;
+pub mod file;
+pub mod io;
+pub mod memory;
+pub mod mount;
+pub mod namespace;
+pub mod process;
+pub mod resource;
+pub mod signal;
+pub mod socket;
+pub mod terminal;
+
+pub use call::{Errno, Error, Result, Sysno};
+pub use rustix::fd;

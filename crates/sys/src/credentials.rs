@@ -1,0 +1,113 @@
+//! Credentials: setresuid(2), setgroups(2), capset(2), prctl(2), keyctl(2).
+//!
+//! The calls act on the calling thread, as the kernel has it; kan has one.
+
+use crate::Result;
+use crate::call::{call, ptr};
+use core::ffi::CStr;
+use linux_raw_sys::general::{__user_cap_data_struct, __user_cap_header_struct};
+use linux_raw_sys::prctl::{
+    PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP,
+    PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS,
+};
+
+/// setresuid(2), all three to `uid`.
+pub fn set_uid(uid: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(setresuid, uid, uid, uid).map(drop) }
+}
+
+/// setresgid(2), all three to `gid`.
+pub fn set_gid(gid: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(setresgid, gid, gid, gid).map(drop) }
+}
+
+/// setgroups(2).
+pub fn set_groups(groups: &[u32]) -> Result<()> {
+    // SAFETY: the slice is readable for its length.
+    unsafe { call!(setgroups, groups.len(), groups.as_ptr()).map(drop) }
+}
+
+/// getuid(2).
+pub fn uid() -> u32 {
+    // SAFETY: no arguments. The call cannot fail.
+    unsafe { call!(getuid).map_or(0, |uid| uid as u32) }
+}
+
+/// geteuid(2).
+pub fn effective_uid() -> u32 {
+    // SAFETY: no arguments. The call cannot fail.
+    unsafe { call!(geteuid).map_or(0, |uid| uid as u32) }
+}
+
+/// prctl(2) PR_SET_KEEPCAPS: whether permitted capabilities survive leaving uid 0.
+pub fn keep_capabilities(keep: bool) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_SET_KEEPCAPS, u32::from(keep), 0, 0, 0).map(drop) }
+}
+
+/// prctl(2) PR_CAPBSET_DROP: EINVAL for a capability the kernel does not know.
+pub fn drop_bounding(capability: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_CAPBSET_DROP, capability, 0, 0, 0).map(drop) }
+}
+
+/// capset(2), version 3: bit n of each set is capability n.
+pub fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Result<()> {
+    const LINUX_CAPABILITY_VERSION_3: u32 = 0x2008_0522;
+    let header = __user_cap_header_struct {
+        version: LINUX_CAPABILITY_VERSION_3,
+        pid: 0,
+    };
+    let half = |shift: u32| __user_cap_data_struct {
+        effective: (effective >> shift) as u32,
+        permitted: (permitted >> shift) as u32,
+        inheritable: (inheritable >> shift) as u32,
+    };
+    let data = [half(0), half(32)];
+    // SAFETY: version 3 reads a header and two data structs, which outlive the call.
+    unsafe { call!(capset, &raw const header, &raw const data).map(drop) }
+}
+
+/// prctl(2) PR_CAP_AMBIENT_CLEAR_ALL.
+pub fn clear_ambient() -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0).map(drop) }
+}
+
+/// prctl(2) PR_CAP_AMBIENT_RAISE: EPERM unless it is both permitted and inheritable.
+pub fn raise_ambient(capability: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe {
+        call!(
+            prctl,
+            PR_CAP_AMBIENT,
+            PR_CAP_AMBIENT_RAISE,
+            capability,
+            0,
+            0
+        )
+        .map(drop)
+    }
+}
+
+/// prctl(2) PR_SET_NO_NEW_PRIVS.
+pub fn set_no_new_privileges() -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0).map(drop) }
+}
+
+/// keyctl(2) KEYCTL_JOIN_SESSION_KEYRING: a new session keyring of this name; its id.
+pub fn join_session_keyring(name: &CStr) -> Result<usize> {
+    const KEYCTL_JOIN_SESSION_KEYRING: u32 = 1;
+    // SAFETY: the name is a live C string.
+    unsafe { call!(keyctl, KEYCTL_JOIN_SESSION_KEYRING, ptr(name), 0, 0, 0) }
+}
+
+/// keyctl(2) KEYCTL_SETPERM: a key's permission mask, keyctl_setperm(3).
+pub fn set_key_permissions(key: usize, permissions: u32) -> Result<()> {
+    const KEYCTL_SETPERM: u32 = 5;
+    // SAFETY: plain numbers.
+    unsafe { call!(keyctl, KEYCTL_SETPERM, key, permissions, 0, 0).map(drop) }
+}

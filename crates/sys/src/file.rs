@@ -1,0 +1,209 @@
+//! Files and directories, resolved below a descriptor: openat2(2) and its kin.
+
+use crate::call::{call, owned, ptr, raw};
+use crate::{Errno, Error, Result, Sysno};
+use core::ffi::CStr;
+use linux_raw_sys::general::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, open_how, stat};
+use rustix::fd::{AsFd, OwnedFd};
+
+pub use linux_raw_sys::general::{
+    O_CREAT, O_DIRECTORY, O_EXCL, O_NOCTTY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_RDWR,
+    O_TRUNC, O_WRONLY, RESOLVE_BENEATH, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV, S_IFBLK, S_IFCHR, S_IFDIR, S_IFIFO, S_IFLNK, S_IFMT,
+    S_IFREG, S_IFSOCK,
+};
+
+/// How often EAGAIN of openat2(2) is tried again. The kernel answers it when anything on the host
+/// is renamed while it resolves `..` below RESOLVE_IN_ROOT, which says nothing of this path.
+const RENAME_RETRIES: u32 = 1000;
+
+/// openat2(2), always close-on-exec.
+pub fn openat2(at: impl AsFd, path: &CStr, flags: u32, mode: u32, resolve: u32) -> Result<OwnedFd> {
+    let how = open_how {
+        flags: (flags | O_CLOEXEC).into(),
+        mode: mode.into(),
+        resolve: resolve.into(),
+    };
+    let (at, size) = (raw(at), size_of::<open_how>());
+    let mut tries = 0;
+    loop {
+        // SAFETY: the path is a live C string and `how` outlives the call.
+        let opened = unsafe { call!(openat2, at, ptr(path), &raw const how, size) };
+        match opened {
+            Err(Error {
+                errno: Errno::EAGAIN,
+                ..
+            }) if tries < RENAME_RETRIES => tries += 1,
+            // SAFETY: the result is ours.
+            other => return other.map(|fd| unsafe { owned(fd) }),
+        }
+    }
+}
+
+/// openat(2) from a path of the calling process, always close-on-exec.
+pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd> {
+    let at = linux_raw_sys::general::AT_FDCWD as isize;
+    // SAFETY: the path is a live C string; the result is ours.
+    unsafe { call!(openat, at, ptr(path), flags | O_CLOEXEC, mode).map(|fd| owned(fd)) }
+}
+
+/// mkdirat(2).
+pub fn mkdirat(at: impl AsFd, name: &CStr, mode: u32) -> Result<()> {
+    // SAFETY: the name is a live C string.
+    unsafe { call!(mkdirat, raw(at), ptr(name), mode).map(drop) }
+}
+
+/// mknodat(2): `mode` holds the S_IF* type, `device` is as [`device_number`] makes it.
+pub fn mknodat(at: impl AsFd, name: &CStr, mode: u32, device: u32) -> Result<()> {
+    // SAFETY: the name is a live C string.
+    unsafe { call!(mknodat, raw(at), ptr(name), mode, device).map(drop) }
+}
+
+/// The kernel's encoding of a device number for mknod(2): 12 bits of major, 20 of minor.
+pub const fn device_number(major: u32, minor: u32) -> u32 {
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}
+
+/// symlinkat(2).
+pub fn symlinkat(target: &CStr, at: impl AsFd, name: &CStr) -> Result<()> {
+    // SAFETY: both strings are live C strings.
+    unsafe { call!(symlinkat, ptr(target), raw(at), ptr(name)).map(drop) }
+}
+
+/// unlinkat(2) of a file.
+pub fn unlinkat(at: impl AsFd, name: &CStr) -> Result<()> {
+    // SAFETY: the name is a live C string.
+    unsafe { call!(unlinkat, raw(at), ptr(name), 0).map(drop) }
+}
+
+/// readlinkat(2) into `buffer`; the part of it that was filled.
+pub fn readlinkat<'b>(at: impl AsFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let (to, size) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the name is a live C string, the buffer is writable for its length.
+    let filled = unsafe { call!(readlinkat, raw(at), ptr(name), to, size) }?;
+    if filled == size {
+        return Err(Error {
+            call: Sysno::readlinkat,
+            errno: Errno::ENAMETOOLONG,
+        });
+    }
+    Ok(&buffer[..filled])
+}
+
+/// What fstat(2) tells of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Type and permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Device number of a device file, as the kernel encodes it for user space.
+    pub device: u64,
+    /// The file system's device number.
+    pub filesystem: u64,
+    /// Inode number.
+    pub inode: u64,
+}
+
+impl Status {
+    /// Whether the file's type is `kind`, one of S_IF*.
+    pub fn is(&self, kind: u32) -> bool {
+        self.mode & S_IFMT == kind
+    }
+}
+
+/// fstatat(2) without following a last link; an empty name means `at` itself.
+pub fn status(at: impl AsFd, name: &CStr) -> Result<Status> {
+    // SAFETY: the all-zero pattern is a valid stat.
+    let mut found: stat = unsafe { core::mem::zeroed() };
+    let flags = AT_SYMLINK_NOFOLLOW | if name.is_empty() { AT_EMPTY_PATH } else { 0 };
+    // SAFETY: the name is a live C string and the buffer has the size the kernel writes.
+    unsafe { call!(newfstatat, raw(at), ptr(name), &raw mut found, flags) }?;
+    Ok(Status {
+        mode: found.st_mode,
+        uid: found.st_uid,
+        gid: found.st_gid,
+        device: found.st_rdev,
+        filesystem: found.st_dev,
+        inode: found.st_ino,
+    })
+}
+
+/// stat(2) of a path of the calling process, links followed.
+pub fn status_of_path(path: &CStr) -> Result<Status> {
+    // SAFETY: the all-zero pattern is a valid stat.
+    let mut found: stat = unsafe { core::mem::zeroed() };
+    let at = linux_raw_sys::general::AT_FDCWD as isize;
+    // SAFETY: the path is a live C string and the buffer has the size the kernel writes.
+    unsafe { call!(newfstatat, at, ptr(path), &raw mut found, 0) }?;
+    Ok(Status {
+        mode: found.st_mode,
+        uid: found.st_uid,
+        gid: found.st_gid,
+        device: found.st_rdev,
+        filesystem: found.st_dev,
+        inode: found.st_ino,
+    })
+}
+
+/// faccessat2(2) with X_OK and the effective ids, links followed.
+pub fn may_execute(path: &CStr) -> Result<()> {
+    const X_OK: u32 = 1;
+    let at = linux_raw_sys::general::AT_FDCWD as isize;
+    let flags = linux_raw_sys::general::AT_EACCESS;
+    // SAFETY: the path is a live C string.
+    unsafe { call!(faccessat2, at, ptr(path), X_OK, flags).map(drop) }
+}
+
+/// fchownat(2) of the file that `file` is, also when it was opened with O_PATH.
+pub fn chown(file: impl AsFd, uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: the path is a live, empty C string.
+    unsafe { call!(fchownat, raw(file), ptr(c""), uid, gid, AT_EMPTY_PATH).map(drop) }
+}
+
+/// fchownat(2) of a name in a directory, its link not followed.
+pub fn chown_at(at: impl AsFd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
+    // SAFETY: the name is a live C string.
+    unsafe { call!(fchownat, raw(at), ptr(name), uid, gid, AT_SYMLINK_NOFOLLOW).map(drop) }
+}
+
+/// fchmod(2).
+pub fn chmod(file: impl AsFd, mode: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(fchmod, raw(file), mode).map(drop) }
+}
+
+/// chdir(2).
+pub fn chdir(path: &CStr) -> Result<()> {
+    // SAFETY: the path is a live C string.
+    unsafe { call!(chdir, ptr(path)).map(drop) }
+}
+
+/// fchdir(2).
+pub fn fchdir(directory: impl AsFd) -> Result<()> {
+    // SAFETY: a plain number.
+    unsafe { call!(fchdir, raw(directory)).map(drop) }
+}
+
+/// chroot(2).
+pub fn chroot(path: &CStr) -> Result<()> {
+    // SAFETY: the path is a live C string.
+    unsafe { call!(chroot, ptr(path)).map(drop) }
+}
+
+/// getcwd(2) into `buffer`. A directory outside the root gives a path that starts with
+/// `(unreachable)` (since Linux 2.6.36).
+pub fn current_directory(buffer: &mut [u8]) -> Result<&[u8]> {
+    let (to, size) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the buffer is writable for its length.
+    let length = unsafe { call!(getcwd, to, size) }?;
+    Ok(&buffer[..length.saturating_sub(1)])
+}
+
+/// umask(2); the mask before.
+pub fn umask(mask: u32) -> u32 {
+    // SAFETY: a plain number. The call cannot fail.
+    unsafe { call!(umask, mask).map_or(0, |before| before as u32) }
+}

@@ -1,0 +1,94 @@
+//! Descriptors: read(2), write(2), close_range(2), dup3(2), fcntl(2).
+
+use crate::call::{call, owned, raw};
+use crate::{Errno, Error, Result};
+use linux_raw_sys::general::{F_DUPFD_CLOEXEC, F_GETFD, O_CLOEXEC};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+
+/// read(2), tried again when a signal interrupts it.
+pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
+    let from = raw(from);
+    loop {
+        let (to, size) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: the buffer is writable for its length.
+        match unsafe { call!(read, from, to, size) } {
+            Err(Error {
+                errno: Errno::EINTR,
+                ..
+            }) => {}
+            other => return other,
+        }
+    }
+}
+
+/// write(2), tried again when a signal interrupts it. May write less than all.
+pub fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize> {
+    let to = raw(to);
+    loop {
+        // SAFETY: the slice is readable for its length.
+        match unsafe { call!(write, to, bytes.as_ptr(), bytes.len()) } {
+            Err(Error {
+                errno: Errno::EINTR,
+                ..
+            }) => {}
+            other => return other,
+        }
+    }
+}
+
+/// close_range(2): closes the descriptors `first..=last`, numbers nobody may own.
+pub fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: plain numbers; the child calls it on descriptors it inherited and has no owner for.
+    unsafe { call!(close_range, first, last, 0).map(drop) }
+}
+
+/// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11): marks `first..=last` close-on-exec.
+pub fn close_range_on_exec(first: u32, last: u32) -> Result<()> {
+    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
+    // SAFETY: plain numbers.
+    unsafe { call!(close_range, first, last, CLOSE_RANGE_CLOEXEC).map(drop) }
+}
+
+/// dup3(2) onto a standard descriptor, left open on exec.
+pub fn dup_onto(fd: impl AsFd, onto: i32) -> Result<()> {
+    // SAFETY: plain numbers; the standard descriptors have no owner in kan.
+    unsafe { call!(dup3, raw(fd), onto as isize, 0).map(drop) }
+}
+
+/// fcntl(2) F_DUPFD_CLOEXEC: a duplicate numbered `lowest` or higher.
+pub fn duplicate(fd: impl AsFd, lowest: i32) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is ours.
+    unsafe { call!(fcntl, raw(fd), F_DUPFD_CLOEXEC, lowest as isize).map(|fd| owned(fd)) }
+}
+
+/// fcntl(2) F_GETFD on a descriptor by its number: EBADF if it is not open.
+pub fn is_open(number: i32) -> bool {
+    // SAFETY: plain numbers.
+    unsafe { call!(fcntl, number as isize, F_GETFD, 0).is_ok() }
+}
+
+/// A descriptor that was inherited under a known number.
+///
+/// # Safety
+/// `number` stays open for as long as the result is used.
+pub unsafe fn inherited(number: i32) -> BorrowedFd<'static> {
+    // SAFETY: promised by the caller.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// One of the three standard descriptors, which kan never closes.
+pub fn standard(number: i32) -> BorrowedFd<'static> {
+    debug_assert!((0..=2).contains(&number));
+    // SAFETY: kan opens /dev/null on those that are closed at its start and closes none.
+    unsafe { BorrowedFd::borrow_raw(number) }
+}
+
+/// pipe2(2), both ends close-on-exec: (read end, write end).
+pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the array has room for two descriptors; they are ours.
+    unsafe {
+        call!(pipe2, &raw mut ends, O_CLOEXEC)?;
+        Ok((owned(ends[0] as usize), owned(ends[1] as usize)))
+    }
+}

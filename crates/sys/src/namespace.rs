@@ -1,0 +1,35 @@
+//! Namespaces: setns(2), unshare(2), and what they name.
+
+use crate::Result;
+use crate::call::{call, ptr, raw};
+use core::ffi::CStr;
+use rustix::fd::AsFd;
+
+pub use linux_raw_sys::general::{
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
+    CLONE_NEWUSER, CLONE_NEWUTS,
+};
+
+/// setns(2): `target` is a namespace's file, or a pidfd (Linux 5.8) with several CLONE_NEW*.
+pub fn setns(target: impl AsFd, flags: u32) -> Result<()> {
+    // SAFETY: plain numbers. No CLONE_FILES is asked for, so descriptors stay as they are.
+    unsafe { call!(setns, raw(target), flags).map(drop) }
+}
+
+/// unshare(2) with CLONE_NEW*.
+pub fn unshare(flags: u32) -> Result<()> {
+    // SAFETY: plain numbers. No CLONE_FILES is asked for, so descriptors stay as they are.
+    unsafe { call!(unshare, flags).map(drop) }
+}
+
+/// sethostname(2).
+pub fn set_hostname(name: &CStr) -> Result<()> {
+    // SAFETY: the string is readable for its length.
+    unsafe { call!(sethostname, ptr(name), name.to_bytes().len()).map(drop) }
+}
+
+/// setdomainname(2).
+pub fn set_domainname(name: &CStr) -> Result<()> {
+    // SAFETY: the string is readable for its length.
+    unsafe { call!(setdomainname, ptr(name), name.to_bytes().len()).map(drop) }
+}

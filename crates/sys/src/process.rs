@@ -1,0 +1,226 @@
+//! Processes: clone3(2), execve(2), pidfds, prctl(2).
+
+use crate::call::{call, owned, ptr, raw};
+use crate::{Errno, Error, Result};
+use core::ffi::{CStr, c_char};
+use linux_raw_sys::general::{AT_EMPTY_PATH, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, clone_args};
+use linux_raw_sys::prctl::{
+    PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG,
+};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+/// A process that was just made.
+#[derive(Debug)]
+pub struct Child {
+    /// Its id in the caller's pid namespace.
+    pub pid: i32,
+    /// A descriptor that stays with this very process.
+    pub pidfd: OwnedFd,
+}
+
+/// clone3(2) like fork(2): the child runs `child` on a copy of this memory and never returns.
+///
+/// `flags` are CLONE_NEW*; `cgroup`, a directory of cgroup v2, is where the child starts
+/// (CLONE_INTO_CGROUP, Linux 5.7). The calling process must have a single thread, otherwise
+/// the child may find a lock of the C library held forever; debug builds check it.
+pub fn fork(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    child: impl FnOnce() -> !,
+) -> Result<Child> {
+    debug_assert!(is_single_threaded());
+    let mut pidfd = -1i32;
+    // SAFETY: the all-zero pattern is a valid clone_args: no stack, no tls.
+    let mut args: clone_args = unsafe { core::mem::zeroed() };
+    args.flags = flags | u64::from(CLONE_PIDFD);
+    args.pidfd = (&raw mut pidfd) as u64;
+    args.exit_signal = SIGCHLD.into();
+    if let Some(directory) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = directory.as_raw_fd() as u64;
+    }
+    // SAFETY: without CLONE_VM the child has its own copy of this memory, stack included, so
+    // that returning twice is what fork(2) does; `args` outlives the call.
+    let pid = unsafe { call!(clone3, &raw const args, size_of::<clone_args>()) }?;
+    if pid == 0 {
+        child()
+    }
+    // SAFETY: CLONE_PIDFD stored a descriptor that is ours.
+    Ok(Child {
+        pid: pid as i32,
+        pidfd: unsafe { owned(pidfd as usize) },
+    })
+}
+
+/// /proc/self/task has one entry, and `.` and `..`.
+fn is_single_threaded() -> bool {
+    crate::file::open(c"/proc/self/task", crate::file::O_DIRECTORY, 0)
+        .is_ok_and(|tasks| crate::file::status(&tasks, c"").is_ok() && links(&tasks) == 3)
+}
+
+fn links(directory: &OwnedFd) -> u64 {
+    // SAFETY: the all-zero pattern is a valid stat.
+    let mut found: linux_raw_sys::general::stat = unsafe { core::mem::zeroed() };
+    // SAFETY: the buffer has the size the kernel writes.
+    match unsafe { call!(fstat, raw(directory), &raw mut found) } {
+        Ok(_) => found.st_nlink,
+        Err(_) => 0,
+    }
+}
+
+/// exit_group(2).
+pub fn exit(code: i32) -> ! {
+    loop {
+        // SAFETY: ends the process; there is nothing to be sound about afterwards.
+        let _ = unsafe { call!(exit_group, code as isize) };
+    }
+}
+
+/// Strings for execve(2): pointers that end in a null.
+#[derive(Clone, Copy, Debug)]
+pub struct Strings<'a>(&'a [*const c_char]);
+
+impl<'a> Strings<'a> {
+    /// # Safety
+    /// All but the last pointer point at C strings that live as long as `'a`; the last is null.
+    pub unsafe fn new(pointers: &'a [*const c_char]) -> Self {
+        debug_assert!(pointers.last().is_some_and(|last| last.is_null()));
+        Self(pointers)
+    }
+}
+
+/// execve(2): returns only its failure.
+pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>) -> Error {
+    // SAFETY: the path is a live C string, the arrays are as `Strings` promises.
+    failure(unsafe { call!(execve, ptr(path), args.0.as_ptr(), env.0.as_ptr()) })
+}
+
+/// execveat(2) of the file that `file` is: returns only its failure.
+pub fn execve_file(file: impl AsFd, args: Strings<'_>, env: Strings<'_>) -> Error {
+    let (args, env) = (args.0.as_ptr(), env.0.as_ptr());
+    // SAFETY: the path is a live, empty C string, the arrays are as `Strings` promises.
+    failure(unsafe { call!(execveat, raw(file), ptr(c""), args, env, AT_EMPTY_PATH) })
+}
+
+fn failure(result: Result<usize>) -> Error {
+    match result {
+        Err(error) => error,
+        Ok(_) => Error {
+            call: crate::Sysno::execve,
+            errno: Errno::EINVAL,
+        },
+    }
+}
+
+/// pidfd_open(2).
+pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is ours.
+    unsafe { call!(pidfd_open, pid as isize, 0).map(|fd| owned(fd)) }
+}
+
+/// pidfd_send_signal(2).
+pub fn pidfd_send_signal(process: impl AsFd, signal: i32) -> Result<()> {
+    // SAFETY: plain numbers and a null siginfo.
+    unsafe { call!(pidfd_send_signal, raw(process), signal as isize, 0, 0).map(drop) }
+}
+
+/// pidfd_getfd(2): a duplicate of another process' descriptor.
+pub fn pidfd_getfd(process: impl AsFd, number: i32) -> Result<OwnedFd> {
+    // SAFETY: plain numbers; the result is ours.
+    unsafe { call!(pidfd_getfd, raw(process), number as isize, 0).map(|fd| owned(fd)) }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It called exit_group(2) with this code.
+    Exited(i32),
+    /// This signal ended it.
+    Signalled(i32),
+}
+
+impl Ended {
+    /// The code a shell would give: the exit code, or 128 and the signal's number.
+    pub fn code(self) -> i32 {
+        match self {
+            Self::Exited(code) => code,
+            Self::Signalled(signal) => 128 + signal,
+        }
+    }
+}
+
+/// waitid(2) on a pidfd of one's own child, until it has ended; reaps it.
+pub fn wait(process: impl AsFd) -> Result<Ended> {
+    use linux_raw_sys::general::{P_PIDFD, WEXITED};
+    waitid(P_PIDFD, raw(process), WEXITED).map(|(_, ended)| ended)
+}
+
+/// waitid(2) on any child that has ended, without blocking: `None` when there is none.
+pub fn reap_any() -> Result<Option<(i32, Ended)>> {
+    use linux_raw_sys::general::{P_ALL, WEXITED, WNOHANG};
+    match waitid(P_ALL, 0, WEXITED | WNOHANG) {
+        Ok((0, _))
+        | Err(Error {
+            errno: Errno::ECHILD,
+            ..
+        }) => Ok(None),
+        other => other.map(Some),
+    }
+}
+
+fn waitid(which: u32, id: isize, options: u32) -> Result<(i32, Ended)> {
+    use linux_raw_sys::general::{CLD_EXITED, siginfo};
+    // SAFETY: the all-zero pattern is a valid siginfo.
+    let mut info: siginfo = unsafe { core::mem::zeroed() };
+    loop {
+        // SAFETY: the buffer has the size the kernel writes; the rusage pointer is null.
+        match unsafe { call!(waitid, which, id, &raw mut info, options, 0) } {
+            Err(Error {
+                errno: Errno::EINTR,
+                ..
+            }) => {}
+            Err(error) => return Err(error),
+            Ok(_) => break,
+        }
+    }
+    // SAFETY: waitid(2) fills the SIGCHLD part, or leaves all of it zero.
+    let (code, fields) = unsafe {
+        let common = &info.__bindgen_anon_1.__bindgen_anon_1;
+        (common.si_code, common._sifields._sigchld)
+    };
+    let ended = match code as u32 {
+        CLD_EXITED => Ended::Exited(fields._status),
+        _ => Ended::Signalled(fields._status),
+    };
+    Ok((fields._pid, ended))
+}
+
+/// setsid(2).
+pub fn setsid() -> Result<()> {
+    // SAFETY: no arguments.
+    unsafe { call!(setsid).map(drop) }
+}
+
+/// prctl(2) PR_SET_NAME: at most 15 bytes count.
+pub fn set_name(name: &CStr) -> Result<()> {
+    // SAFETY: the name is a live C string.
+    unsafe { call!(prctl, PR_SET_NAME, ptr(name), 0, 0, 0).map(drop) }
+}
+
+/// prctl(2) PR_SET_DUMPABLE.
+pub fn set_dumpable(dumpable: bool) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_SET_DUMPABLE, u32::from(dumpable), 0, 0, 0).map(drop) }
+}
+
+/// prctl(2) PR_SET_CHILD_SUBREAPER.
+pub fn set_subreaper() -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0).map(drop) }
+}
+
+/// prctl(2) PR_SET_PDEATHSIG: 0 for none.
+pub fn set_parent_death_signal(signal: u32) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(prctl, PR_SET_PDEATHSIG, signal, 0, 0, 0).map(drop) }
+}

@@ -1,0 +1,22 @@
+//! Signals: rt_sigaction(2), rt_sigprocmask(2).
+
+use crate::Result;
+use crate::call::call;
+use linux_raw_sys::general::{SIG_SETMASK, kernel_sigaction};
+
+/// The size of a signal set as the kernel has it, bytes.
+const SET_SIZE: usize = 8;
+
+/// rt_sigaction(2): gives `signal` (1 to 64) its default action.
+pub fn set_default(signal: u32) -> Result<()> {
+    // SAFETY: all-zero is SIG_DFL with no flags and an empty mask.
+    let action: kernel_sigaction = unsafe { core::mem::zeroed() };
+    // SAFETY: the action outlives the call, the old one is not asked for.
+    unsafe { call!(rt_sigaction, signal, &raw const action, 0, SET_SIZE).map(drop) }
+}
+
+/// rt_sigprocmask(2): blocks exactly the signals of `mask`, bit n-1 for signal n.
+pub fn set_mask(mask: u64) -> Result<()> {
+    // SAFETY: the set outlives the call, the old one is not asked for.
+    unsafe { call!(rt_sigprocmask, SIG_SETMASK, &raw const mask, 0, SET_SIZE).map(drop) }
+}

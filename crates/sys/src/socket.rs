@@ -1,0 +1,86 @@
+//! Local sockets: socketpair(2), and descriptors sent over them.
+
+use crate::Result;
+use crate::call::{call, owned, ptr, raw};
+use core::ffi::CStr;
+use rustix::fd::{AsFd, AsRawFd, OwnedFd};
+
+const AF_UNIX: u32 = 1;
+const SOCK_STREAM: u32 = 1;
+const SOCK_SEQPACKET: u32 = 5;
+const SOCK_CLOEXEC: u32 = 0o2_000_000;
+
+/// socketpair(2) of AF_UNIX, SOCK_SEQPACKET, close-on-exec.
+pub fn pair() -> Result<(OwnedFd, OwnedFd)> {
+    socketpair(SOCK_SEQPACKET)
+}
+
+/// socketpair(2) of AF_UNIX, SOCK_STREAM, close-on-exec.
+pub fn stream_pair() -> Result<(OwnedFd, OwnedFd)> {
+    socketpair(SOCK_STREAM)
+}
+
+fn socketpair(kind: u32) -> Result<(OwnedFd, OwnedFd)> {
+    let mut ends = [0i32; 2];
+    // SAFETY: the array has room for two descriptors; they are ours.
+    unsafe {
+        call!(socketpair, AF_UNIX, kind | SOCK_CLOEXEC, 0, &raw mut ends)?;
+        Ok((owned(ends[0] as usize), owned(ends[1] as usize)))
+    }
+}
+
+#[repr(C)]
+struct Header {
+    name: usize,
+    name_length: u32,
+    parts: *const Part,
+    part_count: usize,
+    control: *const Control,
+    control_length: usize,
+    flags: i32,
+}
+
+#[repr(C)]
+struct Part {
+    base: *const u8,
+    length: usize,
+}
+
+/// One SCM_RIGHTS message with one descriptor, padded as cmsg(3) wants it.
+#[repr(C)]
+struct Control {
+    length: usize,
+    level: i32,
+    kind: i32,
+    descriptor: i32,
+    padding: i32,
+}
+
+/// sendmsg(2) of `text` with one descriptor attached (SCM_RIGHTS, unix(7)).
+pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> Result<()> {
+    const SOL_SOCKET: i32 = 1;
+    const SCM_RIGHTS: i32 = 1;
+    const MSG_NOSIGNAL: u32 = 0x4000;
+    let part = Part {
+        base: ptr(text),
+        length: text.to_bytes().len(),
+    };
+    let control = Control {
+        length: core::mem::offset_of!(Control, padding),
+        level: SOL_SOCKET,
+        kind: SCM_RIGHTS,
+        descriptor: descriptor.as_fd().as_raw_fd(),
+        padding: 0,
+    };
+    let header = Header {
+        name: 0,
+        name_length: 0,
+        parts: &raw const part,
+        part_count: 1,
+        control: &raw const control,
+        control_length: size_of::<Control>(),
+        flags: 0,
+    };
+    // SAFETY: the header and all it points at outlive the call and have the kernel's layout.
+    unsafe { call!(sendmsg, raw(over), &raw const header, MSG_NOSIGNAL).map(drop) }
+}

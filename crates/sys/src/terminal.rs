@@ -1,0 +1,49 @@
+//! Pseudo-terminals: the ioctls of tty_ioctl(4) and ioctl_tty(2).
+
+use crate::Result;
+use crate::call::{call, owned, raw};
+use linux_raw_sys::general::{O_CLOEXEC, O_NOCTTY, O_RDWR};
+use linux_raw_sys::ioctl::{TIOCGPTPEER, TIOCSCTTY, TIOCSPTLCK, TIOCSWINSZ};
+use rustix::fd::{AsFd, OwnedFd};
+
+/// ioctl TIOCSPTLCK: lets the other end of a master be opened.
+pub fn unlock(master: impl AsFd) -> Result<()> {
+    let locked = 0i32;
+    // SAFETY: the number outlives the call.
+    unsafe { call!(ioctl, raw(master), TIOCSPTLCK, &raw const locked).map(drop) }
+}
+
+/// ioctl TIOCGPTPEER (Linux 4.13): the other end of a master, whatever lies at its path.
+pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
+    let flags = O_RDWR | O_NOCTTY | O_CLOEXEC;
+    // SAFETY: plain numbers; the result is ours.
+    unsafe { call!(ioctl, raw(master), TIOCGPTPEER, flags).map(|fd| owned(fd)) }
+}
+
+/// ioctl TIOCSCTTY: makes `terminal` the session's controlling terminal.
+pub fn control(terminal: impl AsFd) -> Result<()> {
+    // SAFETY: plain numbers.
+    unsafe { call!(ioctl, raw(terminal), TIOCSCTTY, 0).map(drop) }
+}
+
+/// ioctl TIOCSWINSZ, in characters.
+pub fn set_size(terminal: impl AsFd, width: u16, height: u16) -> Result<()> {
+    let size = [height, width, 0, 0];
+    // SAFETY: a struct winsize is four shorts; it outlives the call.
+    unsafe { call!(ioctl, raw(terminal), TIOCSWINSZ, &raw const size).map(drop) }
+}
+
+/// ioctls TCGETS and TCSETS: switches output post-processing of newlines off (ONLCR), as
+/// engines expect of a container's terminal.
+pub fn clear_onlcr(terminal: impl AsFd) -> Result<()> {
+    use linux_raw_sys::general::{ONLCR, termios};
+    use linux_raw_sys::ioctl::{TCGETS, TCSETS};
+    let terminal = raw(terminal);
+    // SAFETY: the all-zero pattern is a valid termios.
+    let mut settings: termios = unsafe { core::mem::zeroed() };
+    // SAFETY: the buffer has the size the kernel writes.
+    unsafe { call!(ioctl, terminal, TCGETS, &raw mut settings) }?;
+    settings.c_oflag &= !ONLCR;
+    // SAFETY: the settings outlive the call.
+    unsafe { call!(ioctl, terminal, TCSETS, &raw const settings).map(drop) }
+}
