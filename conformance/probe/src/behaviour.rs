@@ -1,0 +1,121 @@
+//! The commands that do something instead of reporting.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+
+use crate::{kernel, status};
+
+/// Sends itself a signal; PID 1 of a namespace survives most of them, which is code 98.
+pub fn die_by(number: &str) -> Result<i32, String> {
+    let signal = number
+        .parse()
+        .map_err(|_| format!("signal: not a number: {number}"))?;
+    kernel::kill_self(signal).map_err(|e| format!("kill: {e}"))?;
+    Ok(98)
+}
+
+/// Waits without touching any signal's action.
+pub fn pause() -> Result<i32, String> {
+    say("ready");
+    kernel::wait_forever()
+}
+
+/// Waits for TERM and then exits with `code`; with `names` prints each signal it gets.
+pub fn until_term(code: i32, names: bool) -> Result<i32, String> {
+    kernel::block_all_signals();
+    say("ready");
+    loop {
+        let signal = kernel::next_signal().map_err(|e| format!("sigwaitinfo: {e}"))?;
+        if names {
+            say(&format!("signal {}", status::signal_name(signal)));
+        }
+        if signal == libc::SIGTERM {
+            return Ok(code);
+        }
+    }
+}
+
+/// Adds text and a newline to a file, making it if need be; with empty text only makes it.
+pub fn write(file: &str, text: &str) -> Result<i32, String> {
+    let told = |e: io::Error| format!("{file}: {e}");
+    let mut handle = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(file)
+        .map_err(told)?;
+    if !text.is_empty() {
+        writeln!(handle, "{text}").map_err(told)?;
+    }
+    Ok(0)
+}
+
+/// Prints a file.
+pub fn cat(file: &str) -> Result<i32, String> {
+    let bytes = fs::read(file).map_err(|e| format!("{file}: {e}"))?;
+    io::stdout()
+        .write_all(&bytes)
+        .map_err(|e| format!("stdout: {e}"))?;
+    Ok(0)
+}
+
+/// Copies standard input to standard output.
+pub fn copy_stdin() -> Result<i32, String> {
+    let mut bytes = Vec::new();
+    io::stdin()
+        .read_to_end(&mut bytes)
+        .map_err(|e| format!("stdin: {e}"))?;
+    io::stdout()
+        .write_all(&bytes)
+        .map_err(|e| format!("stdout: {e}"))?;
+    Ok(0)
+}
+
+/// Leaves a grandchild without its parent, prints whose child it became, then ends it.
+///
+/// With a PID namespace that is PID 1; without, the nearest subreaper.
+pub fn spawn_orphan() -> Result<i32, String> {
+    let told = |e: io::Error| format!("fork: {e}");
+    let child = kernel::fork().map_err(told)?;
+    if child != 0 {
+        kernel::wait_for(child).map_err(told)?;
+        return until_term(0, false);
+    }
+    let middle = std::process::id();
+    if kernel::fork().map_err(told)? == 0 {
+        while u32::try_from(kernel::family().2) == Ok(middle) {
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        say(&format!(
+            "orphan {} of {}",
+            std::process::id(),
+            kernel::family().2
+        ));
+    }
+    Ok(0)
+}
+
+/// Prints `rows columns` of the terminal on standard input.
+pub fn print_size() -> Result<i32, String> {
+    let (rows, columns) = kernel::window_size(0).map_err(|e| format!("TIOCGWINSZ: {e}"))?;
+    say(&format!("size {rows} {columns}"));
+    Ok(0)
+}
+
+/// Prints the size of the terminal, again at each WINCH, until TERM.
+pub fn watch_size() -> Result<i32, String> {
+    kernel::block_all_signals();
+    loop {
+        print_size()?;
+        let signal = kernel::next_signal().map_err(|e| format!("sigwaitinfo: {e}"))?;
+        if signal == libc::SIGTERM {
+            return Ok(0);
+        }
+    }
+}
+
+/// One line, written at once.
+fn say(line: &str) {
+    println!("{line}");
+    // A reader that went away is not the probe's business.
+    let _ = io::stdout().flush();
+}
