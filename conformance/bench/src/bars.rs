@@ -1,0 +1,174 @@
+//! What kan promises, checked against what was measured.
+
+use crate::samples::{Figure, median_of};
+
+/// `run` takes at most this many times the floor.
+const RUN_OF_FLOOR: f64 = 2.0;
+/// A created container has less proportional memory than this, in KiB.
+const CREATED_KIBIBYTES: f64 = 512.0;
+/// The binary has fewer bytes than this.
+const BINARY_BYTES: f64 = 4e6;
+
+/// How a promise stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It holds.
+    Held,
+    /// It does not, or kan could not be measured.
+    Missed,
+    /// The other side of the comparison could not be measured.
+    Skipped,
+}
+
+/// One promise.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bar {
+    /// What is promised.
+    pub promise: String,
+    /// How it stands.
+    pub verdict: Verdict,
+    /// The figures behind the verdict, or what is missing.
+    pub detail: String,
+}
+
+/// All of them; `is_static` is what is known of kan's binary.
+pub fn check(figures: &[Figure], is_static: Result<bool, String>) -> Vec<Bar> {
+    let run = "run (v2)";
+    let life = "create+start+delete";
+    vec![
+        relative(figures, run, "floor", RUN_OF_FLOOR),
+        relative(figures, run, "crun", 1.0),
+        relative(figures, life, "crun", 1.0),
+        absolute(figures, "created: proportional", CREATED_KIBIBYTES),
+        absolute(figures, "binary", BINARY_BYTES),
+        static_binary(is_static),
+    ]
+}
+
+fn bar(promise: String, held: bool, detail: String) -> Bar {
+    Bar {
+        promise,
+        verdict: if held { Verdict::Held } else { Verdict::Missed },
+        detail,
+    }
+}
+
+/// kan's median is at most `times` that of `other`.
+fn relative(figures: &[Figure], what: &str, other: &str, times: f64) -> Bar {
+    let promise = format!("{what}: at most {times} x {other}");
+    match (
+        median_of(figures, what, "kan"),
+        median_of(figures, what, other),
+    ) {
+        (Some(kan), Some(other)) => {
+            let detail = format!("{kan:.2} / {other:.2} = {:.2}", kan / other);
+            bar(promise, kan <= times * other, detail)
+        }
+        (Some(_), None) => Bar {
+            promise,
+            verdict: Verdict::Skipped,
+            detail: why(figures, what, other),
+        },
+        (None, _) => bar(promise, false, why(figures, what, "kan")),
+    }
+}
+
+/// kan's median is below `limit`.
+fn absolute(figures: &[Figure], what: &str, limit: f64) -> Bar {
+    let promise = format!("{what}: below {limit}");
+    match median_of(figures, what, "kan") {
+        Some(kan) => bar(promise, kan < limit, format!("{kan}")),
+        None => bar(promise, false, why(figures, what, "kan")),
+    }
+}
+
+fn static_binary(is_static: Result<bool, String>) -> Bar {
+    let detail = match &is_static {
+        Ok(true) => "no loader".to_owned(),
+        Ok(false) => "has a loader".to_owned(),
+        Err(why) => why.clone(),
+    };
+    bar("binary: static".to_owned(), is_static == Ok(true), detail)
+}
+
+/// Why a figure is missing.
+fn why(figures: &[Figure], what: &str, runtime: &str) -> String {
+    let figure = figures
+        .iter()
+        .find(|figure| figure.what == what && figure.runtime == runtime);
+    match figure.map(|figure| &figure.samples) {
+        Some(Err(why)) => format!("{runtime} not measured: {why}"),
+        _ => format!("{runtime} not measured"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::samples::{Samples, Unit};
+
+    fn figure(what: &str, runtime: &str, value: Option<f64>) -> Figure {
+        let samples = value
+            .map(|value| Samples::new(vec![value]).unwrap())
+            .ok_or_else(|| "broken".to_owned());
+        Figure {
+            what: what.to_owned(),
+            runtime: runtime.to_owned(),
+            unit: Unit::Milliseconds,
+            samples,
+        }
+    }
+
+    /// Verdicts where everything holds, but for one changed figure.
+    fn verdicts(what: &str, runtime: &str, value: Option<f64>) -> Vec<Verdict> {
+        let mut figures = vec![figure(what, runtime, value)];
+        let good = [
+            ("run (v2)", "floor", 2.0),
+            ("run (v2)", "crun", 6.0),
+            ("run (v2)", "kan", 4.0),
+            ("create+start+delete", "crun", 18.0),
+            ("create+start+delete", "kan", 9.0),
+            ("created: proportional", "kan", 511.0),
+            ("binary", "kan", 3_999_999.0),
+        ];
+        figures.extend(good.map(|(what, runtime, value)| figure(what, runtime, Some(value))));
+        check(&figures, Ok(true))
+            .into_iter()
+            .map(|bar| bar.verdict)
+            .collect()
+    }
+
+    fn missed(verdicts: &[Verdict]) -> Vec<usize> {
+        (0..verdicts.len())
+            .filter(|&index| verdicts[index] == Verdict::Missed)
+            .collect()
+    }
+
+    #[test]
+    fn each_bar_is_missed_by_its_own_figure() {
+        assert_eq!(missed(&verdicts("-", "kan", None)), [0; 0]);
+        assert_eq!(missed(&verdicts("run (v2)", "kan", Some(4.01))), [0]);
+        assert_eq!(missed(&verdicts("run (v2)", "crun", Some(3.99))), [1]);
+        assert_eq!(
+            missed(&verdicts("create+start+delete", "kan", Some(18.1))),
+            [2]
+        );
+        assert_eq!(
+            missed(&verdicts("created: proportional", "kan", Some(512.0))),
+            [3]
+        );
+        assert_eq!(missed(&verdicts("binary", "kan", Some(4e6))), [4]);
+        assert_eq!(check(&[], Ok(false))[5].verdict, Verdict::Missed);
+    }
+
+    #[test]
+    fn without_kan_a_bar_is_missed_and_without_crun_skipped() {
+        assert_eq!(missed(&verdicts("run (v2)", "kan", None)), [0, 1]);
+        let without_crun = verdicts("run (v2)", "crun", None);
+        assert_eq!(
+            (missed(&without_crun), &without_crun[1]),
+            (vec![], &Verdict::Skipped)
+        );
+        assert_eq!(check(&[], Err("no file".to_owned()))[5].detail, "no file");
+    }
+}

@@ -1,0 +1,181 @@
+//! Starts programs, waits for them with a limit, and takes the time.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::os::fd::AsFd;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+
+/// No single command of a benchmark may take longer.
+const LIMIT: Timespec = Timespec {
+    tv_sec: 30,
+    tv_nsec: 0,
+};
+
+/// Where programs write their standard error: a file, since a container started by `create` keeps
+/// it open, and a pipe would not end.
+pub struct Stderr(File);
+
+impl Stderr {
+    /// An unnamed file in `directory`.
+    pub fn new(directory: &std::path::Path) -> Result<Self, String> {
+        let path = directory.join("stderr");
+        let open = File::options()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path);
+        open.map(Self)
+            .map_err(|error| format!("{}: {error}", path.display()))
+    }
+
+    /// The last line written since the last call.
+    fn last_line(&self) -> String {
+        let mut text = Vec::new();
+        let mut file = &self.0;
+        let read = file
+            .seek(SeekFrom::Start(0))
+            .and_then(|_| file.read_to_end(&mut text));
+        // What can't be read or emptied costs a message its detail, nothing else.
+        let _ = read.and_then(|_| self.0.set_len(0));
+        String::from_utf8_lossy(&text)
+            .lines()
+            .rfind(|line| !line.trim().is_empty())
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// Runs the command to its end and returns how long that took, from before it is started until it
+/// has been waited for. Anything but exit status 0 is an error.
+pub fn timed(command: &mut Command, stderr: &Stderr) -> Result<Duration, String> {
+    let handle = stderr
+        .0
+        .try_clone()
+        .map_err(|error| format!("dup: {error}"))?;
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(handle);
+    let start = Instant::now();
+    let child = command
+        .spawn()
+        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
+    let status = wait_limited(child)?;
+    let duration = start.elapsed();
+    match status.success() {
+        true => Ok(duration),
+        false => Err(format!("{status}: {}", stderr.last_line())),
+    }
+}
+
+/// Waits for a child, and kills it when [`LIMIT`] is over.
+fn wait_limited(mut child: Child) -> Result<ExitStatus, String> {
+    let pid = Pid::from_child(&child);
+    let ended = wait_for_exit(pid)?;
+    if !ended {
+        child.kill().map_err(|error| format!("kill: {error}"))?;
+    }
+    let status = child.wait().map_err(|error| format!("wait: {error}"))?;
+    match ended {
+        true => Ok(status),
+        false => Err(format!("killed after {} seconds", LIMIT.tv_sec)),
+    }
+}
+
+/// Blocks until the process has ended; `false` if it has not within [`LIMIT`]. Does not reap it.
+fn wait_for_exit(pid: Pid) -> Result<bool, String> {
+    let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty())
+        .map_err(|error| format!("pidfd_open: {error}"))?;
+    poll_exit(pidfd.as_fd())
+}
+
+fn poll_exit(pidfd: std::os::fd::BorrowedFd<'_>) -> Result<bool, String> {
+    let mut polled = [PollFd::from_borrowed_fd(pidfd, PollFlags::IN)];
+    let ready =
+        rustix::event::poll(&mut polled, Some(&LIMIT)).map_err(|error| format!("poll: {error}"))?;
+    Ok(ready == 1)
+}
+
+/// A container's first process, which becomes our child when the runtime that made it ends,
+/// because we are a subreaper, as conmon and containerd's shim are.
+pub struct ContainerProcess(std::os::fd::OwnedFd);
+
+impl ContainerProcess {
+    /// Holds the process that a pid file names.
+    pub fn from_pid_file(path: &std::path::Path) -> Result<(Self, Pid), String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("{}: {error}", path.display()))?;
+        let pid = text
+            .trim()
+            .parse()
+            .ok()
+            .and_then(Pid::from_raw)
+            .ok_or_else(|| format!("not a pid: {text:?}"))?;
+        let pidfd = rustix::process::pidfd_open(pid, PidfdFlags::empty());
+        Ok((
+            Self(pidfd.map_err(|error| format!("pidfd_open {text}: {error}"))?),
+            pid,
+        ))
+    }
+
+    /// Waits until it has ended, and reaps it.
+    pub fn wait(&self) -> Result<(), String> {
+        if !poll_exit(self.0.as_fd())? {
+            return Err(format!(
+                "the container did not end within {} seconds",
+                LIMIT.tv_sec
+            ));
+        }
+        let reaped = rustix::process::waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED);
+        reaped.map(drop).map_err(|error| format!("waitid: {error}"))
+    }
+}
+
+/// Reaps what is left of ended containers. Only to be called while no command runs.
+pub fn reap_orphans() {
+    while let Ok(Some(_)) = rustix::process::wait(rustix::process::WaitOptions::NOHANG) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stderr(name: &str) -> Stderr {
+        let directory =
+            std::env::temp_dir().join(format!("kan-bench-test-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let stderr = Stderr::new(&directory).unwrap();
+        std::fs::remove_dir_all(&directory).unwrap();
+        stderr
+    }
+
+    #[test]
+    fn time_passes_until_the_end_of_the_command() {
+        let duration = timed(Command::new("sleep").arg("0.05"), &stderr("sleep")).unwrap();
+        assert!(duration >= Duration::from_millis(50), "{duration:?}");
+    }
+
+    #[test]
+    fn a_failure_comes_with_its_last_words() {
+        let stderr = stderr("words");
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo first >&2; echo last >&2; exit 3"]);
+        assert_eq!(
+            timed(&mut command, &stderr).unwrap_err(),
+            "exit status: 3: last"
+        );
+        command.args(["-c", "exit 3"]);
+        let mut silent = Command::new("false");
+        assert_eq!(timed(&mut silent, &stderr).unwrap_err(), "exit status: 1: ");
+    }
+
+    #[test]
+    fn a_missing_program_is_named() {
+        let error = timed(&mut Command::new("/nowhere/kan"), &stderr("missing")).unwrap_err();
+        assert!(error.starts_with("/nowhere/kan: No such file"), "{error}");
+    }
+}
