@@ -16,13 +16,14 @@ const CONTAINERS: usize = 5;
 /// Proportional and private memory of the process that waits for `start`.
 pub fn memory(bench: &Bench<'_>, runtimes: &[&Runtime]) -> Vec<Figure> {
     type Read = Result<Vec<Memory>, String>;
+    type Column = fn(&Memory) -> f64;
     let read_all = |runtime: &Runtime| {
         (0..CONTAINERS)
             .map(|_| memory_once(bench, runtime))
             .collect()
     };
     let all: Vec<Read> = runtimes.iter().map(|runtime| read_all(runtime)).collect();
-    let columns: [(&str, fn(&Memory) -> f64); 2] = [
+    let columns: [(&str, Column); 2] = [
         ("created: proportional", |memory| memory.proportional),
         ("created: private", |memory| memory.private),
     ];

@@ -91,10 +91,8 @@ fn measure(options: &Options, beside: &Path) -> Result<(Vec<Figure>, PathBuf), S
     let [crun, kan, runc] =
         ["crun", "kan", "runc"].map(|name| workspace.runtime(name, program(options, name, beside)));
     let hybrid = hybrid_figures(&bench, &[&kan, &runc])?;
-    let figures = v2_figures(&bench, &floor, &[&crun, &kan, &runc])
-        .into_iter()
-        .chain(hybrid);
-    Ok((figures.collect(), kan.program.clone()))
+    let v2 = v2_figures(&bench, &floor, &[&crun, &kan, &runc]);
+    Ok((hybrid.into_iter().chain(v2).collect(), kan.program.clone()))
 }
 
 /// What the command line says, else kan beside this program and the others from PATH.
