@@ -1,1 +1,130 @@
-//! Executes the init half of a plan inside the child: no allocation, no spec.
+//! Executes the init half of a plan, in the child between clone and exec.
+//!
+//! `no_std`, and from [`run`] on nothing is allocated: the child is a copy of a process that may
+//! have held the allocator's lock, and a container's memory limit counts from the clone on.
+//! This crate knows the instruction set and the kernel, never the spec.
+#![no_std]
+extern crate alloc;
+
+mod credentials;
+mod devices;
+mod exec;
+mod home;
+mod mounts;
+mod perform;
+mod rootpath;
+mod slots;
+mod sync;
+mod terminal;
+
+pub use exec::ExecStrings;
+pub use slots::Slots;
+
+use kan_op::{Board, Failure, Flaw, InitStep};
+use kan_sys::Error;
+
+/// Everything that the child needs, made before the clone.
+#[derive(Debug)]
+pub struct Init<'p> {
+    steps: &'p [InitStep],
+    board: Board<'p>,
+    slots: Slots,
+    strings: ExecStrings<'p>,
+    /// Set by `EnterDirectory` when root was refused, for `ConfirmDirectory`.
+    directory_refused: bool,
+}
+
+impl<'p> Init<'p> {
+    /// An init that will perform `steps`, starting with the descriptors in `slots`.
+    #[must_use]
+    pub fn new(steps: &'p [InitStep], board: Board<'p>, slots: Slots) -> Self {
+        Self {
+            steps,
+            board,
+            slots,
+            strings: ExecStrings::new(steps),
+            directory_refused: false,
+        }
+    }
+
+    /// Performs the steps in order, up to one that fails; the last one does not return.
+    ///
+    /// # Errors
+    /// The failure that is on the board as well.
+    pub fn perform_all(&mut self) -> Result<(), Failure> {
+        for (index, step) in self.steps.iter().enumerate() {
+            self.board.begin(index);
+            if let Err(stop) = self.perform(step) {
+                let failure = stop.failure();
+                self.board.fail(failure);
+                return Err(failure);
+            }
+            if self.board.is_traced() {
+                self.board.stamp(index, kan_sys::memory::monotonic_ns());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The child's whole life until exec: performs the steps, and exits on failure.
+///
+/// The exit code is 255, as runc's init has it; the host half reads the board for the cause.
+pub fn run(init: &mut Init<'_>) -> ! {
+    if let Err(failure) = init.perform_all() {
+        init.complain_if_alone(failure);
+    }
+    kan_sys::process::exit(255)
+}
+
+/// What ends a step early.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stop {
+    flaw: Flaw,
+    part: u16,
+    error: Option<Error>,
+}
+
+impl Stop {
+    fn failure(self) -> Failure {
+        let (call, errno) = match self.error {
+            Some(error) => (error.call as i32, error.errno.into_raw()),
+            None => (0, 0),
+        };
+        Failure {
+            flaw: self.flaw,
+            part: self.part,
+            call: u16::try_from(call).unwrap_or(0),
+            errno: u16::try_from(errno).unwrap_or(0),
+        }
+    }
+
+    /// The same stop, in this part of the step.
+    fn in_part(self, part: usize) -> Self {
+        let part = u16::try_from(part).unwrap_or(u16::MAX);
+        Self { part, ..self }
+    }
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self {
+            flaw: Flaw::Call,
+            part: 0,
+            error: Some(error),
+        }
+    }
+}
+
+impl From<Flaw> for Stop {
+    fn from(flaw: Flaw) -> Self {
+        Self {
+            flaw,
+            part: 0,
+            error: None,
+        }
+    }
+}
+
+/// The result of a step.
+pub(crate) type Step = Result<(), Stop>;

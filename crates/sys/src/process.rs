@@ -18,15 +18,16 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
-/// clone3(2) like fork(2): the child runs `child` on a copy of this memory and never returns.
+/// clone3(2) like fork(2): the child runs `child(with)` on a copy of this memory and never returns.
 ///
 /// `flags` are CLONE_NEW*; `cgroup`, a directory of cgroup v2, is where the child starts
 /// (CLONE_INTO_CGROUP, Linux 5.7). The calling process must have a single thread, otherwise
 /// the child may find a lock of the C library held forever; debug builds check it.
-pub fn fork(
+pub fn fork<T>(
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
-    child: impl FnOnce() -> !,
+    with: &mut T,
+    child: fn(&mut T) -> !,
 ) -> Result<Child> {
     debug_assert!(is_single_threaded());
     let mut pidfd = -1i32;
@@ -43,11 +44,11 @@ pub fn fork(
     // that returning twice is what fork(2) does; `args` outlives the call.
     let pid = unsafe { call!(clone3, &raw const args, size_of::<clone_args>()) }?;
     if pid == 0 {
-        child()
+        child(with)
     }
-    // SAFETY: CLONE_PIDFD stored a descriptor that is ours.
     Ok(Child {
         pid: pid as i32,
+        // SAFETY: CLONE_PIDFD stored a descriptor that is ours.
         pidfd: unsafe { owned(pidfd as usize) },
     })
 }

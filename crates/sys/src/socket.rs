@@ -84,3 +84,13 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
     // SAFETY: the header and all it points at outlive the call and have the kernel's layout.
     unsafe { call!(sendmsg, raw(over), &raw const header, MSG_NOSIGNAL).map(drop) }
 }
+
+/// Whether nobody holds the other end any more: recv(2) with MSG_PEEK sees its end of file.
+pub fn peer_is_gone(socket: impl AsFd) -> bool {
+    const MSG_PEEK: u32 = 0x2;
+    const MSG_DONTWAIT: u32 = 0x40;
+    let mut byte = [0u8];
+    let (to, flags) = (byte.as_mut_ptr(), MSG_PEEK | MSG_DONTWAIT);
+    // SAFETY: the buffer has room for the one byte asked for; no address is wanted.
+    unsafe { call!(recvfrom, raw(socket), to, 1, flags, 0, 0) == Ok(0) }
+}

@@ -1,0 +1,88 @@
+//! Users, groups, capabilities, the working directory.
+
+use crate::{Init, Step};
+use core::ffi::CStr;
+use kan_op::{Flaw, init::Ids};
+use kan_sys::{Errno, credentials, file};
+
+/// The bits of a capability set, as numbers.
+fn numbers(set: u64) -> impl Iterator<Item = u32> {
+    (0..64).filter(move |capability| set >> capability & 1 == 1)
+}
+
+pub(crate) fn drop_bounding(drop: u64) -> Step {
+    for capability in numbers(drop) {
+        credentials::drop_bounding(capability)?;
+    }
+    Ok(())
+}
+
+/// Groups first, while it is still allowed; the capabilities survive leaving uid 0 only under
+/// PR_SET_KEEPCAPS, capabilities(7).
+pub(crate) fn set_ids(ids: &Ids) -> Step {
+    credentials::keep_capabilities(true)?;
+    if let Some(groups) = &ids.groups {
+        credentials::set_groups(groups)?;
+    }
+    credentials::set_gid(ids.gid)?;
+    credentials::set_uid(ids.uid)?;
+    Ok(credentials::keep_capabilities(false)?)
+}
+
+pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Step {
+    Ok(credentials::set_capabilities(
+        effective,
+        permitted,
+        inheritable,
+    )?)
+}
+
+pub(crate) fn raise_ambient(capabilities: u64) -> Step {
+    for (part, capability) in numbers(capabilities).enumerate() {
+        credentials::raise_ambient(capability)
+            .map_err(|error| crate::Stop::from(error).in_part(part))?;
+    }
+    Ok(())
+}
+
+/// A kernel without keys, or a seccomp filter around kan that refuses keyctl(2), has no keyring
+/// to keep apart.
+pub(crate) fn new_keyring(name: &CStr) -> Step {
+    const POSSESSOR_ALL: u32 = 0x3f00_0000;
+    const USER_SEARCH_READ_VIEW: u32 = 0x000b_0000;
+    match credentials::join_session_keyring(name) {
+        Ok(key) => Ok(credentials::set_key_permissions(
+            key,
+            POSSESSOR_ALL | USER_SEARCH_READ_VIEW,
+        )?),
+        Err(error) if matches!(error.errno, Errno::ENOSYS | Errno::EPERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+impl Init<'_> {
+    /// Root may enter what the user may not, and on network file systems the other way round.
+    pub(crate) fn enter_directory(&mut self, path: &CStr) -> Step {
+        match file::chdir(path) {
+            Err(error) if error.errno == Errno::EACCES => {
+                self.directory_refused = true;
+                Ok(())
+            }
+            other => Ok(other?),
+        }
+    }
+
+    /// A directory outside the root has a path that does not start with `/` (CVE-2024-21626).
+    pub(crate) fn confirm_directory(&mut self, path: &CStr) -> Step {
+        if self.directory_refused {
+            file::chdir(path)?;
+        }
+        let mut buffer = [0; 4096];
+        match file::current_directory(&mut buffer) {
+            Ok(found) if found.first() == Some(&b'/') => Ok(()),
+            Ok(_) => Err(Flaw::OutsideRoot.into()),
+            Err(error) if error.errno == Errno::ENOENT => Err(Flaw::OutsideRoot.into()),
+            Err(error) => Err(error.into()),
+        }
+    }
+}

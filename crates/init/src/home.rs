@@ -1,0 +1,110 @@
+//! The user's home directory, from the container's /etc/passwd: passwd(5).
+
+use crate::exec::{ExecStrings, HOME_SIZE};
+use crate::{Step, Stop};
+use kan_op::Flaw;
+use kan_sys::fd::OwnedFd;
+use kan_sys::file::{self, O_NONBLOCK, O_RDONLY, S_IFREG};
+use kan_sys::io;
+
+impl ExecStrings<'_> {
+    /// A container without the file, or without the user in it, has `/` as its home.
+    pub(crate) fn find_home(&mut self, uid: u32) -> Step {
+        // Not blocking: the file may be a FIFO, in a root that somebody else made.
+        let Ok(passwd) = file::open(c"/etc/passwd", O_RDONLY | O_NONBLOCK, 0) else {
+            return Ok(());
+        };
+        if !file::status(&passwd, c"")?.is(S_IFREG) {
+            return Ok(());
+        }
+        let mut search = Search::new(uid, &mut self.home[5..]);
+        search.read(&passwd)?;
+        if search.length > 0 && search.overflow {
+            return Err(Flaw::PathTooLong.into());
+        }
+        let length = if search.found { search.length } else { 0 };
+        if length == 0 {
+            self.home[5] = b'/';
+        }
+        self.home[5 + length.max(1)] = 0;
+        Ok(())
+    }
+}
+
+/// Reads the file a byte at a time: `name:password:uid:gid:gecos:home:shell`.
+struct Search<'h> {
+    wanted: u32,
+    home: &'h mut [u8],
+    field: u32,
+    uid: Option<u32>,
+    length: usize,
+    overflow: bool,
+    found: bool,
+}
+
+impl<'h> Search<'h> {
+    fn new(wanted: u32, home: &'h mut [u8]) -> Self {
+        let uid = None;
+        Self {
+            wanted,
+            home,
+            field: 0,
+            uid,
+            length: 0,
+            overflow: false,
+            found: false,
+        }
+    }
+
+    fn read(&mut self, passwd: &OwnedFd) -> Result<(), Stop> {
+        let mut buffer = [0; 4096];
+        loop {
+            let count = io::read(passwd, &mut buffer)?;
+            for byte in &buffer[..count] {
+                self.take(*byte);
+                if self.found {
+                    return Ok(());
+                }
+            }
+            if count == 0 {
+                self.take(b'\n');
+                return Ok(());
+            }
+        }
+    }
+
+    fn take(&mut self, byte: u8) {
+        match byte {
+            b'\n' => {
+                self.found = self.field >= 5 && self.uid == Some(self.wanted);
+                if !self.found {
+                    (self.field, self.uid, self.length, self.overflow) = (0, None, 0, false);
+                }
+            }
+            b':' => self.field += 1,
+            _ if self.field == 2 => self.uid = digit(self.uid, byte),
+            _ if self.field == 5 => self.keep(byte),
+            _ => {}
+        }
+    }
+
+    fn keep(&mut self, byte: u8) {
+        match self.home.get_mut(self.length) {
+            Some(place) if self.length < HOME_SIZE - 6 => *place = byte,
+            _ => {
+                self.overflow = true;
+                return;
+            }
+        }
+        self.length += 1;
+    }
+}
+
+/// One more decimal digit; anything else makes a number that matches nobody.
+fn digit(so_far: Option<u32>, byte: u8) -> Option<u32> {
+    let value = u32::from(byte.wrapping_sub(b'0'));
+    if value > 9 {
+        return Some(u32::MAX);
+    }
+    Some(so_far.unwrap_or(0).saturating_mul(10).saturating_add(value))
+}

@@ -1,0 +1,150 @@
+//! One step of the plan: which function performs it.
+
+use crate::{Init, Step, credentials, devices, mounts, rootpath, terminal};
+use kan_op::{InitStep, Slot, init::MountTarget};
+use kan_sys::{file, io, namespace, process, resource, signal};
+
+impl Init<'_> {
+    pub(crate) fn perform(&mut self, step: &InitStep) -> Step {
+        let slots = &mut self.slots;
+        match step {
+            InitStep::Wait(sync) => self.wait(*sync),
+            InitStep::Tell(sync) => self.tell(*sync),
+            InitStep::CloseInherited { preserved } => self.close_inherited(*preserved),
+            InitStep::ResetSignals { ignored } => reset_signals(*ignored),
+            InitStep::NewSession => Ok(process::setsid()?),
+            InitStep::NewKeyring { name } => credentials::new_keyring(name),
+            InitStep::HideMemory => Ok(process::set_dumpable(false)?),
+            InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
+            InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
+            InitStep::ChangeMount {
+                target: MountTarget::HostRoot,
+                change,
+            } => mounts::change_host_root(*change),
+            InitStep::ChangeMount {
+                target: MountTarget::Slot(slot),
+                change,
+            } => mounts::change(slots.get(*slot)?, *change),
+            InitStep::NewFilesystem {
+                out,
+                fstype,
+                parameters,
+                attributes,
+            } => {
+                let tree = mounts::new_filesystem(fstype, parameters, *attributes)?;
+                slots.fill(*out, tree);
+                Ok(())
+            }
+            InitStep::CloneTree {
+                out,
+                source,
+                recursive,
+            } => {
+                let tree = mounts::clone_tree(slots, source, *recursive)?;
+                slots.fill(*out, tree);
+                Ok(())
+            }
+            InitStep::Attach { tree, at, point } => {
+                let tree = slots.take(*tree)?;
+                mounts::attach(slots.get(Slot::Root)?, &tree, at, *point)
+            }
+            InitStep::AttachOnHost { tree, at } => mounts::attach_on_host(slots.get(*tree)?, at),
+            InitStep::Close(slot) => slots.take(*slot).map(drop),
+            InitStep::OpenNull => {
+                slots.fill(Slot::Null, mounts::open_null()?);
+                Ok(())
+            }
+            _ => self.perform_inside(step),
+        }
+    }
+
+    /// The steps that follow the mounts.
+    fn perform_inside(&mut self, step: &InitStep) -> Step {
+        let slots = &mut self.slots;
+        match step {
+            InitStep::MakeDirectory { at } => {
+                rootpath::make_directory(slots.get(Slot::Root)?, at).map(drop)
+            }
+            InitStep::MakeNode {
+                at,
+                kind,
+                mode,
+                uid,
+                gid,
+            } => devices::make_node(slots.get(Slot::Root)?, at, *kind, *mode, (*uid, *gid)),
+            InitStep::MakeLink {
+                at,
+                target,
+                replace,
+            } => devices::make_link(slots.get(Slot::Root)?, at, target, *replace),
+            InitStep::MaskPath { path } => mounts::mask(slots, path),
+            InitStep::LockPath { path } => mounts::lock(slots.get(Slot::Root)?, path),
+            InitStep::EnterRoot(entry) => mounts::enter_root(slots.take(Slot::Root)?, *entry),
+            InitStep::SetHostname(name) => Ok(namespace::set_hostname(name)?),
+            InitStep::SetDomainname(name) => Ok(namespace::set_domainname(name)?),
+            InitStep::WriteProc { file, value } => devices::write_proc(file, value),
+            InitStep::OpenTerminal { size, uid } => terminal::open(slots, *size, *uid),
+            InitStep::BindConsole => terminal::bind_console(slots),
+            InitStep::SendTerminal => terminal::send(slots),
+            InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),
+            InitStep::AwaitStart => self.await_start(),
+            _ => self.perform_last(step),
+        }
+    }
+
+    /// The steps that turn init into the container's process.
+    fn perform_last(&mut self, step: &InitStep) -> Step {
+        match step {
+            InitStep::SetLimit {
+                resource,
+                soft,
+                hard,
+            } => Ok(resource::set_limit(*resource, *soft, *hard)?),
+            InitStep::SetUmask(mask) => {
+                file::umask(*mask);
+                Ok(())
+            }
+            InitStep::EnterDirectory(path) => self.enter_directory(path),
+            InitStep::ConfirmDirectory(path) => self.confirm_directory(path),
+            InitStep::DropBounding { drop } => credentials::drop_bounding(*drop),
+            InitStep::SetIds(ids) => credentials::set_ids(ids),
+            InitStep::SetCapabilities {
+                effective,
+                permitted,
+                inheritable,
+            } => credentials::set_capabilities(*effective, *permitted, *inheritable),
+            InitStep::RaiseAmbient { capabilities } => credentials::raise_ambient(*capabilities),
+            InitStep::NoNewPrivileges => Ok(kan_sys::credentials::set_no_new_privileges()?),
+            InitStep::FindHome { uid } => self.strings.find_home(*uid),
+            InitStep::FindProgram => self.strings.find_program(),
+            InitStep::Execute(_) => self.strings.execute(),
+            other => unreachable_step(other),
+        }
+    }
+
+    /// Closes what lies between the preserved descriptors and those in slots.
+    fn close_inherited(&self, preserved: u32) -> Step {
+        let mut from = preserved.saturating_add(3);
+        while let Some(kept) = self.slots.next_number(from) {
+            if kept > from {
+                io::close_range(from, kept - 1)?;
+            }
+            from = kept + 1;
+        }
+        Ok(io::close_range(from, u32::MAX)?)
+    }
+}
+
+fn reset_signals(ignored: u64) -> Step {
+    for signal in 1..=64 {
+        if ignored >> (signal - 1) & 1 == 1 {
+            signal::set_default(signal)?;
+        }
+    }
+    Ok(signal::set_mask(0)?)
+}
+
+/// Every step is in one of the three lists above; a test performs each.
+fn unreachable_step(_: &InitStep) -> Step {
+    Err(kan_op::Flaw::OutOfStep.into())
+}

@@ -1,0 +1,242 @@
+//! Paths inside the container: every lookup starts at the root's descriptor and cannot leave it.
+
+use crate::Stop;
+use core::ffi::CStr;
+use kan_op::{Flaw, init::RootPath};
+use kan_sys::fd::{BorrowedFd, OwnedFd};
+use kan_sys::file::{
+    self, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
+    S_IFLNK,
+};
+use kan_sys::{Errno, Error};
+
+/// How the container's own links are treated: followed inside the root, as chroot(2) would, but
+/// never those of /proc that lead anywhere.
+pub(crate) const INSIDE: u32 = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS;
+
+/// The kernel's own limit on links in one path, path_resolution(7).
+const MAX_LINKS: u32 = 40;
+
+/// What is made where nothing lies.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Make {
+    Directory,
+    File,
+}
+
+/// Opens what lies at `path`, with O_PATH.
+pub(crate) fn look_up(root: BorrowedFd<'_>, path: &RootPath) -> Result<OwnedFd, Error> {
+    file::openat2(root, &path.0, O_PATH, 0, INSIDE)
+}
+
+pub(crate) fn make_directory(root: BorrowedFd<'_>, path: &RootPath) -> Result<OwnedFd, Stop> {
+    look_up_or_make(root, path, Make::Directory)
+}
+
+/// Opens what lies at `path`, with O_PATH; what is missing of it is made.
+pub(crate) fn look_up_or_make(
+    root: BorrowedFd<'_>,
+    path: &RootPath,
+    make: Make,
+) -> Result<OwnedFd, Stop> {
+    match look_up(root, path) {
+        Err(error) if error.errno == Errno::ENOENT => {
+            let mut walk = Walk::new(&path.0)?;
+            while let Some(name) = walk.next_name()? {
+                let last = walk.rest.is_blank();
+                let kind = if last { make } else { Make::Directory };
+                walk.step(root, &name, kind)?;
+            }
+            Ok(file::openat2(
+                root,
+                walk.done.as_c_str(),
+                O_PATH,
+                0,
+                INSIDE,
+            )?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The directory that holds the last name of `path`, made if missing, and that name.
+pub(crate) fn parent(root: BorrowedFd<'_>, path: &RootPath) -> Result<(OwnedFd, Text), Stop> {
+    let bytes = path.0.to_bytes();
+    let cut = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
+    let mut name = Text::EMPTY;
+    name.push(bytes.get(cut + 1..).unwrap_or_default())?;
+    let mut above = Walk::new_from(bytes.get(..cut).unwrap_or_default())?;
+    while let Some(next) = above.next_name()? {
+        above.step(root, &next, Make::Directory)?;
+    }
+    let directory = file::openat2(root, above.done.as_c_str(), O_PATH | O_DIRECTORY, 0, INSIDE)?;
+    Ok((directory, name))
+}
+
+/// A walk along a path whose parts may be missing.
+struct Walk {
+    /// The part behind us: it exists, and held no link when we passed.
+    done: Text,
+    /// The part before us.
+    rest: Text,
+    links: u32,
+}
+
+impl Walk {
+    fn new(path: &CStr) -> Result<Self, Stop> {
+        Self::new_from(path.to_bytes())
+    }
+
+    fn new_from(path: &[u8]) -> Result<Self, Stop> {
+        let mut walk = Self {
+            done: Text::EMPTY,
+            rest: Text::EMPTY,
+            links: 0,
+        };
+        walk.done.push(b"/")?;
+        walk.rest.push(path)?;
+        Ok(walk)
+    }
+
+    /// The next name before us. `.` is skipped; `..` goes back, which is right without links
+    /// behind us, and stays at the root as in a chroot.
+    fn next_name(&mut self) -> Result<Option<Text>, Stop> {
+        loop {
+            let Some(name) = self.rest.take_name()? else {
+                return Ok(None);
+            };
+            match name.bytes() {
+                b"." => {}
+                b".." => self.done.go_up(),
+                _ => return Ok(Some(name)),
+            }
+        }
+    }
+
+    /// Goes past one name: through a link, or into what is there, or into what is made there.
+    fn step(&mut self, root: BorrowedFd<'_>, name: &Text, make: Make) -> Result<(), Stop> {
+        let here = file::openat2(root, self.done.as_c_str(), O_PATH | O_DIRECTORY, 0, INSIDE)?;
+        match file::status(&here, name.as_c_str()) {
+            Ok(found) if found.is(S_IFLNK) => return self.follow(&here, name),
+            Ok(_) => {}
+            Err(error) if error.errno == Errno::ENOENT => make_one(&here, name, make)?,
+            Err(error) => return Err(error.into()),
+        }
+        self.done.enter(name.bytes())
+    }
+
+    /// Puts what the link says in front of the rest of the way.
+    fn follow(&mut self, here: &OwnedFd, name: &Text) -> Result<(), Stop> {
+        self.links += 1;
+        if self.links > MAX_LINKS {
+            return Err(Flaw::PathTooLong.into());
+        }
+        let mut buffer = [0; Text::SIZE];
+        let target = file::readlinkat(here, name.as_c_str(), &mut buffer)?;
+        if target.first() == Some(&b'/') {
+            self.done = Text::EMPTY;
+            self.done.push(b"/")?;
+        }
+        let mut rest = Text::EMPTY;
+        rest.push(target)?;
+        rest.push(b"/")?;
+        rest.push(self.rest.bytes())?;
+        self.rest = rest;
+        Ok(())
+    }
+}
+
+/// mkdirat(2) and its like only ever see one name. Somebody else may be faster; what they made
+/// is looked at when the walk comes back to it.
+fn make_one(here: &OwnedFd, name: &Text, make: Make) -> Result<(), Stop> {
+    let made = match make {
+        Make::Directory => file::mkdirat(here, name.as_c_str(), 0o755),
+        Make::File => {
+            let flags = O_CREAT | O_EXCL | O_WRONLY;
+            file::openat2(here, name.as_c_str(), flags, 0o644, INSIDE).map(drop)
+        }
+    };
+    match made {
+        Err(error) if error.errno == Errno::EEXIST => Ok(()),
+        other => Ok(other?),
+    }
+}
+
+/// A path in a buffer of its own, ending in NUL.
+pub(crate) struct Text {
+    bytes: [u8; Self::SIZE],
+    length: usize,
+}
+
+impl Text {
+    /// PATH_MAX, limits.h: with the final NUL.
+    pub(crate) const SIZE: usize = 4096;
+
+    pub(crate) const EMPTY: Self = Self {
+        bytes: [0; Self::SIZE],
+        length: 0,
+    };
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    pub(crate) fn push(&mut self, more: &[u8]) -> Result<(), Stop> {
+        let end = self.length + more.len();
+        let Some(room) = self.bytes.get_mut(self.length..end) else {
+            return Err(Flaw::PathTooLong.into());
+        };
+        if end == Self::SIZE {
+            return Err(Flaw::PathTooLong.into());
+        }
+        room.copy_from_slice(more);
+        self.bytes[end] = 0;
+        self.length = end;
+        Ok(())
+    }
+
+    pub(crate) fn as_c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.length = length;
+        self.bytes[length] = 0;
+    }
+
+    /// Whether nothing but slashes is left.
+    fn is_blank(&self) -> bool {
+        self.bytes().iter().all(|byte| *byte == b'/')
+    }
+
+    /// Takes the first name off the front.
+    fn take_name(&mut self) -> Result<Option<Self>, Stop> {
+        let text = self.bytes();
+        let Some(start) = text.iter().position(|byte| *byte != b'/') else {
+            return Ok(None);
+        };
+        let length = text[start..].iter().position(|byte| *byte == b'/');
+        let end = length.map_or(text.len(), |length| start + length);
+        let mut name = Self::EMPTY;
+        name.push(&text[start..end])?;
+        self.bytes.copy_within(end..self.length, 0);
+        self.truncate(self.length - end);
+        Ok(Some(name))
+    }
+
+    fn enter(&mut self, name: &[u8]) -> Result<(), Stop> {
+        if self.length > 1 {
+            self.push(b"/")?;
+        }
+        self.push(name)
+    }
+
+    fn go_up(&mut self) {
+        let cut = self
+            .bytes()
+            .iter()
+            .rposition(|byte| *byte == b'/')
+            .unwrap_or(0);
+        self.truncate(cut.max(1));
+    }
+}

@@ -1,0 +1,46 @@
+//! Meeting the host half, and waiting for `start`.
+
+use crate::{Init, Step};
+use kan_op::{Failure, Flaw, Slot, Sync};
+use kan_sys::{Sysno, io};
+
+impl Init<'_> {
+    /// Reads one byte, the point that the host has reached. An end of file means that the host
+    /// died: init must die as well, for nobody would ever find it.
+    pub(crate) fn wait(&self, sync: Sync) -> Step {
+        let mut told = [0];
+        let length = io::read(self.slots.get(Slot::Channel)?, &mut told)?;
+        if length == 1 && told[0] == sync as u8 {
+            return Ok(());
+        }
+        Err(Flaw::OutOfStep.into())
+    }
+
+    pub(crate) fn tell(&self, sync: Sync) -> Step {
+        io::write(self.slots.get(Slot::Channel)?, &[sync as u8])?;
+        Ok(())
+    }
+
+    /// The FIFO is open for reading and writing here, so that opening it never blocked and its
+    /// end of file never comes: only a byte ends the wait.
+    pub(crate) fn await_start(&mut self) -> Step {
+        let fifo = self.slots.take(Slot::Fifo)?;
+        let mut byte = [0];
+        io::read(&fifo, &mut byte)?;
+        Ok(())
+    }
+
+    /// When `create` has long returned and exec fails after `start`, nobody reads the board:
+    /// the line goes to the container's stderr, as runc's does.
+    pub(crate) fn complain_if_alone(&self, failure: Failure) {
+        if failure.call != Sysno::execve as u16 {
+            return;
+        }
+        let Ok(channel) = self.slots.get(Slot::Channel) else {
+            return;
+        };
+        if kan_sys::socket::peer_is_gone(channel) {
+            self.strings.complain(failure);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! The steps of the host half.
+
+use crate::{Slot, Sync};
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// An id mapping line, user_namespaces(7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdRange {
+    /// First id inside the namespace.
+    pub inside: u32,
+    /// First id outside.
+    pub outside: u32,
+    /// How many.
+    pub count: u32,
+}
+
+/// A cgroup directory, in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupDirectory {
+    /// Where the hierarchy is mounted.
+    pub mount: String,
+    /// The cgroup's path below it, with a leading slash.
+    pub path: String,
+}
+
+/// One thing that kan does itself. Every field is resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostStep {
+    /// The container's directory, locked until the command ends.
+    MakeContainer {
+        /// The id.
+        id: String,
+    },
+    /// Saves what is known, so that whatever follows can be deleted.
+    SaveState,
+    /// The FIFO on which init waits for `start`.
+    MakeFifo,
+    /// Opens the container that `exec` enters, as a pidfd.
+    OpenContainer,
+    /// Opens a namespace that init joins.
+    OpenNamespace {
+        /// Where it goes.
+        slot: Slot,
+        /// Its file.
+        path: String,
+        /// The CLONE_NEW* flag that it must be of.
+        flag: u32,
+    },
+    /// Connects to the socket that receives the terminal.
+    ConnectConsole {
+        /// Its path.
+        path: String,
+    },
+    /// The container's cgroup, in each hierarchy.
+    MakeCgroup(Vec<CgroupDirectory>),
+    /// clone3(2).
+    Clone {
+        /// CLONE_NEW* flags.
+        flags: u32,
+        /// Whether the child starts in the container's cgroup (CLONE_INTO_CGROUP).
+        into_cgroup: bool,
+    },
+    /// Moves the child into the container's cgroup.
+    JoinCgroup,
+    /// Writes the child's id mappings.
+    MapIds {
+        /// User ids.
+        uids: Vec<IdRange>,
+        /// Group ids.
+        gids: Vec<IdRange>,
+    },
+    /// Tells init that the host has reached this point.
+    Tell(Sync),
+    /// Waits until init tells that it has reached this point.
+    Wait(Sync),
+    /// Writes the child's pid, for whoever started kan.
+    WritePidFile {
+        /// Where.
+        path: String,
+    },
+}

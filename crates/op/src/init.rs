@@ -1,0 +1,392 @@
+//! The steps of the init half.
+
+use crate::{Slot, SlotUse, Sync};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
+
+/// A path inside the container, absolute as the container sees it. It is resolved below the
+/// root's descriptor at the moment of use, never earlier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RootPath(pub CString);
+
+/// A parameter of a new file system, fsconfig(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameter {
+    /// Its name.
+    pub key: CString,
+    /// Its value; `None` for a flag.
+    pub value: Option<CString>,
+    /// The index of the option in config.json that gave it, if one did.
+    pub option: Option<u16>,
+}
+
+/// Where a cloned mount tree comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TreeSource {
+    /// A path of the host, seen from init before it leaves the host's root.
+    Host(CString),
+    /// A path inside the container.
+    Container(RootPath),
+    /// The tree in a slot, which must be attached somewhere.
+    Slot(Slot),
+}
+
+/// What mount_setattr(2) changes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MountChange {
+    /// MOUNT_ATTR_* to switch on.
+    pub set: u32,
+    /// MOUNT_ATTR_* to switch off.
+    pub clear: u32,
+    /// 0, or one of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE.
+    pub propagation: u32,
+    /// Whether the mounts below change as well.
+    pub recursive: bool,
+}
+
+/// The mount whose attributes change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountTarget {
+    /// The tree in a slot.
+    Slot(Slot),
+    /// All that init sees before it leaves the host's root.
+    HostRoot,
+}
+
+/// Which mount points are acceptable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MountPoint {
+    /// Any path below the root; links are followed inside it, what is missing is made.
+    Any,
+    /// A directory reached without links, made if missing: for /proc and /sys (CVE-2019-19921).
+    Ordinary,
+}
+
+/// A kind of device file, mknod(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NodeKind {
+    /// A character device.
+    Character {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A block device.
+    Block {
+        /// Major number.
+        major: u32,
+        /// Minor number.
+        minor: u32,
+    },
+    /// A named pipe.
+    Fifo,
+}
+
+/// How init leaves the host's root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RootEntry {
+    /// pivot_root(2), then the old root is detached.
+    Pivot {
+        /// Whether the old root is made a slave first, so that the detaching does not spread.
+        slave_first: bool,
+    },
+    /// The root's mount is moved over `/`, then chroot(2): for hosts whose root is the initramfs,
+    /// where pivot_root(2) can't work (`--no-pivot`).
+    Move,
+    /// chroot(2) alone: for containers without a mount namespace.
+    Chroot,
+}
+
+/// Users and groups of the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ids {
+    /// User.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Supplementary groups; `None` leaves them as they are.
+    pub groups: Option<Vec<u32>>,
+}
+
+/// What is executed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The paths to try, in this order: the first one that exists is taken.
+    pub candidates: Vec<CString>,
+    /// argv.
+    pub args: Vec<CString>,
+    /// The environment.
+    pub env: Vec<CString>,
+    /// Whether HOME is added, as [`InitStep::FindHome`] found it.
+    pub with_home: bool,
+}
+
+/// One thing that init does. Every field is resolved; there is nothing left to decide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum InitStep {
+    /// Waits until the host tells that it has reached this point.
+    Wait(Sync),
+    /// Tells the host that init has reached this point.
+    Tell(Sync),
+    /// Closes every inherited descriptor but stdio, the preserved ones and those in slots.
+    CloseInherited {
+        /// How many descriptors from 3 on are kept (`--preserve-fds`).
+        preserved: u32,
+    },
+    /// Gives signals their default action and blocks none, whatever the caller had set.
+    ResetSignals {
+        /// The ignored ones, bit n-1 for signal n.
+        ignored: u64,
+    },
+    /// setsid(2).
+    NewSession,
+    /// A session keyring of its own, so that the container can't read the caller's.
+    NewKeyring {
+        /// Its description.
+        name: CString,
+    },
+    /// PR_SET_DUMPABLE off: from here on other processes can't look into this one
+    /// (CVE-2016-9962).
+    HideMemory,
+    /// Joins the namespace in a slot, or with a pidfd several at once.
+    Join {
+        /// What to join.
+        slot: Slot,
+        /// CLONE_NEW* flags.
+        flags: u32,
+    },
+    /// unshare(2).
+    Unshare {
+        /// CLONE_NEW* flags.
+        flags: u32,
+    },
+    /// Changes mount attributes.
+    ChangeMount {
+        /// Which mount.
+        target: MountTarget,
+        /// What changes.
+        change: MountChange,
+    },
+    /// A detached mount of a new file system.
+    NewFilesystem {
+        /// Where the mount goes.
+        out: Slot,
+        /// Its type as in /proc/filesystems.
+        fstype: CString,
+        /// Its parameters, in order.
+        parameters: Vec<Parameter>,
+        /// MOUNT_ATTR_* of the mount.
+        attributes: u32,
+    },
+    /// A detached copy of a mount.
+    CloneTree {
+        /// Where the copy goes.
+        out: Slot,
+        /// What is copied.
+        source: TreeSource,
+        /// Whether the mounts below come along.
+        recursive: bool,
+    },
+    /// Attaches the tree in a slot, at a path inside the container.
+    Attach {
+        /// The tree; its slot is empty afterwards.
+        tree: Slot,
+        /// Where.
+        at: RootPath,
+        /// Which mount points are acceptable.
+        point: MountPoint,
+    },
+    /// Attaches the tree in a slot at a path of the host, in init's mount namespace.
+    /// The slot stays full.
+    AttachOnHost {
+        /// The tree.
+        tree: Slot,
+        /// Where.
+        at: CString,
+    },
+    /// Closes the descriptor in a slot.
+    Close(Slot),
+    /// Opens the host's /dev/null, and makes sure that it is.
+    OpenNull,
+    /// A directory inside the container, with its parents, unless it is there.
+    MakeDirectory {
+        /// Where.
+        at: RootPath,
+    },
+    /// A device node inside the container; replaced never, accepted if it is the same.
+    MakeNode {
+        /// Where.
+        at: RootPath,
+        /// Its kind.
+        kind: NodeKind,
+        /// Permission bits.
+        mode: u32,
+        /// Owner.
+        uid: u32,
+        /// Group.
+        gid: u32,
+    },
+    /// A symbolic link inside the container. What lies there already stays.
+    MakeLink {
+        /// Where.
+        at: RootPath,
+        /// What it says.
+        target: CString,
+        /// Whether it replaces a file that lies there (/dev/ptmx must lead to the container's own).
+        replace: bool,
+    },
+    /// Hides a path: a directory below the shared empty one, a file below /dev/null.
+    /// Nothing is done if it is missing.
+    MaskPath {
+        /// Which.
+        path: RootPath,
+    },
+    /// Makes a path read-only by a mount on itself. Nothing is done if it is missing.
+    LockPath {
+        /// Which.
+        path: RootPath,
+    },
+    /// Leaves the host's root for the container's.
+    EnterRoot(RootEntry),
+    /// sethostname(2).
+    SetHostname(CString),
+    /// setdomainname(2).
+    SetDomainname(CString),
+    /// Writes a file below the host's /proc: sysctls, oom_score_adj.
+    WriteProc {
+        /// Its path below /proc.
+        file: CString,
+        /// What is written.
+        value: CString,
+    },
+    /// A terminal from the container's own devpts.
+    OpenTerminal {
+        /// Its size in characters, (width, height).
+        size: Option<(u16, u16)>,
+        /// The user who owns it.
+        uid: u32,
+    },
+    /// Binds the terminal on the container's /dev/console.
+    BindConsole,
+    /// Sends the terminal's master over the console socket; both slots are empty afterwards.
+    SendTerminal,
+    /// Makes the terminal the controlling one and stdio; its slot is empty afterwards.
+    UseTerminal,
+    /// prlimit(2).
+    SetLimit {
+        /// RLIMIT_*.
+        resource: u32,
+        /// The soft limit; `u64::MAX` is none.
+        soft: u64,
+        /// The hard limit.
+        hard: u64,
+    },
+    /// umask(2).
+    SetUmask(u32),
+    /// Enters the working directory as root. A refusal is kept for the step after [`Self::SetIds`].
+    EnterDirectory(CString),
+    /// Enters the working directory as the user, if root was refused, and makes sure that it
+    /// lies inside the container.
+    ConfirmDirectory(CString),
+    /// PR_CAPBSET_DROP for each.
+    DropBounding {
+        /// The capabilities to drop, bit n for capability n.
+        drop: u64,
+    },
+    /// Users and groups; capabilities are kept across it.
+    SetIds(Ids),
+    /// capset(2), bit n for capability n.
+    SetCapabilities {
+        /// Effective set.
+        effective: u64,
+        /// Permitted set.
+        permitted: u64,
+        /// Inheritable set.
+        inheritable: u64,
+    },
+    /// Raises ambient capabilities.
+    RaiseAmbient {
+        /// Bit n for capability n.
+        capabilities: u64,
+    },
+    /// PR_SET_NO_NEW_PRIVS.
+    NoNewPrivileges,
+    /// Looks the user's home directory up in the container's /etc/passwd; `/` if it is not there.
+    FindHome {
+        /// The user.
+        uid: u32,
+    },
+    /// Looks the executable up, so that a missing one is an error of `create`.
+    FindProgram,
+    /// Blocks on the FIFO until `start` writes a byte; its slot is empty afterwards.
+    AwaitStart,
+    /// execve(2) of what [`Self::FindProgram`] found. It closes the channel, by which the host
+    /// knows of its success.
+    Execute(Program),
+}
+
+impl InitStep {
+    /// The slots this step uses, in order.
+    #[must_use]
+    pub fn slots(&self) -> [Option<SlotUse>; 2] {
+        use SlotUse::{Empties, Fills, Reads};
+        match self {
+            Self::Wait(_) | Self::Tell(_) => [Some(Reads(Slot::Channel)), None],
+            Self::Join { slot, .. } => [Some(Empties(*slot)), None],
+            Self::NewFilesystem { out, .. } => [Some(Fills(*out)), None],
+            Self::CloneTree { out, source, .. } => match source {
+                TreeSource::Host(_) => [Some(Fills(*out)), None],
+                TreeSource::Container(_) => [Some(Reads(Slot::Root)), Some(Fills(*out))],
+                TreeSource::Slot(from) => [Some(Reads(*from)), Some(Fills(*out))],
+            },
+            Self::ChangeMount {
+                target: MountTarget::Slot(slot),
+                ..
+            } => [Some(Reads(*slot)), None],
+            Self::Attach { tree, .. } => [Some(Reads(Slot::Root)), Some(Empties(*tree))],
+            Self::AttachOnHost { tree, .. } => [Some(Reads(*tree)), None],
+            Self::OpenNull => [Some(Fills(Slot::Null)), None],
+            Self::MaskPath { .. } => [Some(Reads(Slot::Null)), Some(Reads(Slot::Empty))],
+            Self::MakeDirectory { .. }
+            | Self::MakeNode { .. }
+            | Self::MakeLink { .. }
+            | Self::LockPath { .. } => [Some(Reads(Slot::Root)), None],
+            Self::EnterRoot(_) => [Some(Empties(Slot::Root)), None],
+            Self::OpenTerminal { .. } => [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))],
+            Self::BindConsole => [Some(Reads(Slot::Root)), Some(Reads(Slot::Terminal))],
+            Self::SendTerminal => [
+                Some(Empties(Slot::Master)),
+                Some(Empties(Slot::ConsoleSocket)),
+            ],
+            Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
+            Self::Close(slot) => [Some(Empties(*slot)), None],
+            Self::Execute(_) => [Some(Empties(Slot::Channel)), None],
+            Self::AwaitStart => [Some(Empties(Slot::Fifo)), None],
+            Self::CloseInherited { .. }
+            | Self::ResetSignals { .. }
+            | Self::NewSession
+            | Self::NewKeyring { .. }
+            | Self::HideMemory
+            | Self::Unshare { .. }
+            | Self::ChangeMount {
+                target: MountTarget::HostRoot,
+                ..
+            }
+            | Self::SetHostname(_)
+            | Self::SetDomainname(_)
+            | Self::WriteProc { .. }
+            | Self::SetLimit { .. }
+            | Self::SetUmask(_)
+            | Self::EnterDirectory(_)
+            | Self::ConfirmDirectory(_)
+            | Self::DropBounding { .. }
+            | Self::SetIds(_)
+            | Self::SetCapabilities { .. }
+            | Self::RaiseAmbient { .. }
+            | Self::NoNewPrivileges
+            | Self::FindHome { .. }
+            | Self::FindProgram => [None, None],
+        }
+    }
+}

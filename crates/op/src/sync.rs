@@ -1,0 +1,60 @@
+//! Where the two halves meet.
+
+/// A point that one half reaches and the other waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Sync {
+    /// Host: the child is in its cgroup (cgroup v1 and systemd, where clone3 can't put it there).
+    CgroupJoined = 1,
+    /// Host: the child's user namespace has its id mappings.
+    IdsMapped,
+    /// Init: the root file system lies mounted at its place, so that hooks find it.
+    RootMounted,
+    /// Host: prestart and createRuntime hooks have run.
+    HooksRun,
+    /// Init: all is done that may fail before `start`.
+    Ready,
+    /// Host: the state is saved, so that the container can be found and deleted.
+    Saved,
+}
+
+/// One of the two halves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The process that the user started.
+    Host,
+    /// The container's first process, or the one that `exec` makes.
+    Init,
+}
+
+impl Sync {
+    /// All points, in the order in which they may occur.
+    pub const ALL: [Self; 6] = [
+        Self::CgroupJoined,
+        Self::IdsMapped,
+        Self::RootMounted,
+        Self::HooksRun,
+        Self::Ready,
+        Self::Saved,
+    ];
+
+    /// The half that reaches this point and tells the other.
+    pub const fn told_by(self) -> Side {
+        match self {
+            Self::CgroupJoined | Self::IdsMapped | Self::HooksRun | Self::Saved => Side::Host,
+            Self::RootMounted | Self::Ready => Side::Init,
+        }
+    }
+
+    /// The name that the printed plan and `docs/protocol.md` use.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::CgroupJoined => "cgroup-joined",
+            Self::IdsMapped => "ids-mapped",
+            Self::RootMounted => "root-mounted",
+            Self::HooksRun => "hooks-run",
+            Self::Ready => "ready",
+            Self::Saved => "saved",
+        }
+    }
+}
