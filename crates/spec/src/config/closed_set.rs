@@ -2,6 +2,8 @@
 
 /// A type whose values are exactly the names that the specification lists.
 pub trait ClosedSet: Copy + PartialEq + 'static {
+    /// What the set is, for error messages: "namespace type".
+    const NOUN: &'static str;
     /// Each allowed name with its value, in the order of the specification.
     const VALUES: &'static [(&'static str, Self)];
 
@@ -14,13 +16,17 @@ pub trait ClosedSet: Copy + PartialEq + 'static {
 
 /// Declares an enum together with the names of its values in config.json.
 macro_rules! closed_set {
-    ($(#[$about:meta])* $set:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
+    ($(#[$about:meta])* $set:ident($noun:literal) {
+        $($(#[$doc:meta])* $variant:ident = $name:literal $(| $old:literal)*,)+
+    }) => {
         $(#[$about])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         pub enum $set { $($(#[$doc])* #[doc = concat!("`", $name, "`")] $variant,)+ }
 
         impl $crate::config::ClosedSet for $set {
-            const VALUES: &'static [(&'static str, Self)] = &[$(($name, Self::$variant),)+];
+            const NOUN: &'static str = $noun;
+            const VALUES: &'static [(&'static str, Self)] =
+                &[$(($name, Self::$variant), $(($old, Self::$variant),)*)+];
         }
 
         impl $set {

@@ -63,7 +63,7 @@ pub struct Namespace {
 
 closed_set! {
     /// `linux.namespaces[].type`, see namespaces(7).
-    NamespaceType {
+    NamespaceType("namespace type") {
         /// Process ids.
         Pid = "pid",
         /// Network stack.
@@ -96,7 +96,7 @@ pub struct IdMapping {
 
 closed_set! {
     /// A key of `linux.timeOffsets`, see time_namespaces(7).
-    Clock {
+    Clock("clock") {
         /// CLOCK_BOOTTIME
         Boottime = "boottime",
         /// CLOCK_MONOTONIC
@@ -134,7 +134,7 @@ pub struct Device {
 
 closed_set! {
     /// `linux.devices[].type`, see mknod(1).
-    DeviceType {
+    DeviceType("device type") {
         /// Character device, buffered.
         Char = "c",
         /// Block device.
@@ -157,7 +157,7 @@ closed_set! {
     /// `linux.rootfsPropagation`, see mount_namespaces(7). The specification names `shared`,
     /// `slave`, `private` and `unbindable`; runc and crun also take the recursive forms, and
     /// engines send them.
-    RootfsPropagation {
+    RootfsPropagation("rootfs propagation") {
         /// Events go neither way.
         Private = "private",
         /// Likewise for the whole tree.
@@ -207,7 +207,7 @@ pub struct Personality {
 
 closed_set! {
     /// `linux.personality.domain`, see personality(2).
-    PersonalityDomain {
+    PersonalityDomain("personality domain") {
         /// PER_LINUX
         Linux = "LINUX",
         /// PER_LINUX32
@@ -228,7 +228,7 @@ pub struct MemoryPolicy {
 
 closed_set! {
     /// `linux.memoryPolicy.mode`, see set_mempolicy(2).
-    MemoryPolicyMode {
+    MemoryPolicyMode("memory policy mode") {
         /// The system's default.
         Default = "MPOL_DEFAULT",
         /// Only these nodes.
@@ -248,7 +248,7 @@ closed_set! {
 
 closed_set! {
     /// `linux.memoryPolicy.flags[]`, see set_mempolicy(2).
-    MemoryPolicyFlag {
+    MemoryPolicyFlag("memory policy flag") {
         /// Balance between the bound nodes (Linux 5.12).
         NumaBalancing = "MPOL_F_NUMA_BALANCING",
         /// Node numbers count within the allowed set.

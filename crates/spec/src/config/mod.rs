@@ -8,6 +8,7 @@
 
 mod closed_set;
 mod linux;
+mod list;
 mod process;
 mod resources;
 mod seccomp;
@@ -19,6 +20,7 @@ pub use linux::{
     MemoryPolicyMode, Namespace, NamespaceType, NetDevice, Personality, PersonalityDomain,
     RootfsPropagation, TimeOffset,
 };
+pub use list::parse_list;
 pub use process::{
     Capabilities, ConsoleSize, CpuAffinity, IoPriority, IoPriorityClass, Process, Rlimit,
     RlimitType, Scheduler, SchedulerFlag, SchedulerPolicy, User,

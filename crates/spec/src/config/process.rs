@@ -89,7 +89,7 @@ pub struct Rlimit {
 
 closed_set! {
     /// `process.rlimits[].type`: the limits that Linux has, see getrlimit(2).
-    RlimitType {
+    RlimitType("rlimit type") {
         /// Size of the address space, bytes.
         As = "RLIMIT_AS",
         /// Size of a core file, bytes.
@@ -146,7 +146,7 @@ pub struct Scheduler {
 
 closed_set! {
     /// `process.scheduler.policy`, see sched(7).
-    SchedulerPolicy {
+    SchedulerPolicy("scheduler policy") {
         /// The default time-sharing policy.
         Other = "SCHED_OTHER",
         /// Real time, first in first out.
@@ -166,9 +166,9 @@ closed_set! {
 
 closed_set! {
     /// `process.scheduler.flags[]`, see sched_setattr(2).
-    SchedulerFlag {
-        /// Children start with the default policy.
-        ResetOnFork = "SCHED_FLAG_RESET_ON_FORK",
+    SchedulerFlag("scheduler flag") {
+        /// Children start with the default policy. The second name is that of runtime-spec 1.1.
+        ResetOnFork = "SCHED_FLAG_RESET_ON_FORK" | "SCHED_RESET_ON_FORK",
         /// Reclaim bandwidth that other deadline tasks leave.
         Reclaim = "SCHED_FLAG_RECLAIM",
         /// Signal a deadline overrun.
@@ -195,7 +195,7 @@ pub struct IoPriority {
 
 closed_set! {
     /// `process.ioPriority.class`, see ioprio_set(2).
-    IoPriorityClass {
+    IoPriorityClass("I/O priority class") {
         /// Real time.
         Rt = "IOPRIO_CLASS_RT",
         /// Best effort.

@@ -45,7 +45,7 @@ pub struct DeviceRule {
 closed_set! {
     /// `linux.resources.devices[].type`.
     #[derive(Default)]
-    DeviceRuleType {
+    DeviceRuleType("device rule type") {
         /// Every device.
         #[default]
         All = "a",

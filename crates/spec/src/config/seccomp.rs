@@ -50,7 +50,7 @@ pub struct SeccompArg {
 
 closed_set! {
     /// What happens to a system call, see seccomp(2).
-    SeccompAction {
+    SeccompAction("seccomp action") {
         /// Kill the thread (libseccomp's old name of KILL_THREAD).
         Kill = "SCMP_ACT_KILL",
         /// Kill the process.
@@ -74,7 +74,7 @@ closed_set! {
 
 closed_set! {
     /// `linux.seccomp.syscalls[].args[].op`.
-    SeccompOperator {
+    SeccompOperator("seccomp operator") {
         /// Not equal.
         Ne = "SCMP_CMP_NE",
         /// Less than.
@@ -94,7 +94,7 @@ closed_set! {
 
 closed_set! {
     /// `linux.seccomp.flags[]`, see seccomp(2).
-    SeccompFlag {
+    SeccompFlag("seccomp flag") {
         /// Apply to every thread.
         Tsync = "SECCOMP_FILTER_FLAG_TSYNC",
         /// Log actions other than ALLOW.
@@ -108,7 +108,7 @@ closed_set! {
 
 closed_set! {
     /// `linux.seccomp.architectures[]`.
-    SeccompArch {
+    SeccompArch("seccomp architecture") {
         /// i386.
         X86 = "SCMP_ARCH_X86",
         /// x86_64.

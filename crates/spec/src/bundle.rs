@@ -1,0 +1,98 @@
+//! A bundle on disk: bundle.md, and reading its config.json.
+
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use crate::config::Config;
+use crate::json::Json;
+use crate::{Error, read};
+
+/// A config.json larger than this is refused before it fills the memory. Podman's are 40 KB.
+pub const LARGEST: u64 = 16 << 20;
+
+/// A document that was read without a problem.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Document<T> {
+    /// What it says.
+    pub value: T,
+    /// The paths of keys that the specification does not know. They are passed over (config.md,
+    /// Extensibility) and worth a debug line.
+    pub ignored: Vec<String>,
+}
+
+impl<T: read::Read> Document<T> {
+    pub(crate) fn parse(name: &str, text: &[u8]) -> Result<Self, Error> {
+        let json = Json::parse(text).map_err(|at| Error::syntax(name, at))?;
+        let (value, ignored) =
+            read::document(&json).map_err(|problems| Error::invalid(name, problems))?;
+        Ok(Self { value, ignored })
+    }
+}
+
+/// A bundle with a sound config.json.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Bundle {
+    /// The bundle's directory: absolute, without symlinks.
+    pub path: PathBuf,
+    /// What config.json says.
+    pub config: Config,
+    /// The file as it was read. The specification wants later changes of it to have no effect
+    /// (runtime.md, Lifecycle), so a copy is kept with the container's state.
+    pub text: Vec<u8>,
+    /// The paths of keys that the specification does not know, see [`Document::ignored`].
+    pub ignored: Vec<String>,
+}
+
+impl Bundle {
+    /// Reads and checks the bundle in `dir`. `config` is another file to read in place of
+    /// config.json, absolute or relative to the bundle.
+    ///
+    /// # Errors
+    /// If the directory or the file is missing or can't be read, is not JSON, or says something
+    /// that the specification forbids; then with every problem.
+    pub fn open(dir: &Path, config: Option<&Path>) -> Result<Self, Error> {
+        let path = dir.canonicalize().map_err(|e| Error::bundle(dir, &e))?;
+        let file = path.join(config.unwrap_or(Path::new("config.json")));
+        let text = read_file(&file)?;
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        let Document {
+            value: config,
+            ignored,
+        } = Document::parse(&name, &text)?;
+        Ok(Self {
+            path,
+            config,
+            text,
+            ignored,
+        })
+    }
+}
+
+/// Reads a bundle's config.json from memory: for the copy kept with the container's state, and for
+/// tests.
+///
+/// # Errors
+/// Like [`Bundle::open`], except for the file.
+pub fn parse_config(text: &[u8]) -> Result<Document<Config>, Error> {
+    Document::parse("config.json", text)
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
+    let about = fs::metadata(path).map_err(|e| Error::file(path, &e))?;
+    // Asked before it is opened: opening a FIFO waits for a writer.
+    if !about.is_file() {
+        return Err(Error::unreadable(path, "not a regular file"));
+    }
+    let file = File::open(path).map_err(|e| Error::file(path, &e))?;
+    let mut text = Vec::with_capacity(usize::try_from(about.len().min(LARGEST)).unwrap_or(0) + 1);
+    let read = file.take(LARGEST + 1).read_to_end(&mut text);
+    read.map_err(|e| Error::file(path, &e))?;
+    if text.len() as u64 > LARGEST {
+        return Err(Error::unreadable(
+            path,
+            format!("larger than {LARGEST} bytes"),
+        ));
+    }
+    Ok(text)
+}
