@@ -1,0 +1,125 @@
+//! Freezing a container's processes, and asking whether they are frozen.
+//!
+//! v1 has the freezer controller (cgroup-v1/freezer-subsystem.rst), v2 `cgroup.freeze` in every
+//! cgroup (cgroup-v2.rst). A hybrid host's containers are frozen through v1, where engines look;
+//! through v2 only if there is no freezer hierarchy.
+
+use std::path::Path;
+
+use crate::PATIENCE;
+use crate::error::{Error, Operation, Result};
+use crate::events::Events;
+use crate::file;
+use crate::place::{Directory, Placement};
+use crate::wait::{Deadline, pause};
+
+/// Whether the container was frozen: by itself, not by way of a parent. A cgroup that does not
+/// exist is not frozen.
+///
+/// # Errors
+/// The call that failed, with the file.
+pub fn frozen(placement: &Placement) -> Result<bool> {
+    freezer(placement).map_or(Ok(false), is_frozen)
+}
+
+/// Freezes the container's processes and waits until all have stopped.
+///
+/// # Errors
+/// [`Error::NoFreezer`] if the host cannot; [`Error::NotFreezing`] after [`PATIENCE`], the
+/// container being thawed again; else the call that failed, with the file.
+pub fn freeze(placement: &Placement) -> Result<()> {
+    let dir = freezer(placement).ok_or(Error::NoFreezer)?;
+    let deadline = Deadline::after(PATIENCE);
+    let result = match dir.is_v2() {
+        true => freeze_v2(dir, &deadline),
+        false => freeze_v1(dir, &deadline),
+    };
+    if result.is_err() {
+        let _ = set(dir, false);
+    }
+    result
+}
+
+/// Lets the container's processes go on. It does not wait for them. A cgroup that does not exist
+/// needs no thawing.
+///
+/// # Errors
+/// The call that failed, with the file.
+pub fn thaw(placement: &Placement) -> Result<()> {
+    match freezer(placement).map(|dir| set(dir, false)) {
+        Some(Err(error)) if !error.errno().is_some_and(file::vanished) => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Starts freezing without waiting, so that no process comes to fork any more; as far as possible.
+pub(crate) fn halt(placement: &Placement) {
+    if let Some(dir) = freezer(placement) {
+        let _ = set(dir, true);
+    }
+}
+
+fn freezer(placement: &Placement) -> Option<&Directory> {
+    placement.v1("freezer").or(placement.v2())
+}
+
+/// Whether this directory's own setting is frozen. Hierarchies that cannot freeze say no.
+pub(crate) fn is_frozen(dir: &Directory) -> Result<bool> {
+    let name = match dir.is_v2() {
+        true => "cgroup.freeze",
+        // Set as soon as FROZEN was written, and not by a frozen parent.
+        false if dir.has("freezer") => "freezer.self_freezing",
+        false => return Ok(false),
+    };
+    let path = dir.path().join(name);
+    match file::value(&path) {
+        Ok(value) => Ok(value == "1"),
+        Err(errno) if file::vanished(errno) => Ok(false),
+        Err(errno) => Err(Error::call(Operation::Read, &path, errno)),
+    }
+}
+
+fn set(dir: &Directory, frozen: bool) -> Result<()> {
+    let (name, value) = match (dir.is_v2(), frozen) {
+        (true, true) => ("cgroup.freeze", "1"),
+        (true, false) => ("cgroup.freeze", "0"),
+        (false, true) => ("freezer.state", "FROZEN"),
+        (false, false) => ("freezer.state", "THAWED"),
+    };
+    file::write(&dir.path().join(name), value)
+}
+
+fn freeze_v2(dir: &Directory, deadline: &Deadline) -> Result<()> {
+    set(dir, true)?;
+    let path = dir.path();
+    let stopped = Events::open(&path)
+        .and_then(|events| events.wait("frozen", true, deadline))
+        .map_err(|errno| Error::call(Operation::Wait, &path, errno))?;
+    match stopped {
+        true => Ok(()),
+        false => Err(not_freezing(&path, deadline)),
+    }
+}
+
+/// v1 stays FREEZING while processes appear in the cgroup or cannot be stopped yet. It makes progress
+/// when the state is written and read, and tells nobody.
+fn freeze_v1(dir: &Directory, deadline: &Deadline) -> Result<()> {
+    let path = dir.path();
+    loop {
+        set(dir, true)?;
+        if file::read(&path.join("freezer.state"))? == "FROZEN" {
+            return Ok(());
+        }
+        if deadline.passed() {
+            return Err(not_freezing(&path, deadline));
+        }
+        pause();
+    }
+}
+
+fn not_freezing(path: &Path, deadline: &Deadline) -> Error {
+    Error::NotFreezing {
+        path: path.to_path_buf(),
+        seconds: deadline.seconds(),
+    }
+}

@@ -1,0 +1,108 @@
+//! Removing a container's cgroup.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rustix::fs::{CWD, rmdir};
+use rustix::io::{self, Errno};
+
+use crate::PATIENCE;
+use crate::error::{Error, Operation, Result};
+use crate::events::Events;
+use crate::file;
+use crate::kill::busy;
+use crate::layout::is_cgroup;
+use crate::pidfd::wait_for_all;
+use crate::place::{Directory, Placement};
+use crate::procs::{hold, processes_in, refuse_own};
+use crate::tree;
+use crate::wait::{Deadline, pause};
+
+/// Removes the container's cgroup in each hierarchy together with the cgroups that the container
+/// made below it. What is gone already is fine. Parents are left alone, also those that
+/// [`crate::create`] made, as with runc.
+///
+/// Processes that are about to end are waited for, up to [`PATIENCE`]; nothing is killed, and
+/// nothing below a cgroup is removed while it holds processes.
+///
+/// # Errors
+/// [`Error::Busy`] with the processes left; [`Error::Own`] if the caller is one of them; else the
+/// call that failed, with its path. Every hierarchy is tried; the first error is returned.
+pub fn remove(placement: &Placement) -> Result<()> {
+    remove_within(placement, PATIENCE)
+}
+
+/// As [`remove`], with another bound on the waiting.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_within(placement: &Placement, patience: Duration) -> Result<()> {
+    let deadline = Deadline::after(patience);
+    let mut result = Ok(());
+    for dir in placement.directories() {
+        let path = dir.path();
+        // An unused cgroup without children needs no more than this.
+        if !matches!(rmdir(&path), Ok(()) | Err(Errno::NOENT)) {
+            result = result.and(remove_tree(dir, &path, &deadline));
+        }
+    }
+    result
+}
+
+fn remove_tree(dir: &Directory, path: &Path, deadline: &Deadline) -> Result<()> {
+    loop {
+        // Also the answer where rmdir(2) said EROFS of a cgroup that does not exist.
+        let top = match file::open_dir(CWD, path) {
+            Err(Errno::NOENT) => return Ok(()),
+            other => other.map_err(|errno| Error::call(Operation::Open, path, errno))?,
+        };
+        if !is_cgroup(&top) {
+            return Err(Error::NotCgroup {
+                path: path.to_path_buf(),
+            });
+        }
+        refuse_own(path, &processes_in(path)?)?;
+        wait_until_empty(dir, path, deadline)?;
+        match tree::prune(top, deadline).and_then(|()| rmdir(path)) {
+            Ok(()) | Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::BUSY | Errno::NOTEMPTY) if deadline.passed() => {
+                return Err(busy(path, deadline)?);
+            }
+            Err(Errno::BUSY | Errno::NOTEMPTY) => pause(),
+            Err(errno) => return Err(Error::call(Operation::Remove, path, errno)),
+        }
+    }
+}
+
+fn wait_until_empty(dir: &Directory, path: &Path, deadline: &Deadline) -> Result<()> {
+    let empty = match dir.is_v2() {
+        true => empty_v2(path, deadline),
+        false => return empty_v1(path, deadline),
+    };
+    match empty.map_err(|errno| Error::call(Operation::Wait, path, errno))? {
+        true => Ok(()),
+        false => Err(busy(path, deadline)?),
+    }
+}
+
+fn empty_v2(path: &Path, deadline: &Deadline) -> io::Result<bool> {
+    match Events::open(path) {
+        Err(errno) if file::vanished(errno) => Ok(true),
+        other => other?.wait("populated", false, deadline),
+    }
+}
+
+/// v1 has no event for an empty cgroup; the ends of its processes are the events.
+fn empty_v1(path: &Path, deadline: &Deadline) -> Result<()> {
+    loop {
+        let pids = processes_in(path)?;
+        if pids.is_empty() {
+            return Ok(());
+        }
+        let held = hold(path, &pids)?;
+        wait_for_all(&held, deadline).map_err(|errno| Error::call(Operation::Wait, path, errno))?;
+        if deadline.passed() {
+            return Err(busy(path, deadline)?);
+        }
+    }
+}
