@@ -162,6 +162,10 @@ pub fn paths(paths: &[&str]) -> Value {
         let mut one = fs::metadata(path).map(|m| describe(&m)).unwrap_or_default();
         one.insert("read".into(), readable(path).into());
         one.insert("write".into(), writable(path).into());
+        one.insert(
+            "read_only_mount".into(),
+            kernel::read_only(path).ok().into(),
+        );
         all.insert((*path).to_owned(), Value::Object(one));
     }
     Value::Object(all)

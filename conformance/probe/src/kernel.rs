@@ -216,6 +216,16 @@ pub fn writable(path: &str) -> io::Result<()> {
     checked(answer).map(|_| ())
 }
 
+/// Whether the mount under a path is read-only (statvfs(3)).
+pub fn read_only(path: &str) -> io::Result<bool> {
+    let path = CString::new(path)?;
+    // SAFETY: statvfs is plain numbers, so all zeros is a valid value.
+    let mut answer: libc::statvfs = unsafe { std::mem::zeroed() };
+    // SAFETY: a NUL-terminated string and a valid place for the answer.
+    checked(unsafe { libc::statvfs(path.as_ptr(), &raw mut answer) })?;
+    Ok(answer.f_flag & libc::ST_RDONLY != 0)
+}
+
 /// Blocks every signal, so that [`next_signal`] sees them: for PID 1 of a namespace signals
 /// with the default action are dropped at once, except when they are blocked.
 pub fn block_all_signals() {

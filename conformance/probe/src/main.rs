@@ -14,6 +14,8 @@
     reason = "a program whose purpose is to print"
 )]
 
+use std::io::Write as _;
+
 mod behaviour;
 mod files;
 mod kernel;
@@ -31,7 +33,10 @@ pub extern "C" fn main(_argc: i32, _argv: *const *const u8) -> i32 {
         .map(|a| a.to_string_lossy().into_owned())
         .collect();
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
-    match run(&words) {
+    let outcome = run(&words);
+    // Without Rust's own main nobody flushes at the end.
+    let _ = std::io::stdout().flush();
+    match outcome {
         Ok(code) => code,
         Err(why) => {
             eprintln!("probe: {why}");

@@ -1,0 +1,323 @@
+//! runtime.md, "create": what is made, what is not run yet, and what is refused.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
+
+use crate::harness::container::text;
+use crate::harness::prelude::*;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("create::does_not_run_the_program", does_not_run_the_program),
+        Case::new("create::config_is_read_once", config_is_read_once),
+        Case::new("create::prints_nothing", prints_nothing).deviates(
+            "crun",
+            "runtime.md, create: stderr is the container's; crun warns there about hybrid cgroups",
+            "stderr",
+        ),
+        Case::new("create::taken_id_is_refused", taken_id_is_refused),
+        Case::new(
+            "create::taken_id_of_stopped_is_refused",
+            taken_id_of_stopped_is_refused,
+        ),
+        Case::new(
+            "create::bundle_is_the_current_directory",
+            bundle_is_the_current_directory,
+        ),
+        Case::new("create::options_after_the_id", options_after_the_id),
+        Case::new("create::pid_file", pid_file),
+        Case::new(
+            "create::pid_file_is_relative_to_the_caller",
+            pid_file_is_relative,
+        ),
+        Case::new("create::bundle_missing", bundle_missing),
+        Case::new("create::config_missing", config_missing),
+        Case::new("create::config_is_no_json", config_is_no_json),
+        Case::new("create::config_is_null", config_is_null).deviates(
+            "runc 1.1",
+            "config.md: the configuration is a JSON object; runc dereferences a nil pointer",
+            "invalid memory address or nil pointer dereference",
+        ),
+        Case::new("create::root_missing", root_missing),
+        Case::new("create::program_not_in_path", program_not_in_path),
+        Case::new("create::program_missing", program_missing),
+        Case::new("create::program_not_executable", program_not_executable),
+        Case::new("create::program_is_a_directory", program_is_a_directory),
+        Case::new("create::no_pivot", no_pivot),
+        Case::new("create::default_state_directory", default_state_directory),
+    ]
+}
+
+fn does_not_run_the_program(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["touch", "/ran"]);
+    ctx.create(&bundle)?;
+    ctx.expect_status("created")?;
+    // An absence can only be watched for a while.
+    std::thread::sleep(Duration::from_millis(100));
+    check!(
+        !bundle.inside("ran").exists(),
+        "the program ran before start"
+    );
+    ctx.start()?;
+    ctx.wait_stopped()?;
+    check!(
+        bundle.inside("ran").exists(),
+        "the program did not run after start"
+    );
+    Ok(())
+}
+
+/// "Any changes made to the config.json file after this operation will not have an effect on
+/// the container."
+fn config_is_read_once(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle
+        .probe(&["write", "/out", "first"])
+        .set("/annotations/test.key", json!("first"));
+    ctx.create(&bundle)?;
+    bundle
+        .probe(&["write", "/out", "second"])
+        .set("/annotations/test.key", json!("second"));
+    bundle.save()?;
+    ctx.start()?;
+    ctx.wait_stopped()?;
+    equal(
+        "what the program wrote",
+        bundle.read("out")?.as_str(),
+        "first\n",
+    )?;
+    equal(
+        "annotation",
+        &ctx.state()?["annotations"]["test.key"],
+        "first",
+    )
+}
+
+fn prints_nothing(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "0"]);
+    let created = ctx.create(&bundle)?.quiet()?;
+    equal("stdout of create", created.stdout.as_str(), "")?;
+    let started = ctx.verb(&["start"])?.quiet()?;
+    equal("stdout of start", started.stdout.as_str(), "")?;
+    ctx.wait_stopped()?;
+    let deleted = ctx.verb(&["delete"])?.quiet()?;
+    equal("stdout of delete", deleted.stdout.as_str(), "")
+}
+
+/// "If the ID is not unique, create MUST generate an error and a new container MUST NOT be
+/// created."
+fn taken_id_is_refused(ctx: &mut Ctx) -> Outcome {
+    ctx.launch_sleeper()?;
+    let pid = ctx.pid()?;
+    let second = ctx.bundle_named("second")?;
+    ctx.try_create(&second)?
+        .refuses(&["container with given ID already exists"])?;
+    ctx.run(&second)?
+        .refuses(&["container with given ID already exists"])?;
+    equal("pid of the first", ctx.pid()?, pid)?;
+    ctx.expect_status("running")
+}
+
+fn taken_id_of_stopped_is_refused(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "0"]);
+    ctx.launch(&bundle)?;
+    ctx.wait_stopped()?;
+    ctx.try_create(&bundle)?
+        .refuses(&["container with given ID already exists"])?;
+    ctx.delete()?;
+    ctx.create(&bundle).map(drop)
+}
+
+fn bundle_is_the_current_directory(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    bundle.save()?;
+    ctx.oci(&["create", &ctx.id]).cwd(&bundle.dir).run()?.ok()?;
+    let state = ctx.state()?;
+    equal("bundle", state["bundle"].as_str(), Some(text(&bundle.dir)?))
+}
+
+fn options_after_the_id(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    bundle.save()?;
+    let dir = text(&bundle.dir)?;
+    ctx.oci(&["create", &ctx.id, "--bundle", dir, "--pid-file", "pid"])
+        .run()?
+        .ok()?;
+    check!(
+        ctx.dir.join("pid").exists(),
+        "--pid-file after the id has no effect"
+    );
+    ctx.expect_status("created")
+}
+
+/// Decimal digits and nothing else: conmon and the containerd shim read it whole.
+fn pid_file(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    let file = ctx.dir.join("the-pid");
+    ctx.with_bundle("create", &["--pid-file", text(&file)?], &bundle)?
+        .run()?
+        .ok()?;
+    let written = fs::read_to_string(&file)?;
+    equal("pid file", written, ctx.pid()?.to_string())
+}
+
+fn pid_file_is_relative(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    let cwd = ctx.dir.join("elsewhere");
+    fs::create_dir(&cwd)?;
+    ctx.with_bundle("create", &["--pid-file", "pid"], &bundle)?
+        .cwd(&cwd)
+        .run()?
+        .ok()?;
+    equal(
+        "pid file",
+        fs::read_to_string(cwd.join("pid"))?,
+        ctx.pid()?.to_string(),
+    )
+}
+
+fn bundle_missing(ctx: &mut Ctx) -> Outcome {
+    let gone = ctx.dir.join("nowhere");
+    let done = ctx
+        .oci(&["create", "--bundle"])
+        .arg(gone)
+        .arg(&ctx.id)
+        .run()?;
+    done.refuses(&["no such file or directory"])?;
+    ctx.expect_nothing_left()
+}
+
+fn config_missing(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    let done = ctx
+        .oci(&["create", "--bundle"])
+        .arg(&bundle.dir)
+        .arg(&ctx.id)
+        .run()?;
+    check!(
+        done.stderr.contains("config.json"),
+        "does not name the file: {}",
+        done.stderr
+    );
+    done.refuses(&["not found"])?;
+    ctx.expect_nothing_left()
+}
+
+fn config_is_no_json(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    for broken in ["", "{", "[]", "{\"ociVersion\": 1}"] {
+        fs::write(bundle.dir.join("config.json"), broken)?;
+        let done = ctx
+            .oci(&["create", "--bundle"])
+            .arg(&bundle.dir)
+            .arg(&ctx.id)
+            .run()?;
+        done.refuses(&[""])?;
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
+}
+
+fn config_is_null(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.set("", Value::Null);
+    ctx.try_create(&bundle)?.refuses(&[""])?;
+    ctx.expect_nothing_left()
+}
+
+fn root_missing(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.set("/root/path", json!("nowhere"));
+    ctx.try_create(&bundle)?.refuses(&[""])?;
+    ctx.expect_nothing_left()
+}
+
+/// Creates a container of that program, which must be refused at once: at start it is too late
+/// for the caller of `create`.
+fn program_refused(ctx: &Ctx, bundle: &mut Bundle, program: &str, texts: &[&str]) -> Outcome {
+    bundle.args(&[program]);
+    ctx.try_create(bundle)?.refuses(texts)?;
+    ctx.expect_nothing_left()?;
+    ctx.run(bundle)?.refuses(texts)?;
+    ctx.expect_nothing_left()
+}
+
+fn program_not_in_path(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let text = "exec: \"nosuch\": executable file not found in $PATH";
+    program_refused(ctx, &mut bundle, "nosuch", &[text])
+}
+
+fn program_missing(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let text = "exec: \"/nope\": stat /nope: no such file or directory";
+    program_refused(ctx, &mut bundle, "/nope", &[text])
+}
+
+fn program_not_executable(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    fs::write(bundle.inside("plain"), "text")?;
+    fs::set_permissions(bundle.inside("plain"), fs::Permissions::from_mode(0o644))?;
+    program_refused(ctx, &mut bundle, "/plain", &["permission denied"])
+}
+
+fn program_is_a_directory(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    // Go's words for a directory were those for a missing permission until runc 1.1.5.
+    program_refused(
+        ctx,
+        &mut bundle,
+        "/tmp",
+        &["is a directory", "permission denied"],
+    )
+}
+
+/// Without pivot_root the rootfs must still be the container's only world.
+fn no_pivot(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["report"]);
+    let done = ctx
+        .with_bundle("run", &["--no-pivot"], &bundle)?
+        .run()?
+        .ok()?;
+    let report = crate::harness::report::Report::parse(&done.stdout)?;
+    report.expect("/cwd", &json!("/"))?;
+    equal("/proc", &report.mount("/proc")?["fstype"], "proc")?;
+    report.expect("/guarded/~1proc~1sys/read_only_mount", &json!(true))
+}
+
+/// Without `--root` there is a default; it lies below /run, here in a private tmpfs.
+fn default_state_directory(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["sleep"]).save()?;
+    let script = "mount -t tmpfs tmpfs /run && \"$0\" create -b \"$1\" \"$2\" && \
+                  \"$0\" start \"$2\" && \"$0\" state \"$2\" && ls -R /run >&2 && \
+                  \"$0\" delete --force \"$2\"";
+    let runtime = text(&ctx.runtime().path)?.to_owned();
+    let argv = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+        &runtime,
+    ];
+    let cmd = ctx.command(&argv).arg(&bundle.dir).arg(&ctx.id);
+    let done = cmd.run()?.ok()?;
+    check!(
+        done.stdout.contains("\"running\""),
+        "state says: {}",
+        done.stdout
+    );
+    check!(
+        done.stderr.contains(&ctx.id),
+        "no state of the container below /run"
+    );
+    Ok(())
+}

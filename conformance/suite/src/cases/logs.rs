@@ -1,0 +1,193 @@
+//! What the runtime says, and where: engines read the log file, people read standard error.
+
+use std::fs;
+
+use crate::harness::container::text;
+use crate::harness::prelude::*;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("logs::json_record_of_an_error", json_record_of_an_error),
+        Case::new(
+            "logs::json_record_of_a_failed_program",
+            json_record_of_a_failed_program,
+        ),
+        Case::new(
+            "logs::json_holds_one_object_only",
+            json_holds_one_object_only,
+        ),
+        Case::new(
+            "logs::success_writes_nothing_in_the_log",
+            success_writes_nothing,
+        )
+        .deviates(
+            "crun",
+            "podman(1), --log-format: success is silent; crun warns about hybrid cgroups",
+            "log",
+        ),
+        Case::new("logs::text_log", text_log),
+        Case::new("logs::unknown_format_is_refused", unknown_format_is_refused),
+        Case::new("logs::error_is_one_line_of_kan", error_is_one_line)
+            .only("kan", "the form of its messages is its own promise"),
+        Case::new("logs::version", version),
+        Case::new("logs::help", help),
+    ]
+}
+
+/// Runs a failing command with a log file and answers the last record of it.
+fn last_record(ctx: &Ctx, args: &[&str]) -> Result<(Value, usize), Fault> {
+    let log = ctx.dir.join("log.json");
+    let global = ["--log", text(&log)?, "--log-format", "json"];
+    ctx.oci_with(&global, args).run()?.exits(1)?;
+    let written = fs::read_to_string(&log)?;
+    let lines: Vec<&str> = written.lines().collect();
+    match lines
+        .last()
+        .and_then(|line| serde_json::from_str(line).ok())
+    {
+        Some(record) => Ok((record, lines.len())),
+        None => fail!("the log's last line is no JSON: {written:?}"),
+    }
+}
+
+/// Checks level and time and answers the message.
+fn message(record: &Value) -> Result<&str, Fault> {
+    equal("level", &record["level"], "error")?;
+    let time = record["time"].as_str().unwrap_or_default();
+    let shape: String = time
+        .chars()
+        .take(19)
+        .map(|c| if c.is_ascii_digit() { '0' } else { c })
+        .collect();
+    equal("time, digits as 0", shape.as_str(), "0000-00-00T00:00:00")?;
+    let zone = &time[19.min(time.len())..];
+    check!(
+        zone.ends_with('Z') || zone.contains(['+', '-']),
+        "time without zone: {time}"
+    );
+    match record["msg"].as_str() {
+        Some(message) => Ok(message),
+        None => fail!("no msg: {record}"),
+    }
+}
+
+fn json_record_of_an_error(ctx: &mut Ctx) -> Outcome {
+    let (record, _) = last_record(ctx, &["start", &ctx.id])?;
+    let message = message(&record)?;
+    let plain = message.contains("does not exist");
+    check!(plain || !ctx.runtime().speaks_like_runc(), "msg: {message}");
+    Ok(())
+}
+
+fn json_record_of_a_failed_program(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.args(&["nosuch"]).save()?;
+    let dir = text(&bundle.dir)?;
+    let (record, _) = last_record(ctx, &["create", "--bundle", dir, &ctx.id])?;
+    let message = message(&record)?;
+    check!(
+        message.contains("executable file not found in"),
+        "msg: {message}"
+    );
+    Ok(())
+}
+
+/// podman parses the whole file as one object.
+fn json_holds_one_object_only(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.args(&["/nope"]).save()?;
+    let dir = text(&bundle.dir)?;
+    let (_, lines) = last_record(ctx, &["create", "--bundle", dir, &ctx.id])?;
+    equal("lines in the log", lines, 1)
+}
+
+fn success_writes_nothing(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "0"]).save()?;
+    let log = ctx.dir.join("log.json");
+    let global = ["--log", text(&log)?, "--log-format", "json"];
+    let dir = text(&bundle.dir)?;
+    for args in [
+        vec!["create", "--bundle", dir, &ctx.id],
+        vec!["start", &ctx.id],
+    ] {
+        ctx.oci_with(&global, &args).run()?.quiet()?;
+    }
+    ctx.wait_stopped()?;
+    ctx.oci_with(&global, &["delete", &ctx.id]).run()?.quiet()?;
+    let written = fs::read_to_string(&log).unwrap_or_default();
+    equal("log", written.as_str(), "")
+}
+
+fn text_log(ctx: &mut Ctx) -> Outcome {
+    let log = ctx.dir.join("log.txt");
+    ctx.oci_with(&["--log", text(&log)?], &["start", &ctx.id])
+        .run()?
+        .exits(1)?;
+    let written = fs::read_to_string(&log)?;
+    check!(written.contains("does not exist"), "log: {written:?}");
+    Ok(())
+}
+
+fn unknown_format_is_refused(ctx: &mut Ctx) -> Outcome {
+    let done = ctx
+        .oci_with(&["--log-format", "xml"], &["state", &ctx.id])
+        .run()?;
+    check!(done.status.code() != Some(0), "accepted");
+    check!(
+        done.stderr.contains("xml") || done.stdout.contains("xml"),
+        "does not name the format"
+    );
+    Ok(())
+}
+
+fn error_is_one_line(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.args(&["nosuch"]).save()?;
+    let dir = text(&bundle.dir)?;
+    for args in [
+        vec!["state", &ctx.id],
+        vec!["create", "--bundle", dir, &ctx.id],
+    ] {
+        let done = ctx.oci(&args).run()?.exits(1)?;
+        check!(
+            done.stderr.starts_with("kan: "),
+            "stderr: {:?}",
+            done.stderr
+        );
+        equal("lines on stderr", done.stderr.lines().count(), 1)?;
+    }
+    Ok(())
+}
+
+fn version(ctx: &mut Ctx) -> Outcome {
+    let done = ctx.oci(&["--version"]).run()?.ok()?;
+    let lines: Vec<&str> = done.stdout.lines().collect();
+    let begin = format!("{} version ", ctx.runtime().name);
+    check!(
+        lines.first().is_some_and(|l| l.starts_with(&begin)),
+        "first line: {lines:?}"
+    );
+    check!(
+        lines.iter().any(|l| l.starts_with("commit: ")),
+        "no commit: {lines:?}"
+    );
+    check!(
+        lines.iter().any(|l| l.starts_with("spec: 1.")),
+        "no spec: {lines:?}"
+    );
+    Ok(())
+}
+
+fn help(ctx: &mut Ctx) -> Outcome {
+    for args in [
+        vec!["--help"],
+        vec!["-h"],
+        vec!["create", "--help"],
+        vec!["run", "--help"],
+    ] {
+        let done = ctx.oci(&args).run()?.ok()?;
+        check!(!done.stdout.is_empty(), "{args:?} prints nothing");
+    }
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! A case: its name, its body, and the runtimes that are known to be wrong about it.
+
+use std::fmt;
+
+use super::container::Ctx;
+use super::runtime::Runtime;
+
+/// Why a case did not pass.
+#[derive(Debug)]
+pub enum Fault {
+    /// The runtime behaved otherwise than the case asks.
+    Failed(String),
+    /// The machine cannot show it; the reason is printed.
+    Skipped(String),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Failed(why) | Self::Skipped(why) => f.write_str(why),
+        }
+    }
+}
+
+// `Fault` itself is no `Error`, or this would collide with the reflexive `From`.
+impl<E: std::error::Error> From<E> for Fault {
+    fn from(error: E) -> Self {
+        Self::Failed(error.to_string())
+    }
+}
+
+/// What a case's body answers.
+pub type Outcome = Result<(), Fault>;
+
+/// Ends a case as failed, with a formatted reason.
+macro_rules! fail {
+    ($($text:tt)*) => { return Err($crate::harness::case::Fault::Failed(format!($($text)*))) };
+}
+
+/// Ends a case as skipped, with a formatted reason.
+macro_rules! skip {
+    ($($text:tt)*) => { return Err($crate::harness::case::Fault::Skipped(format!($($text)*))) };
+}
+
+/// Ends a case as failed unless the condition holds.
+macro_rules! check {
+    ($condition:expr, $($text:tt)*) => {
+        if !$condition {
+            $crate::harness::case::fail!($($text)*);
+        }
+    };
+}
+
+pub(crate) use {check, fail, skip};
+
+/// Fails unless both are the same.
+pub fn equal<T: PartialEq<U> + fmt::Debug, U: fmt::Debug>(what: &str, got: T, want: U) -> Outcome {
+    check!(got == want, "{what}: got {got:?}, want {want:?}");
+    Ok(())
+}
+
+/// A runtime that is known to fail a case, and by which rule that is wrong.
+pub struct Deviation {
+    /// `name` or `name version-prefix`, as `--version` prints them.
+    pub runtime: &'static str,
+    /// The sentence of the specification, or the published vulnerability, that it contradicts.
+    pub rule: &'static str,
+    /// A part of the failure, so that a failure of another kind is still a failure.
+    pub symptom: &'static str,
+}
+
+/// One thing that every runtime must do.
+pub struct Case {
+    /// `section::what_is_true`.
+    pub name: &'static str,
+    /// Panics and faults are failures.
+    pub body: fn(&mut Ctx) -> Outcome,
+    /// Documented deviations; on those runtimes the case must fail, and in that way.
+    pub deviations: Vec<Deviation>,
+    /// If not empty, the runtimes to which the case applies, and why not to others.
+    pub only: Option<(&'static str, &'static str)>,
+}
+
+impl Case {
+    /// A case for every runtime.
+    pub const fn new(name: &'static str, body: fn(&mut Ctx) -> Outcome) -> Self {
+        Self {
+            name,
+            body,
+            deviations: Vec::new(),
+            only: None,
+        }
+    }
+
+    /// Adds a documented deviation: which runtime, against which rule, and how it shows.
+    #[must_use]
+    pub fn deviates(
+        mut self,
+        runtime: &'static str,
+        rule: &'static str,
+        symptom: &'static str,
+    ) -> Self {
+        self.deviations.push(Deviation {
+            runtime,
+            rule,
+            symptom,
+        });
+        self
+    }
+
+    /// Restricts the case to one runtime, whose own promise it checks.
+    #[must_use]
+    pub const fn only(mut self, runtime: &'static str, reason: &'static str) -> Self {
+        self.only = Some((runtime, reason));
+        self
+    }
+
+    /// Judges what the body answered, in the light of what is known about the runtime.
+    ///
+    /// # Errors
+    /// The fault to report: the body's own, or that a documented deviation was not seen.
+    pub fn judge(&self, runtime: &Runtime, outcome: Outcome) -> Outcome {
+        let Some(known) = self.deviations.iter().find(|d| runtime.matches(d.runtime)) else {
+            return outcome;
+        };
+        match outcome {
+            Err(Fault::Failed(why)) if why.contains(known.symptom) => Ok(()),
+            Err(Fault::Failed(why)) => fail!(
+                "{} is known to deviate ({}), but not like this; expected {:?} in:\n{why}",
+                known.runtime,
+                known.rule,
+                known.symptom
+            ),
+            Err(skipped) => Err(skipped),
+            Ok(()) => fail!(
+                "{} no longer deviates here; remove the mark: {}",
+                known.runtime,
+                known.rule
+            ),
+        }
+    }
+}
