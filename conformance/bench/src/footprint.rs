@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
-use crate::process::timed;
+use crate::process::timed_payload;
 use crate::runtime::Runtime;
 use crate::samples::{Figure, Samples, Unit};
 use crate::scenarios::{Bench, Container};
@@ -83,7 +83,7 @@ fn calls_once(bench: &Bench<'_>, runtime: &Runtime) -> Result<f64, String> {
         .arg(&log)
         .arg(run.get_program())
         .args(run.get_args());
-    timed(&mut command, bench.stderr)?;
+    timed_payload(&mut command, bench.stderr)?;
     let text =
         std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     total_calls(&text).ok_or_else(|| "strace: no total".to_owned())

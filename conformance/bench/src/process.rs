@@ -49,9 +49,21 @@ impl Stderr {
     }
 }
 
+/// The exit status of the program in measured containers: proof that it ran.
+pub const PAYLOAD_STATUS: i32 = 42;
+
 /// Runs the command to its end and returns how long that took, from before it is started until it
 /// has been waited for. Anything but exit status 0 is an error.
 pub fn timed(command: &mut Command, stderr: &Stderr) -> Result<Duration, String> {
+    timed_until(command, stderr, 0)
+}
+
+/// The same for a command that hands on the exit status of the container's program.
+pub fn timed_payload(command: &mut Command, stderr: &Stderr) -> Result<Duration, String> {
+    timed_until(command, stderr, PAYLOAD_STATUS)
+}
+
+fn timed_until(command: &mut Command, stderr: &Stderr, expected: i32) -> Result<Duration, String> {
     let handle = stderr
         .0
         .try_clone()
@@ -66,9 +78,12 @@ pub fn timed(command: &mut Command, stderr: &Stderr) -> Result<Duration, String>
         .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
     let status = wait_limited(child)?;
     let duration = start.elapsed();
-    match status.success() {
+    match status.code() == Some(expected) {
         true => Ok(duration),
-        false => Err(format!("{status}: {}", stderr.last_line())),
+        false => Err(format!(
+            "{status} where {expected} was due: {}",
+            stderr.last_line()
+        )),
     }
 }
 
@@ -122,8 +137,8 @@ impl ContainerProcess {
         ))
     }
 
-    /// Waits until it has ended, and reaps it.
-    pub fn wait(&self) -> Result<(), String> {
+    /// Waits until it has ended, and reaps it. The exit status, unless a signal ended it.
+    pub fn wait(&self) -> Result<Option<i32>, String> {
         if !poll_exit(self.0.as_fd())? {
             return Err(format!(
                 "the container did not end within {} seconds",
@@ -131,7 +146,8 @@ impl ContainerProcess {
             ));
         }
         let reaped = rustix::process::waitid(WaitId::PidFd(self.0.as_fd()), WaitIdOptions::EXITED);
-        reaped.map(drop).map_err(|error| format!("waitid: {error}"))
+        let reaped = reaped.map(|reaped| reaped.and_then(|status| status.exit_status()));
+        reaped.map_err(|error| format!("waitid: {error}"))
     }
 }
 
@@ -166,11 +182,23 @@ mod tests {
         command.args(["-c", "echo first >&2; echo last >&2; exit 3"]);
         assert_eq!(
             timed(&mut command, &stderr).unwrap_err(),
-            "exit status: 3: last"
+            "exit status: 3 where 0 was due: last"
         );
         command.args(["-c", "exit 3"]);
         let mut silent = Command::new("false");
-        assert_eq!(timed(&mut silent, &stderr).unwrap_err(), "exit status: 1: ");
+        assert_eq!(
+            timed(&mut silent, &stderr).unwrap_err(),
+            "exit status: 1 where 0 was due: "
+        );
+    }
+
+    #[test]
+    fn a_runtime_that_does_nothing_is_no_fast_runtime() {
+        let error = timed_payload(&mut Command::new("true"), &stderr("nothing")).unwrap_err();
+        assert_eq!(error, "exit status: 0 where 42 was due: ");
+        let mut command = Command::new("sh");
+        command.args(["-c", "exit 42"]);
+        assert!(timed_payload(&mut command, &stderr("payload")).is_ok());
     }
 
     #[test]

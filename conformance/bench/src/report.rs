@@ -65,12 +65,12 @@ fn ratio(figures: &[Figure], figure: &Figure, yardstick: &str) -> Option<f64> {
     median_of(figures, &figure.what, yardstick).map(|other| own / other)
 }
 
-/// One line a bar: `bar held: run (v2): at most 2 x floor (4.00 / 2.10 = 1.90)`.
+/// One line a bar: `bar held: run (v2): at most 2 x floor | 4.00 / 2.10 = 1.90`.
 pub fn bars(bars: &[Bar]) -> String {
     bars.iter()
         .map(|bar| {
             format!(
-                "bar {}: {} ({})\n",
+                "bar {}: {} | {}\n",
                 verdict(&bar.verdict),
                 bar.promise,
                 bar.detail
@@ -200,6 +200,6 @@ mod tests {
             verdict: Verdict::Held,
             detail: "d".to_owned(),
         };
-        assert_eq!(bars(&[bar]), "bar held: p (d)\n");
+        assert_eq!(bars(&[bar]), "bar held: p | d\n");
     }
 }

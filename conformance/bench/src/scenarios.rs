@@ -2,9 +2,12 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
-use crate::process::{ContainerProcess, Stderr, reap_orphans, timed};
+use crate::process::{
+    ContainerProcess, PAYLOAD_STATUS, Stderr, reap_orphans, timed, timed_payload,
+};
 use crate::rounds::{Contender, interleave};
 use crate::runtime::Runtime;
 use crate::samples::Figure;
@@ -21,6 +24,9 @@ pub struct Bench<'a> {
     pub samples: usize,
 }
 
+/// Runs a command and takes the time.
+type Timer = fn(&mut Command, &Stderr) -> Result<Duration, String>;
+
 /// A sample, or the reason why none can be taken.
 type Sample<'a> = Box<dyn FnMut() -> Result<Duration, String> + 'a>;
 
@@ -31,7 +37,7 @@ impl Bench<'_> {
             let bundle = self.workspace.bundle(runtime, Payload::End, view);
             self.contender(runtime, move || {
                 let bundle = bundle.clone()?;
-                timed(&mut runtime.run(&bundle, &cgroup2(view)), self.stderr)
+                timed_payload(&mut runtime.run(&bundle, &cgroup2(view)), self.stderr)
             })
         });
         interleave(
@@ -65,8 +71,13 @@ impl Bench<'_> {
         let (process, _) = ContainerProcess::from_pid_file(&pid_file)?;
         let begin = std::time::Instant::now();
         timed(&mut runtime.on_container("start", &[]), self.stderr)?;
-        process.wait()?;
+        let status = process.wait()?;
         let start = begin.elapsed();
+        if status != Some(PAYLOAD_STATUS) {
+            return Err(format!(
+                "the program ended with {status:?}, not with {PAYLOAD_STATUS}"
+            ));
+        }
         let delete = timed(&mut runtime.on_container("delete", &[]), self.stderr)?;
         Ok(create + start + delete)
     }
@@ -77,12 +88,12 @@ impl Bench<'_> {
             .iter()
             .map(|runtime| Container::running(self, runtime))
             .collect();
-        let verbs = [
-            ("state", &[][..]),
-            ("kill", &["CONT"]),
-            ("exec", &["/payload"]),
+        let verbs: [(&str, &[&str], Timer); 3] = [
+            ("state", &[], timed),
+            ("kill", &["CONT"], timed),
+            ("exec", &["/payload"], timed_payload),
         ];
-        let figures = verbs.into_iter().flat_map(|(verb, arguments)| {
+        let figures = verbs.into_iter().flat_map(|(verb, arguments, timer)| {
             let contenders = runtimes
                 .iter()
                 .zip(&containers)
@@ -90,7 +101,7 @@ impl Bench<'_> {
                     let failed = container.as_ref().err().cloned();
                     self.contender(runtime, move || match &failed {
                         Some(why) => Err(why.clone()),
-                        None => timed(&mut runtime.on_container(verb, arguments), self.stderr),
+                        None => timer(&mut runtime.on_container(verb, arguments), self.stderr),
                     })
                 });
             interleave(verb, self.samples / 2, contenders.collect())

@@ -4,7 +4,8 @@
 #![no_main]
 #![allow(unsafe_code, reason = "replaces Rust's start-up, and calls pause(2)")]
 
-/// Entered by libc: `payload` returns 0, `payload pause` never returns.
+/// Entered by libc: `payload` returns 42, which no runtime returns of itself, so that a runtime that
+/// does nothing is not taken for a fast one. `payload pause` never returns.
 // SAFETY: the one definition of `main` in this program, with the type that libc expects.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(arguments: libc::c_int) -> libc::c_int {
@@ -14,5 +15,5 @@ pub extern "C" fn main(arguments: libc::c_int) -> libc::c_int {
             unsafe { libc::pause() };
         }
     }
-    0
+    42
 }
