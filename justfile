@@ -1,0 +1,67 @@
+# `just` lists the recipes. CI runs conformance/run.
+
+set shell := ["bash", "-euo", "pipefail", "-c"]
+
+# Where `install` puts things: `just PREFIX=/usr install`.
+PREFIX := env("PREFIX", "/usr/local")
+
+# The suite has a runtime to find and the benchmark is a program, not a set of tests.
+unit := "--workspace --exclude kan-conformance-suite"
+
+# List the recipes
+@default:
+    just --list --unsorted
+
+# Formatting, lints and unit tests: what every change must pass before anything else
+check:
+    cargo fmt --all --check
+    cargo clippy --workspace --all-targets -- -D warnings
+    cargo test {{ unit }}
+
+# All tests of all crates, with those that need root and a real kernel
+test-root:
+    @[[ $EUID == 0 ]] || { echo "just test-root needs root" >&2; exit 1; }
+    cargo test {{ unit }} -- --include-ignored
+
+# The black-box suite on kan, runc, crun or any path; further arguments go to the suite
+conformance RUNTIME="kan" *ARGUMENTS:
+    cargo build --release -p kan
+    cargo build --release -p kan-conformance-probe -p kan-conformance-suite
+    RUNTIME={{ quote(RUNTIME) }} {{ if RUNTIME == "crun" { in_v2 } else { "" } }} \
+        cargo run --release -p kan-conformance-suite -- {{ ARGUMENTS }}
+
+# Debian's crun refuses a hybrid host: there it gets a mount namespace that shows cgroup version 2 alone.
+in_v2 := if path_exists("/sys/fs/cgroup/cgroup.controllers") == "true" { "" } else {
+    "unshare -m --propagation private sh -c " +
+    "'mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup && exec \"$@\"' sh"
+}
+
+# Write the golden plans bundles/*/plan.txt anew; review them with git diff
+golden:
+    KAN_GOLDEN=write cargo test -p kan-plan golden
+
+# kan, crun, runc and the floor side by side, as root (docs/performance.md); arguments go to bench
+bench *ARGUMENTS:
+    cargo build --release -p kan
+    cargo run --release -p kan-conformance-bench -- {{ ARGUMENTS }}
+
+# The release binary and its SHA-256 sum in dist/ under cargo's target folder
+dist:
+    cargo build --release --locked -p kan
+    mkdir -p {{ target }}/dist
+    install -m 755 {{ release }}/kan {{ target }}/dist/kan
+    cd {{ target }}/dist && sha256sum kan >kan.sha256 && ls -l "$PWD"/*
+
+# Put the binary under PREFIX (/usr/local), and say how podman learns of it
+install:
+    cargo build --release --locked -p kan
+    install -D -m 755 {{ release }}/kan {{ quote(PREFIX) }}/bin/kan
+    @printf '%s\n' 'For podman, in /etc/containers/containers.conf:' '' \
+        '    [engine]' \
+        '    runtime_supports_json = ["crun", "runc", "kan"]' \
+        '    [engine.runtimes]' \
+        '    kan = ["{{ PREFIX }}/bin/kan"]'
+
+# Cargo's target folder, and the release folder of this host's target.
+target := shell("cargo metadata --no-deps --format-version 1 | sed -n 's/.*\"target_directory\":\"\\([^\"]*\\)\".*/\\1/p'")
+release := target / shell("rustc -vV | sed -n 's/^host: //p'") / "release"
