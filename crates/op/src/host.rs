@@ -3,6 +3,7 @@
 use crate::{Slot, Sync};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::fmt::{self, Write as _};
 
 /// An id mapping line, user_namespaces(7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +23,65 @@ pub struct CgroupDirectory {
     pub mount: String,
     /// The cgroup's path below it, with a leading slash.
     pub path: String,
+}
+
+/// The device files that a rule speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceKind {
+    /// Character and block devices.
+    All,
+    /// Character devices.
+    Character,
+    /// Block devices.
+    Block,
+}
+
+/// One rule of the devices controller, cgroup-v1/devices.rst.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeviceRule {
+    /// Whether it allows or denies.
+    pub allow: bool,
+    /// Which kind of device.
+    pub kind: DeviceKind,
+    /// Major number; `None` is any.
+    pub major: Option<u32>,
+    /// Minor number; `None` is any.
+    pub minor: Option<u32>,
+    /// Reading.
+    pub read: bool,
+    /// Writing.
+    pub write: bool,
+    /// mknod(2).
+    pub mknod: bool,
+}
+
+impl fmt::Display for DeviceRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = if self.allow { "allow" } else { "deny" };
+        let kind = match self.kind {
+            DeviceKind::All => 'a',
+            DeviceKind::Character => 'c',
+            DeviceKind::Block => 'b',
+        };
+        write!(f, "{verb} {kind} ")?;
+        number(f, self.major)?;
+        f.write_char(':')?;
+        number(f, self.minor)?;
+        f.write_char(' ')?;
+        for (letter, has) in [('r', self.read), ('w', self.write), ('m', self.mknod)] {
+            if has {
+                f.write_char(letter)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn number(f: &mut fmt::Formatter<'_>, number: Option<u32>) -> fmt::Result {
+    match number {
+        Some(number) => write!(f, "{number}"),
+        None => f.write_char('*'),
+    }
 }
 
 /// One thing that kan does itself. Every field is resolved.
@@ -49,11 +109,13 @@ pub enum HostStep {
     },
     /// Connects to the socket that receives the terminal.
     ConnectConsole {
-        /// Its path.
-        path: String,
+        /// Its path; `None` where kan itself receives it.
+        path: Option<String>,
     },
     /// The container's cgroup, in each hierarchy.
     MakeCgroup(Vec<CgroupDirectory>),
+    /// Which devices the container may use; later rules override earlier ones.
+    LimitDevices(Vec<DeviceRule>),
     /// clone3(2).
     Clone {
         /// CLONE_NEW* flags.

@@ -17,5 +17,5 @@ mod sync;
 pub use host::HostStep;
 pub use init::InitStep;
 pub use report::{Board, Failure, Flaw};
-pub use slot::{Slot, SlotUse};
+pub use slot::{NamespaceSlot, Slot, SlotUse};
 pub use sync::{Side, Sync};

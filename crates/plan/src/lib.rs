@@ -1,1 +1,116 @@
-//! Turns a config, facts about the host and a request into a plan. Pure.
+//! Turns a config, facts about the host and a request into a plan: the ordered steps of the host
+//! half and the init half, and for each the field that asked for it.
+//!
+//! Pure: no file is read, no call is made, and the same input gives the same plan everywhere.
+//! Every field of config.json is read in exactly one planner function, in the file named after
+//! its section of the specification.
+
+mod builder;
+mod capabilities;
+mod cgroups;
+mod create;
+mod devices;
+mod explain;
+mod facts;
+mod masks;
+mod mount_options;
+mod mounts;
+mod namespaces;
+mod process;
+mod program;
+mod root;
+mod sysctl;
+mod terminal;
+mod text;
+mod unplanned;
+
+pub use cgroups::cgroups_path;
+pub use create::plan_create;
+pub use explain::{explain_init, explain_lost};
+pub use facts::{CgroupFact, Cgroups, Facts};
+pub use text::{Line, lines};
+
+use kan_op::{HostStep, InitStep};
+use std::borrow::Cow;
+
+/// The field or flag that asked for a step, such as `mounts[2]` or `--pid-file`.
+pub type Field = Cow<'static, str>;
+
+/// One half of a plan: steps, and beside them what asked for each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Half<S> {
+    steps: Vec<S>,
+    fields: Vec<Field>,
+}
+
+impl<S> Default for Half<S> {
+    fn default() -> Self {
+        Self {
+            steps: Vec::new(),
+            fields: Vec::new(),
+        }
+    }
+}
+
+impl<S> Half<S> {
+    /// Appends a step; `field` is empty where kan itself needs it.
+    pub(crate) fn add(&mut self, field: impl Into<Field>, step: S) {
+        self.steps.push(step);
+        self.fields.push(field.into());
+    }
+
+    /// The steps, in order.
+    #[must_use]
+    pub fn steps(&self) -> &[S] {
+        &self.steps
+    }
+
+    /// What asked for the step at `index`; empty where kan itself needs it.
+    #[must_use]
+    pub fn field(&self, index: usize) -> &str {
+        self.fields.get(index).map_or("", |field| field)
+    }
+}
+
+/// What `create`, `run` or `exec` will do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// What kan does itself.
+    pub host: Half<HostStep>,
+    /// What the child does before it becomes the container's process.
+    pub init: Half<InitStep>,
+    /// What a user should know but what stops nothing, such as an unknown capability.
+    pub warnings: Vec<String>,
+}
+
+/// How the container's terminal reaches the user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// kan returns once the container is made (`create`, `run --detach`).
+    Detached,
+    /// kan stays and copies (`run`).
+    Foreground,
+}
+
+/// What the command line asks for, beside the bundle.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The container's id.
+    pub id: String,
+    /// The bundle's absolute path.
+    pub bundle: String,
+    /// Whether init waits for `start` (`create`), or goes on at once (`run`).
+    pub wait_for_start: bool,
+    /// Whether kan stays with the container.
+    pub attachment: Attachment,
+    /// `--pid-file`
+    pub pid_file: Option<String>,
+    /// `--console-socket`
+    pub console_socket: Option<String>,
+    /// `--preserve-fds`
+    pub preserve_fds: u32,
+    /// `--no-pivot`
+    pub no_pivot: bool,
+    /// Not `--no-new-keyring`
+    pub new_keyring: bool,
+}

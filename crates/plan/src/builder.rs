@@ -1,0 +1,87 @@
+//! What the planner functions share: the plan so far, and the problems so far.
+
+use crate::{Facts, Field, Plan, Request};
+use kan_op::init::RootPath;
+use kan_op::{HostStep, InitStep};
+use kan_spec::config::{Config, Linux, NamespaceType, Process};
+use kan_spec::{Problem, Problems};
+use std::ffi::CString;
+
+/// A plan in the making.
+pub(crate) struct Builder<'a> {
+    pub(crate) config: &'a Config,
+    pub(crate) facts: &'a Facts,
+    pub(crate) request: &'a Request,
+    pub(crate) plan: Plan,
+    pub(crate) problems: Problems,
+}
+
+impl<'a> Builder<'a> {
+    pub(crate) fn new(config: &'a Config, facts: &'a Facts, request: &'a Request) -> Self {
+        let (plan, problems) = (Plan::default(), Problems::new());
+        Self {
+            config,
+            facts,
+            request,
+            plan,
+            problems,
+        }
+    }
+
+    pub(crate) fn host(&mut self, field: impl Into<Field>, step: HostStep) {
+        self.plan.host.add(field, step);
+    }
+
+    pub(crate) fn init(&mut self, field: impl Into<Field>, step: InitStep) {
+        self.plan.init.add(field, step);
+    }
+
+    pub(crate) fn warn(&mut self, text: impl Into<String>) {
+        self.plan.warnings.push(text.into());
+    }
+
+    pub(crate) fn problem(&mut self, at: impl Into<String>, why: impl Into<String>) {
+        self.problems.push(Problem::new(at, why));
+    }
+
+    pub(crate) fn linux(&self) -> Option<&'a Linux> {
+        self.config.linux.as_ref()
+    }
+
+    pub(crate) fn process(&self) -> Option<&'a Process> {
+        self.config.process.as_ref()
+    }
+
+    /// Whether the container gets a namespace of this kind that is not kan's own.
+    pub(crate) fn has_namespace(&self, kind: NamespaceType) -> bool {
+        self.config.namespace(kind).is_some()
+    }
+
+    /// Whether a new namespace of this kind is made, rather than joined.
+    pub(crate) fn makes_namespace(&self, kind: NamespaceType) -> bool {
+        self.config
+            .namespace(kind)
+            .is_some_and(|namespace| namespace.path.is_none())
+    }
+
+    /// The value as a C string; a NUL in it is the field's problem. An empty string then stands
+    /// in, in a plan that nobody gets.
+    pub(crate) fn c_string(&mut self, at: &str, value: impl Into<Vec<u8>>) -> CString {
+        CString::new(value).unwrap_or_else(|_| {
+            self.problem(at, "contains a NUL character");
+            CString::default()
+        })
+    }
+
+    pub(crate) fn root_path(&mut self, at: &str, path: &str) -> RootPath {
+        RootPath(self.c_string(at, path))
+    }
+
+    /// A path of config.json that may be relative to the bundle.
+    pub(crate) fn bundle_path(&self, path: &str) -> String {
+        if path.starts_with('/') {
+            return path.to_owned();
+        }
+        format!("{}/{path}", self.request.bundle.trim_end_matches('/'))
+    }
+}

@@ -1,0 +1,128 @@
+//! `process.capabilities`: config.md, Linux Process; capabilities(7).
+
+use crate::builder::Builder;
+use caps::Capability;
+use kan_op::InitStep;
+use kan_spec::config::Capabilities;
+
+/// The five sets, bit n for capability n.
+#[derive(Clone, Copy, Default)]
+struct Sets {
+    bounding: u64,
+    effective: u64,
+    inheritable: u64,
+    permitted: u64,
+    ambient: u64,
+}
+
+const FIELD: &str = "process.capabilities";
+
+/// Init: what is not in the bounding set is dropped from it, while that is still allowed.
+pub(crate) fn drop_bounding(b: &mut Builder<'_>) {
+    let sets = resolve(b);
+    let drop = b.facts.bounding & !sets.bounding;
+    b.init(format!("{FIELD}.bounding"), InitStep::DropBounding { drop });
+}
+
+/// Init: the other sets, as the user. A process without `capabilities` has none.
+pub(crate) fn set(b: &mut Builder<'_>) {
+    let (sets, warnings) = resolve_with_warnings(b);
+    b.plan.warnings.extend(warnings);
+    check(b, sets);
+    let Sets {
+        effective,
+        inheritable,
+        permitted,
+        ambient,
+        ..
+    } = sets;
+    b.init(
+        FIELD,
+        InitStep::SetCapabilities {
+            effective,
+            permitted,
+            inheritable,
+        },
+    );
+    if ambient != 0 {
+        let step = InitStep::RaiseAmbient {
+            capabilities: ambient,
+        };
+        b.init(format!("{FIELD}.ambient"), step);
+    }
+}
+
+fn resolve(b: &Builder<'_>) -> Sets {
+    resolve_with_warnings(b).0
+}
+
+/// Names to bits. The spec wants a warning for what can't be had: an unknown name, one that kan
+/// itself lacks, or an ambient one that is not inheritable.
+fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
+    let named = b
+        .process()
+        .and_then(|process| process.capabilities.as_ref());
+    let Some(named) = named else {
+        return (Sets::default(), Vec::new());
+    };
+    let mut unknown = Vec::new();
+    let mut bits = |names: &[String]| {
+        names.iter().fold(0, |set, name| match number(name) {
+            Some(bit) if bit & b.facts.permitted != 0 => set | bit,
+            _ => {
+                if !unknown.contains(name) {
+                    unknown.push(name.clone());
+                }
+                set
+            }
+        })
+    };
+    let mut sets = all_sets(named, &mut bits);
+    let mut warnings = Vec::new();
+    if !unknown.is_empty() {
+        unknown.sort();
+        let list = unknown.join(" ");
+        warnings.push(format!(
+            "ignoring unknown or unavailable capabilities: [{list}]"
+        ));
+    }
+    let impossible = sets.ambient & !(sets.inheritable & sets.permitted);
+    if impossible != 0 {
+        sets.ambient &= !impossible;
+        warnings
+            .push("can't raise ambient capabilities that are not inheritable and permitted".into());
+    }
+    (sets, warnings)
+}
+
+fn all_sets(named: &Capabilities, bits: &mut impl FnMut(&[String]) -> u64) -> Sets {
+    Sets {
+        bounding: bits(&named.bounding),
+        effective: bits(&named.effective),
+        inheritable: bits(&named.inheritable),
+        permitted: bits(&named.permitted),
+        ambient: bits(&named.ambient),
+    }
+}
+
+fn number(name: &str) -> Option<u64> {
+    name.parse::<Capability>()
+        .ok()
+        .map(|capability| capability.bitmask())
+}
+
+/// What capset(2) would refuse, said before anything is made.
+fn check(b: &mut Builder<'_>, sets: Sets) {
+    if sets.effective & !sets.permitted != 0 {
+        b.problem(
+            format!("{FIELD}.effective"),
+            "operation not permitted: not all of it is in the permitted set",
+        );
+    }
+    if sets.inheritable & !sets.bounding != 0 {
+        b.problem(
+            format!("{FIELD}.inheritable"),
+            "operation not permitted: not all of it is in the bounding set",
+        );
+    }
+}

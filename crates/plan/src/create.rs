@@ -1,0 +1,104 @@
+//! `create` and `run`: the order of everything.
+
+use crate::builder::Builder;
+use crate::{Facts, Plan, Request, capabilities, cgroups, devices, masks, mounts, namespaces};
+use crate::{process, program, root, sysctl, terminal, unplanned};
+use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_spec::Problem;
+use kan_spec::config::Config;
+
+/// Plans `create` (or `run`) of a container.
+///
+/// # Errors
+/// Every field that cannot be honoured, all at once.
+pub fn plan_create(
+    config: &Config,
+    facts: &Facts,
+    request: &Request,
+) -> Result<Plan, Vec<Problem>> {
+    let mut builder = Builder::new(config, facts, request);
+    unplanned::refuse(&mut builder);
+    terminal::check(&mut builder);
+    host_half(&mut builder);
+    init_half(&mut builder);
+    let Builder { plan, problems, .. } = builder;
+    problems.finish(plan)
+}
+
+/// The state is saved before anything that would have to be cleaned up is made, so that
+/// `delete --force` finds it whenever kan is killed; and again before init may go on without kan.
+fn host_half(b: &mut Builder<'_>) {
+    let id = b.request.id.clone();
+    b.host("", HostStep::MakeContainer { id });
+    b.host("", HostStep::SaveState);
+    if b.request.wait_for_start {
+        b.host("", HostStep::MakeFifo);
+    }
+    terminal::connect(b);
+    namespaces::open(b);
+    cgroups::make(b);
+    cgroups::limit_devices(b);
+    namespaces::clone(b);
+    cgroups::join(b);
+    b.host("", HostStep::Wait(Sync::Ready));
+    b.host("", HostStep::SaveState);
+    if let Some(path) = b.request.pid_file.clone() {
+        b.host("--pid-file", HostStep::WritePidFile { path });
+    }
+    b.host("", HostStep::Tell(Sync::Saved));
+}
+
+fn init_half(b: &mut Builder<'_>) {
+    let ignored = b.facts.ignored_signals;
+    b.init("", InitStep::ResetSignals { ignored });
+    let preserved = b.request.preserve_fds;
+    b.init("", InitStep::CloseInherited { preserved });
+    process::oom_score_adj(b);
+    b.init("", InitStep::HideMemory);
+    cgroups::enter_namespace(b);
+    b.init("", InitStep::NewSession);
+    keyring(b);
+    namespaces::join(b);
+    namespaces::names(b);
+    sysctl::write(b);
+    b.init("", InitStep::SetUmask(0));
+    root::prepare(b);
+    mounts::all(b);
+    devices::make(b);
+    process::make_directory(b);
+    terminal::open(b);
+    masks::apply(b);
+    root::enter(b);
+    terminal::use_as_stdio(b);
+    process::limits(b);
+    process::umask(b);
+    process::enter_directory(b);
+    capabilities::drop_bounding(b);
+    process::ids(b);
+    capabilities::set(b);
+    process::confirm_directory(b);
+    process::no_new_privileges(b);
+    program::find(b);
+    b.init("", InitStep::Tell(Sync::Ready));
+    b.init("", InitStep::Wait(Sync::Saved));
+    if b.request.wait_for_start {
+        b.init("", InitStep::AwaitStart);
+    }
+    program::execute(b);
+}
+
+fn keyring(b: &mut Builder<'_>) {
+    if b.request.new_keyring {
+        let name = b.c_string("", format!("_ses.{}", b.request.id));
+        b.init("", InitStep::NewKeyring { name });
+    }
+}
+
+/// The slots that are full when init begins.
+pub(crate) fn inherited_slots(request: &Request) -> Vec<Slot> {
+    let mut slots = vec![Slot::Channel];
+    if request.wait_for_start {
+        slots.push(Slot::Fifo);
+    }
+    slots
+}

@@ -1,0 +1,115 @@
+//! `linux.devices` and the default devices: config-linux.md, Devices, Default Devices; and the
+//! links of runtime-linux.md, Dev symbolic links.
+
+use crate::builder::Builder;
+use kan_op::InitStep;
+use kan_op::init::NodeKind;
+use kan_spec::config::{Device, DeviceType};
+
+/// The devices of config-linux.md, Default Devices: path and minor or major number.
+const DEFAULTS: [(&str, u32, u32); 6] = [
+    ("/dev/null", 1, 3),
+    ("/dev/zero", 1, 5),
+    ("/dev/full", 1, 7),
+    ("/dev/random", 1, 8),
+    ("/dev/urandom", 1, 9),
+    ("/dev/tty", 5, 0),
+];
+
+/// The links of runtime-linux.md.
+const LINKS: [(&str, &str); 4] = [
+    ("/dev/fd", "/proc/self/fd"),
+    ("/dev/stdin", "/proc/self/fd/0"),
+    ("/dev/stdout", "/proc/self/fd/1"),
+    ("/dev/stderr", "/proc/self/fd/2"),
+];
+
+/// Init: nodes and links. A /dev that is bound from elsewhere has its own.
+pub(crate) fn make(b: &mut Builder<'_>) {
+    if has_foreign_dev(b) {
+        return;
+    }
+    let devices = b.linux().map_or(&[][..], |linux| &linux.devices);
+    for (path, major, minor) in DEFAULTS {
+        if !devices.iter().any(|device| device.path == path) {
+            let kind = NodeKind::Character { major, minor };
+            let at = b.root_path("", path);
+            b.init(
+                "",
+                InitStep::MakeNode {
+                    at,
+                    kind,
+                    mode: 0o666,
+                    uid: 0,
+                    gid: 0,
+                },
+            );
+        }
+    }
+    for (index, device) in devices.iter().enumerate() {
+        node(b, &format!("linux.devices[{index}]"), device);
+    }
+    for (path, target) in LINKS {
+        link(b, path, target, false);
+    }
+    link(b, "/dev/ptmx", "pts/ptmx", true);
+}
+
+/// runc's rule: a bind mount on /dev means that its maker takes care of it.
+fn has_foreign_dev(b: &Builder<'_>) -> bool {
+    b.config.mounts.iter().any(|mount| {
+        let is_bind = mount.r#type.as_deref() == Some("bind")
+            || mount
+                .options
+                .iter()
+                .any(|option| option == "bind" || option == "rbind");
+        is_bind && mount.destination.trim_end_matches('/') == "/dev"
+    })
+}
+
+fn link(b: &mut Builder<'_>, path: &str, target: &str, replace: bool) {
+    let at = b.root_path("", path);
+    let target = b.c_string("", target);
+    b.init(
+        "",
+        InitStep::MakeLink {
+            at,
+            target,
+            replace,
+        },
+    );
+}
+
+fn node(b: &mut Builder<'_>, at: &str, device: &Device) {
+    let Some(kind) = kind(b, at, device) else {
+        return;
+    };
+    let path = b.root_path(&format!("{at}.path"), &device.path);
+    let step = InitStep::MakeNode {
+        at: path,
+        kind,
+        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
+        uid: device.uid.unwrap_or(0),
+        gid: device.gid.unwrap_or(0),
+    };
+    b.init(at.to_owned(), step);
+}
+
+fn kind(b: &mut Builder<'_>, at: &str, device: &Device) -> Option<NodeKind> {
+    let (Ok(major), Ok(minor)) = (u32::try_from(device.major), u32::try_from(device.minor)) else {
+        b.problem(format!("{at}.major"), "a device number is not negative");
+        return None;
+    };
+    if major >= 1 << 12 || minor >= 1 << 20 {
+        b.problem(
+            format!("{at}.major"),
+            "Linux has 12 bits for the major and 20 for the minor number",
+        );
+        return None;
+    }
+    Some(match device.r#type {
+        DeviceType::Char | DeviceType::Unbuffered => NodeKind::Character { major, minor },
+        DeviceType::Block => NodeKind::Block { major, minor },
+        DeviceType::Fifo => NodeKind::Fifo,
+    })
+}

@@ -1,0 +1,149 @@
+//! Why init failed, in one line: field, operation, call, reason.
+
+use crate::{Plan, text};
+use kan_op::init::Program;
+use kan_op::{Failure, Flaw, InitStep};
+use syscalls::{Errno, Sysno};
+
+/// The line for a failure that init reported of the step at `index`.
+#[must_use]
+pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
+    let Some(step) = plan.init.steps().get(index) else {
+        return format!("init failed in an unknown step {index}");
+    };
+    let program = plan.init.steps().iter().find_map(|step| match step {
+        InitStep::Execute(program) => Some(program),
+        _ => None,
+    });
+    match (step, program) {
+        (InitStep::FindProgram, Some(program)) => not_found(program, failure),
+        (InitStep::Execute(program), _) => exec_failed(program, failure),
+        _ => {
+            let field = field(plan, index, step, failure);
+            format!(
+                "{field}{}: {}",
+                operation(step, failure),
+                reason(step, failure)
+            )
+        }
+    }
+}
+
+/// The line for an init that ended in the step at `index` without a word.
+#[must_use]
+pub fn explain_lost(plan: &Plan, index: usize, how: &str) -> String {
+    match plan.init.steps().get(index) {
+        Some(step) => {
+            let field = plan.init.field(index);
+            let field = if field.is_empty() {
+                String::new()
+            } else {
+                format!("{field}: ")
+            };
+            format!("{field}{}: init {how}", text::init(step))
+        }
+        None => format!("init {how}"),
+    }
+}
+
+fn field(plan: &Plan, index: usize, step: &InitStep, failure: Failure) -> String {
+    let field = plan.init.field(index);
+    if field.is_empty() {
+        return String::new();
+    }
+    let option = match step {
+        InitStep::NewFilesystem { parameters, .. } => parameters
+            .get(usize::from(failure.part))
+            .and_then(|parameter| parameter.option),
+        _ => None,
+    };
+    match option {
+        Some(option) => format!("{field}.options[{option}]: "),
+        None => format!("{field}: "),
+    }
+}
+
+fn operation(step: &InitStep, failure: Failure) -> String {
+    match step {
+        InitStep::NewFilesystem {
+            fstype, parameters, ..
+        } => {
+            let fstype = text::text(fstype);
+            match parameters.get(usize::from(failure.part)) {
+                Some(parameter) if failure.call == call(Sysno::fsconfig) => {
+                    format!("set {} of {fstype}", text::parameter_text(parameter))
+                }
+                _ => format!("mount {fstype}"),
+            }
+        }
+        step => text::init(step),
+    }
+}
+
+fn call(call: Sysno) -> u16 {
+    u16::try_from(call.id()).unwrap_or(0)
+}
+
+fn reason(step: &InitStep, failure: Failure) -> String {
+    match failure.flaw {
+        Flaw::Call => system_call(failure),
+        Flaw::OutOfStep => "kan's other half is gone or out of step".into(),
+        Flaw::NotOrdinaryDirectory => {
+            "filesystem must be mounted on ordinary directory, not on a link".into()
+        }
+        Flaw::NotNull => "the host's /dev/null is not the null device".into(),
+        Flaw::NotTerminal => {
+            "/dev/pts/ptmx is not that of a devpts mount: does mounts have one on /dev/pts?".into()
+        }
+        Flaw::OutsideRoot => "the directory lies outside the container's root".into(),
+        Flaw::PathTooLong => "the path has more than 4095 bytes or 40 links".into(),
+        Flaw::WrongKind => wrong_kind(step).into(),
+        Flaw::NotFound | Flaw::IsDirectory => "not found".into(),
+    }
+}
+
+fn wrong_kind(step: &InitStep) -> &'static str {
+    match step {
+        InitStep::WriteProc { .. } => "/proc of the host is not a procfs",
+        InitStep::BindConsole => "/dev/console in the container is a link or a directory",
+        _ => "another file lies there",
+    }
+}
+
+fn system_call(failure: Failure) -> String {
+    let name = Sysno::new(usize::from(failure.call)).map_or("unknown call", |call| call.name());
+    format!("{name}: {}", errno(failure))
+}
+
+/// In lower case: engines match Go's spelling.
+fn errno(failure: Failure) -> String {
+    let errno = Errno::new(failure.errno.into());
+    let text = errno.description().unwrap_or("unknown error");
+    let mut letters = text.chars();
+    let first = letters.next().into_iter().flat_map(char::to_lowercase);
+    first.chain(letters).collect()
+}
+
+/// The texts that engines turn into exit codes 126 and 127, as Go's os/exec has them.
+fn not_found(program: &Program, failure: Failure) -> String {
+    let name = program
+        .args
+        .first()
+        .map_or(String::new(), |name| text::text(name));
+    match failure.flaw {
+        Flaw::IsDirectory => format!("exec: {name:?}: is a directory"),
+        Flaw::NotFound if name.contains('/') => {
+            format!("exec: {name:?}: stat {name}: no such file or directory")
+        }
+        Flaw::NotFound => format!("exec: {name:?}: executable file not found in $PATH"),
+        _ => format!("exec: {name:?}: {}", errno(failure)),
+    }
+}
+
+fn exec_failed(program: &Program, failure: Failure) -> String {
+    let name = program
+        .args
+        .first()
+        .map_or(String::new(), |name| text::text(name));
+    format!("exec {name}: {}", errno(failure))
+}

@@ -1,0 +1,60 @@
+//! What the planner knows of the host. Golden plans are made with fixed facts.
+
+/// The cgroup that the container will have, in one hierarchy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CgroupFact {
+    /// Where the hierarchy is mounted.
+    pub mount: String,
+    /// The container's cgroup below it, without a leading slash.
+    pub path: String,
+    /// The hierarchy's controllers as in /proc/self/cgroup; `name=systemd` for a named one.
+    pub controllers: Vec<String>,
+    /// Whether the hierarchy is of cgroup v2.
+    pub is_v2: bool,
+}
+
+/// How the host does cgroups.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cgroups {
+    /// cgroup v2 alone: the child starts in its cgroup.
+    Unified(CgroupFact),
+    /// cgroup v1, or v1 with v2 beside it: the child is moved after the clone.
+    Legacy(Vec<CgroupFact>),
+    /// None at all.
+    Absent,
+}
+
+/// Facts about the host and about kan's own process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Where the container's cgroup lies.
+    pub cgroups: Cgroups,
+    /// The capabilities that kan can hand on, bit n for capability n: CapPrm of proc(5).
+    pub permitted: u64,
+    /// kan's bounding set, CapBnd of proc(5).
+    pub bounding: u64,
+    /// The signals that kan's caller ignores, SigIgn of proc(5): bit n-1 for signal n.
+    pub ignored_signals: u64,
+    /// kan's effective user.
+    pub uid: u32,
+}
+
+impl Facts {
+    /// A machine with cgroup v2 alone and nothing else of note: for golden plans and for
+    /// `kan plan` where the real facts don't matter.
+    #[must_use]
+    pub fn example(id: &str) -> Self {
+        Self {
+            cgroups: Cgroups::Unified(CgroupFact {
+                mount: "/sys/fs/cgroup".into(),
+                path: id.into(),
+                controllers: Vec::new(),
+                is_v2: true,
+            }),
+            permitted: 0x1ff_ffff_ffff,
+            bounding: 0x1ff_ffff_ffff,
+            ignored_signals: 1 << 12,
+            uid: 0,
+        }
+    }
+}

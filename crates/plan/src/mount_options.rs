@@ -1,0 +1,203 @@
+//! `mounts[].options`: config.md, Linux mount options; mount(8).
+
+use linux_raw_sys::general::{
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME,
+    MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
+    MOUNT_ATTR_STRICTATIME, MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE,
+};
+
+/// What one option asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Meaning {
+    /// Attributes of the mount: set and cleared.
+    Attribute { set: u32, clear: u32 },
+    /// Likewise, of the mount and all below it.
+    Recursive { set: u32, clear: u32 },
+    /// The mount's propagation, of all below it too if so.
+    Propagation { flag: u32, recursive: bool },
+    /// A flag of the file system itself, fsconfig(2).
+    Superblock(&'static str),
+    /// Copies a tree instead of mounting a new file system.
+    Bind { recursive: bool },
+    /// What Linux does anyway.
+    Default,
+    /// What this version can't do.
+    NotYet,
+}
+
+/// `atime` values exclude each other, so that setting one clears the field.
+const fn atime(set: u32) -> Meaning {
+    Meaning::Attribute {
+        set,
+        clear: MOUNT_ATTR__ATIME,
+    }
+}
+
+const fn on(set: u32) -> Meaning {
+    Meaning::Attribute { set, clear: 0 }
+}
+
+const fn off(clear: u32) -> Meaning {
+    Meaning::Attribute { set: 0, clear }
+}
+
+const fn propagation(flag: u32, recursive: bool) -> Meaning {
+    Meaning::Propagation { flag, recursive }
+}
+
+fn meaning(option: &str) -> Option<Meaning> {
+    Some(match option {
+        "ro" => on(MOUNT_ATTR_RDONLY),
+        "rw" => off(MOUNT_ATTR_RDONLY),
+        "nosuid" => on(MOUNT_ATTR_NOSUID),
+        "suid" => off(MOUNT_ATTR_NOSUID),
+        "nodev" => on(MOUNT_ATTR_NODEV),
+        "dev" => off(MOUNT_ATTR_NODEV),
+        "noexec" => on(MOUNT_ATTR_NOEXEC),
+        "exec" => off(MOUNT_ATTR_NOEXEC),
+        "nosymfollow" => on(MOUNT_ATTR_NOSYMFOLLOW),
+        "symfollow" => off(MOUNT_ATTR_NOSYMFOLLOW),
+        "nodiratime" => on(MOUNT_ATTR_NODIRATIME),
+        "diratime" => off(MOUNT_ATTR_NODIRATIME),
+        "noatime" => atime(MOUNT_ATTR_NOATIME),
+        "strictatime" => atime(MOUNT_ATTR_STRICTATIME),
+        "atime" | "relatime" | "norelatime" | "nostrictatime" => atime(0),
+        "shared" => propagation(MS_SHARED, false),
+        "rshared" => propagation(MS_SHARED, true),
+        "slave" => propagation(MS_SLAVE, false),
+        "rslave" => propagation(MS_SLAVE, true),
+        "private" => propagation(MS_PRIVATE, false),
+        "rprivate" => propagation(MS_PRIVATE, true),
+        "unbindable" => propagation(MS_UNBINDABLE, false),
+        "runbindable" => propagation(MS_UNBINDABLE, true),
+        "bind" => Meaning::Bind { recursive: false },
+        "rbind" => Meaning::Bind { recursive: true },
+        "sync" => Meaning::Superblock("sync"),
+        "dirsync" => Meaning::Superblock("dirsync"),
+        "lazytime" => Meaning::Superblock("lazytime"),
+        "mand" => Meaning::Superblock("mand"),
+        "async" | "nolazytime" | "nomand" | "defaults" | "loud" | "silent" | "noiversion" => {
+            Meaning::Default
+        }
+        "iversion" | "remount" | "idmap" | "ridmap" | "tmpcopyup" | "copy-symlink"
+        | "src-nofollow" | "dest-nofollow" => Meaning::NotYet,
+        _ => return recursive_meaning(option),
+    })
+}
+
+/// `rro`, `rnosuid` and so on: the attribute, for the mount and all below it.
+fn recursive_meaning(option: &str) -> Option<Meaning> {
+    let name = option.strip_prefix('r')?;
+    if matches!(name, "bind" | "elatime") {
+        return None;
+    }
+    match meaning(name)? {
+        Meaning::Attribute { set, clear } => Some(Meaning::Recursive { set, clear }),
+        _ => None,
+    }
+}
+
+/// A list of options, sorted by what they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// Attributes to set on the mount.
+    pub(crate) set: u32,
+    /// Attributes to clear.
+    pub(crate) clear: u32,
+    /// Attributes to set on the mount and all below it.
+    pub(crate) set_below: u32,
+    /// Attributes to clear likewise.
+    pub(crate) clear_below: u32,
+    /// Propagation changes in their order: flag, and whether it is recursive.
+    pub(crate) propagation: Vec<(u32, bool)>,
+    /// `bind`, or `rbind` if so.
+    pub(crate) bind: Option<bool>,
+    /// What the file system itself is told: option index, key, value.
+    pub(crate) data: Vec<(usize, String, Option<String>)>,
+    /// Options this version can't do, by index.
+    pub(crate) not_yet: Vec<usize>,
+}
+
+impl Options {
+    /// Sorts the options; a later one overrides an earlier one.
+    pub(crate) fn parse(options: &[String]) -> Self {
+        let mut parsed = Self::default();
+        for (index, option) in options.iter().enumerate() {
+            parsed.take(index, option);
+        }
+        parsed
+    }
+
+    fn take(&mut self, index: usize, option: &str) {
+        match meaning(option) {
+            Some(Meaning::Attribute { set, clear }) => {
+                self.set = self.set & !clear | set;
+                self.clear = self.clear & !set | clear;
+            }
+            Some(Meaning::Recursive { set, clear }) => {
+                self.set_below = self.set_below & !clear | set;
+                self.clear_below = self.clear_below & !set | clear;
+            }
+            Some(Meaning::Propagation { flag, recursive }) => {
+                self.propagation.push((flag, recursive));
+            }
+            Some(Meaning::Bind { recursive }) => self.bind = Some(recursive),
+            Some(Meaning::Superblock(flag)) => self.data.push((index, flag.into(), None)),
+            Some(Meaning::Default) => {}
+            Some(Meaning::NotYet) => self.not_yet.push(index),
+            None => {
+                let (key, value) = match option.split_once('=') {
+                    Some((key, value)) => (key, Some(value.to_owned())),
+                    None => (option, None),
+                };
+                self.data.push((index, key.to_owned(), value));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(options: &[&str]) -> Options {
+        Options::parse(
+            &options
+                .iter()
+                .map(|&option| option.to_owned())
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn a_later_option_overrides_an_earlier_one() {
+        assert_eq!(parse(&["ro", "rw"]).set, 0);
+        assert_eq!(parse(&["rw", "ro"]).set, MOUNT_ATTR_RDONLY);
+        assert_eq!(
+            parse(&["noatime", "strictatime"]).set,
+            MOUNT_ATTR_STRICTATIME
+        );
+    }
+
+    #[test]
+    fn an_r_in_front_reaches_below() {
+        assert_eq!(parse(&["rro"]).set_below, MOUNT_ATTR_RDONLY);
+        assert_eq!(parse(&["rro"]).set, 0);
+        assert_eq!(parse(&["rsuid"]).clear_below, MOUNT_ATTR_NOSUID);
+        assert_eq!(
+            parse(&["relatime"]),
+            Options {
+                clear: MOUNT_ATTR__ATIME,
+                ..Options::default()
+            }
+        );
+        assert_eq!(parse(&["rrelatime"]).clear_below, MOUNT_ATTR__ATIME);
+    }
+
+    #[test]
+    fn what_is_no_option_of_the_mount_goes_to_the_file_system() {
+        let data = parse(&["nosuid", "mode=755", "newinstance"]).data;
+        assert_eq!(data[0], (1, "mode".into(), Some("755".into())));
+        assert_eq!(data[1], (2, "newinstance".into(), None));
+    }
+}

@@ -1,0 +1,99 @@
+//! `linux.namespaces`, `hostname`, `domainname`: config-linux.md, Namespaces.
+
+use crate::Cgroups;
+use crate::builder::Builder;
+use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
+use kan_spec::config::NamespaceType;
+use linux_raw_sys::general::{
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
+    CLONE_NEWUSER, CLONE_NEWUTS,
+};
+
+pub(crate) const fn flag(kind: NamespaceType) -> u32 {
+    match kind {
+        NamespaceType::Pid => CLONE_NEWPID,
+        NamespaceType::Network => CLONE_NEWNET,
+        NamespaceType::Mount => CLONE_NEWNS,
+        NamespaceType::Ipc => CLONE_NEWIPC,
+        NamespaceType::Uts => CLONE_NEWUTS,
+        NamespaceType::User => CLONE_NEWUSER,
+        NamespaceType::Cgroup => CLONE_NEWCGROUP,
+        NamespaceType::Time => CLONE_NEWTIME,
+    }
+}
+
+const fn slot(kind: NamespaceType) -> Slot {
+    Slot::Namespace(match kind {
+        NamespaceType::Pid => NamespaceSlot::Pid,
+        NamespaceType::Network => NamespaceSlot::Network,
+        NamespaceType::Mount => NamespaceSlot::Mount,
+        NamespaceType::Ipc => NamespaceSlot::Ipc,
+        NamespaceType::Uts => NamespaceSlot::Uts,
+        NamespaceType::User => NamespaceSlot::User,
+        NamespaceType::Cgroup => NamespaceSlot::Cgroup,
+        NamespaceType::Time => NamespaceSlot::Time,
+    })
+}
+
+/// Host: opens the namespaces that are joined, so that a missing one stops nothing half-way.
+pub(crate) fn open(b: &mut Builder<'_>) {
+    for (index, kind, path) in joined(b) {
+        let step = HostStep::OpenNamespace {
+            slot: slot(kind),
+            path,
+            flag: flag(kind),
+        };
+        b.host(format!("linux.namespaces[{index}].path"), step);
+    }
+}
+
+/// The namespaces with a path: their place in the list, kind and path.
+fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
+    let Some(linux) = b.linux() else {
+        return Vec::new();
+    };
+    let all = linux.namespaces.iter().enumerate();
+    all.filter_map(|(index, namespace)| Some((index, namespace.r#type, namespace.path.clone()?)))
+        .collect()
+}
+
+/// Host: one clone3 makes all new namespaces. The cgroup namespace is rooted where the process
+/// is at that moment, so it comes along only where the clone puts the child into its cgroup.
+pub(crate) fn clone(b: &mut Builder<'_>) {
+    let into_cgroup = matches!(b.facts.cgroups, Cgroups::Unified(_));
+    let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
+    let flags = all
+        .iter()
+        .filter(|namespace| namespace.path.is_none())
+        .filter(|namespace| into_cgroup || namespace.r#type != NamespaceType::Cgroup)
+        .fold(0, |flags, namespace| flags | flag(namespace.r#type));
+    b.host("linux.namespaces", HostStep::Clone { flags, into_cgroup });
+}
+
+/// Init: joins the opened namespaces, the mount namespace last, for it takes the host's paths
+/// away. The pid namespace is joined by the host before the clone.
+pub(crate) fn join(b: &mut Builder<'_>) {
+    let mut all = joined(b);
+    all.sort_by_key(|(_, kind, _)| *kind == NamespaceType::Mount);
+    for (index, kind, _) in all {
+        if kind != NamespaceType::Pid {
+            let step = InitStep::Join {
+                slot: slot(kind),
+                flags: flag(kind),
+            };
+            b.init(format!("linux.namespaces[{index}].path"), step);
+        }
+    }
+}
+
+/// Init: the names of the UTS namespace.
+pub(crate) fn names(b: &mut Builder<'_>) {
+    if let Some(name) = &b.config.hostname {
+        let name = b.c_string("hostname", name.as_str());
+        b.init("hostname", InitStep::SetHostname(name));
+    }
+    if let Some(name) = &b.config.domainname {
+        let name = b.c_string("domainname", name.as_str());
+        b.init("domainname", InitStep::SetDomainname(name));
+    }
+}

@@ -1,0 +1,107 @@
+//! `process`, without capabilities and the program: config.md, Process.
+
+use crate::builder::Builder;
+use kan_op::InitStep;
+use kan_op::init::Ids;
+use kan_spec::config::RlimitType;
+use linux_raw_sys::general as raw;
+
+/// Init: written while the host's /proc is in sight and init may still be looked into.
+pub(crate) fn oom_score_adj(b: &mut Builder<'_>) {
+    let Some(score) = b.process().and_then(|process| process.oom_score_adj) else {
+        return;
+    };
+    let value = b.c_string("process.oomScoreAdj", score.to_string());
+    let file = c"self/oom_score_adj".into();
+    b.init("process.oomScoreAdj", InitStep::WriteProc { file, value });
+}
+
+/// Init: the working directory is made if it is missing, as runc does.
+pub(crate) fn make_directory(b: &mut Builder<'_>) {
+    let Some(process) = b.process() else { return };
+    if process.cwd != "/" {
+        let at = b.root_path("process.cwd", &process.cwd);
+        b.init("process.cwd", InitStep::MakeDirectory { at });
+    }
+}
+
+/// Init: resource limits, while it still has the capability to raise them.
+pub(crate) fn limits(b: &mut Builder<'_>) {
+    let Some(process) = b.process() else { return };
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        let step = InitStep::SetLimit {
+            resource: resource(limit.r#type),
+            soft: limit.soft,
+            hard: limit.hard,
+        };
+        b.init(format!("process.rlimits[{index}]"), step);
+    }
+}
+
+const fn resource(limit: RlimitType) -> u32 {
+    match limit {
+        RlimitType::As => raw::RLIMIT_AS,
+        RlimitType::Core => raw::RLIMIT_CORE,
+        RlimitType::Cpu => raw::RLIMIT_CPU,
+        RlimitType::Data => raw::RLIMIT_DATA,
+        RlimitType::Fsize => raw::RLIMIT_FSIZE,
+        RlimitType::Locks => raw::RLIMIT_LOCKS,
+        RlimitType::Memlock => raw::RLIMIT_MEMLOCK,
+        RlimitType::Msgqueue => raw::RLIMIT_MSGQUEUE,
+        RlimitType::Nice => raw::RLIMIT_NICE,
+        RlimitType::Nofile => raw::RLIMIT_NOFILE,
+        RlimitType::Nproc => raw::RLIMIT_NPROC,
+        RlimitType::Rss => raw::RLIMIT_RSS,
+        RlimitType::Rtprio => raw::RLIMIT_RTPRIO,
+        RlimitType::Rttime => raw::RLIMIT_RTTIME,
+        RlimitType::Sigpending => raw::RLIMIT_SIGPENDING,
+        RlimitType::Stack => raw::RLIMIT_STACK,
+    }
+}
+
+/// Init: runc's and crun's default, 0022.
+pub(crate) fn umask(b: &mut Builder<'_>) {
+    let asked = b.process().and_then(|process| process.user.umask);
+    let field = if asked.is_some() {
+        "process.user.umask"
+    } else {
+        ""
+    };
+    b.init(field, InitStep::SetUmask(asked.unwrap_or(0o022)));
+}
+
+/// Init: as root first; a directory that only the user may enter is tried again later.
+pub(crate) fn enter_directory(b: &mut Builder<'_>) {
+    let Some(process) = b.process() else { return };
+    let path = b.c_string("process.cwd", process.cwd.as_str());
+    b.init("process.cwd", InitStep::EnterDirectory(path));
+}
+
+/// Init: see [`enter_directory`].
+pub(crate) fn confirm_directory(b: &mut Builder<'_>) {
+    let Some(process) = b.process() else { return };
+    let path = b.c_string("process.cwd", process.cwd.as_str());
+    b.init("process.cwd", InitStep::ConfirmDirectory(path));
+}
+
+/// Init: the user.
+pub(crate) fn ids(b: &mut Builder<'_>) {
+    let Some(process) = b.process() else { return };
+    let user = &process.user;
+    let groups = Some(user.additional_gids.clone());
+    b.init(
+        "process.user",
+        InitStep::SetIds(Ids {
+            uid: user.uid,
+            gid: user.gid,
+            groups,
+        }),
+    );
+}
+
+/// Init: after the capabilities are set, before anything of the container runs.
+pub(crate) fn no_new_privileges(b: &mut Builder<'_>) {
+    if b.process().is_some_and(|process| process.no_new_privileges) {
+        b.init("process.noNewPrivileges", InitStep::NoNewPrivileges);
+    }
+}

@@ -1,0 +1,431 @@
+//! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
+
+use crate::{Half, Plan};
+use kan_op::host::CgroupDirectory;
+use kan_op::init::{
+    MountChange, MountPoint, MountTarget, NodeKind, Parameter, RootEntry, RootPath, TreeSource,
+};
+use kan_op::{HostStep, InitStep, Side, Slot};
+use linux_raw_sys::general as raw;
+use std::ffi::CStr;
+use std::fmt::Write as _;
+
+/// A step in words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The half it belongs to.
+    pub side: Side,
+    /// What it does, such as `mask /proc/kcore`.
+    pub text: String,
+    /// The field or flag that asked for it; empty where kan itself needs it.
+    pub field: String,
+}
+
+/// All steps in words, the host half first.
+#[must_use]
+pub fn lines(plan: &Plan) -> Vec<Line> {
+    let mut all = half(Side::Host, &plan.host, host);
+    all.extend(half(Side::Init, &plan.init, init));
+    all
+}
+
+fn half<S>(side: Side, half: &Half<S>, text: fn(&S) -> String) -> Vec<Line> {
+    let steps = half.steps().iter().enumerate();
+    steps
+        .map(|(index, step)| Line {
+            side,
+            text: text(step),
+            field: half.field(index).to_owned(),
+        })
+        .collect()
+}
+
+pub(crate) fn host(step: &HostStep) -> String {
+    match step {
+        HostStep::MakeContainer { id } => format!("make and lock the directory of container {id}"),
+        HostStep::SaveState => "save the state".into(),
+        HostStep::MakeFifo => "make the FIFO that start opens".into(),
+        HostStep::OpenContainer => "open the container".into(),
+        HostStep::OpenNamespace { path, flag, .. } => {
+            format!("open {} namespace {path}", namespaces(*flag))
+        }
+        HostStep::ConnectConsole { path: Some(path) } => {
+            format!("connect to console socket {path}")
+        }
+        HostStep::ConnectConsole { path: None } => "prepare to receive the terminal".into(),
+        HostStep::MakeCgroup(directories) => format!("make cgroup {}", cgroups(directories)),
+        HostStep::LimitDevices(rules) => {
+            let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
+            format!("limit devices: {}", rules.join(", "))
+        }
+        HostStep::Clone { flags, into_cgroup } => {
+            let into = if *into_cgroup { " into the cgroup" } else { "" };
+            format!("clone{into}, with new namespaces: {}", namespaces(*flags))
+        }
+        HostStep::JoinCgroup => "move the child into the cgroup".into(),
+        HostStep::MapIds { uids, gids } => format!("map ids: {uids:?} {gids:?}"),
+        HostStep::Tell(sync) => format!("tell {}", sync.name()),
+        HostStep::Wait(sync) => format!("wait {}", sync.name()),
+        HostStep::WritePidFile { path } => format!("write the pid to {path}"),
+    }
+}
+
+fn cgroups(directories: &[CgroupDirectory]) -> String {
+    let all = directories.iter();
+    let all: Vec<_> = all
+        .map(|directory| format!("{}/{}", directory.mount, directory.path))
+        .collect();
+    all.join(" ")
+}
+
+pub(crate) fn init(step: &InitStep) -> String {
+    match step {
+        InitStep::Wait(sync) => format!("wait {}", sync.name()),
+        InitStep::Tell(sync) => format!("tell {}", sync.name()),
+        InitStep::CloseInherited { preserved: 0 } => "close inherited descriptors".into(),
+        InitStep::CloseInherited { preserved } => {
+            format!("close inherited descriptors from {} on", 3 + preserved)
+        }
+        InitStep::ResetSignals { ignored } => format!("reset signals{}", signals(*ignored)),
+        InitStep::NewSession => "new session".into(),
+        InitStep::NewKeyring { name } => format!("new session keyring {}", text(name)),
+        InitStep::HideMemory => "hide memory from other processes".into(),
+        InitStep::Join { flags, .. } => format!("join namespaces: {}", namespaces(*flags)),
+        InitStep::Unshare { flags } => format!("new namespaces: {}", namespaces(*flags)),
+        InitStep::SetHostname(name) => format!("set hostname {}", text(name)),
+        InitStep::SetDomainname(name) => format!("set domainname {}", text(name)),
+        InitStep::WriteProc { file, value } => {
+            format!("write {} to /proc/{}", text(value), text(file))
+        }
+        InitStep::EnterRoot(RootEntry::Pivot { .. }) => "pivot into the root".into(),
+        InitStep::EnterRoot(RootEntry::Move) => "move the root over / and enter it".into(),
+        InitStep::EnterRoot(RootEntry::Chroot) => "chroot into the root".into(),
+        _ => mounting(step)
+            .or_else(|| becoming(step))
+            .unwrap_or_default(),
+    }
+}
+
+/// The steps that build the container's file system.
+fn mounting(step: &InitStep) -> Option<String> {
+    Some(match step {
+        InitStep::ChangeMount { target, change } => {
+            format!("change {}: {}", mount_target(target), mount_change(*change))
+        }
+        InitStep::NewFilesystem {
+            fstype,
+            parameters,
+            attributes,
+            out,
+        } => {
+            let purpose = if *out == Slot::Empty {
+                ", for masking"
+            } else {
+                ""
+            };
+            let (data, flags) = (data(parameters), attribute_names(*attributes));
+            format!("new file system {}{data}{flags}{purpose}", text(fstype))
+        }
+        InitStep::CloneTree {
+            source, recursive, ..
+        } => {
+            let below = if *recursive {
+                ", with what is mounted below"
+            } else {
+                ""
+            };
+            format!("clone the mount of {}{below}", tree_source(source))
+        }
+        InitStep::Attach {
+            at,
+            point: MountPoint::Any,
+            ..
+        } => format!("attach it at {}", path(at)),
+        InitStep::Attach {
+            at,
+            point: MountPoint::Ordinary,
+            ..
+        } => {
+            format!(
+                "attach it at {}, which must be an ordinary directory",
+                path(at)
+            )
+        }
+        InitStep::AttachOnHost {
+            tree: Slot::Empty,
+            at,
+        } => {
+            format!("attach it at {} below the root", text(at))
+        }
+        InitStep::AttachOnHost { at, .. } => format!("attach it at {} as the root", text(at)),
+        InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
+        InitStep::OpenNull => "open the host's /dev/null".into(),
+        InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),
+        InitStep::MakeNode {
+            at,
+            kind,
+            mode,
+            uid,
+            gid,
+        } => {
+            format!(
+                "make {} {} mode {mode:04o} owner {uid}:{gid}",
+                node(*kind),
+                path(at)
+            )
+        }
+        InitStep::MakeLink { at, target, .. } => format!("link {} to {}", path(at), text(target)),
+        InitStep::MaskPath { path: masked } => format!("mask {}", path(masked)),
+        InitStep::LockPath { path: locked } => format!("make {} read-only", path(locked)),
+        _ => return None,
+    })
+}
+
+/// The steps that turn init into the container's process.
+fn becoming(step: &InitStep) -> Option<String> {
+    Some(match step {
+        InitStep::OpenTerminal {
+            size: Some((width, height)),
+            uid,
+        } => {
+            format!("open a terminal of {width}x{height} for user {uid}")
+        }
+        InitStep::OpenTerminal { size: None, uid } => format!("open a terminal for user {uid}"),
+        InitStep::BindConsole => "bind the terminal at /dev/console".into(),
+        InitStep::SendTerminal => "send the terminal's master".into(),
+        InitStep::UseTerminal => "use the terminal as stdin, stdout and stderr".into(),
+        InitStep::SetLimit {
+            resource,
+            soft,
+            hard,
+        } => {
+            format!(
+                "limit {} to {}, at most {}",
+                limit_name(*resource),
+                limit(*soft),
+                limit(*hard)
+            )
+        }
+        InitStep::SetUmask(mask) => format!("set umask {mask:04o}"),
+        InitStep::EnterDirectory(path) => format!("enter {}", text(path)),
+        InitStep::ConfirmDirectory(path) => format!("make sure that {} is inside", text(path)),
+        InitStep::DropBounding { drop } => format!("drop from the bounding set: {}", caps(*drop)),
+        InitStep::SetIds(ids) => {
+            let groups = ids.groups.as_deref().unwrap_or_default();
+            format!(
+                "become user {} group {} groups {groups:?}",
+                ids.uid, ids.gid
+            )
+        }
+        InitStep::SetCapabilities {
+            effective,
+            permitted,
+            inheritable,
+        } => format!(
+            "set capabilities: effective {}; permitted {}; inheritable {}",
+            caps(*effective),
+            caps(*permitted),
+            caps(*inheritable)
+        ),
+        InitStep::RaiseAmbient { capabilities } => {
+            format!("raise ambient capabilities: {}", caps(*capabilities))
+        }
+        InitStep::NoNewPrivileges => "allow no new privileges".into(),
+        InitStep::FindHome { uid } => format!("look up the home of user {uid}"),
+        InitStep::FindProgram => "find the program".into(),
+        InitStep::AwaitStart => "wait for start".into(),
+        InitStep::Execute(program) => format!("execute {}", arguments(&program.args)),
+        _ => return None,
+    })
+}
+
+pub(crate) fn text(string: &CStr) -> String {
+    string.to_string_lossy().into_owned()
+}
+
+pub(crate) fn path(path: &RootPath) -> String {
+    text(&path.0)
+}
+
+fn arguments(args: &[std::ffi::CString]) -> String {
+    let args: Vec<_> = args.iter().map(|arg| format!("{:?}", text(arg))).collect();
+    args.join(" ")
+}
+
+fn signals(ignored: u64) -> String {
+    if ignored == 0 {
+        return String::new();
+    }
+    let numbers = (1..=64).filter(|signal| ignored >> (signal - 1) & 1 == 1);
+    let numbers: Vec<_> = numbers.map(|signal: u32| signal.to_string()).collect();
+    format!(", of which the caller ignores {}", numbers.join(" "))
+}
+
+const NAMESPACES: [(u32, &str); 8] = [
+    (raw::CLONE_NEWUSER, "user"),
+    (raw::CLONE_NEWPID, "pid"),
+    (raw::CLONE_NEWNS, "mount"),
+    (raw::CLONE_NEWNET, "network"),
+    (raw::CLONE_NEWUTS, "uts"),
+    (raw::CLONE_NEWIPC, "ipc"),
+    (raw::CLONE_NEWCGROUP, "cgroup"),
+    (raw::CLONE_NEWTIME, "time"),
+];
+
+fn namespaces(flags: u32) -> String {
+    let names = NAMESPACES.iter().filter(|(flag, _)| flags & *flag != 0);
+    let names: Vec<_> = names.map(|(_, name)| *name).collect();
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(" ")
+    }
+}
+
+const ATTRIBUTES: [(u32, &str); 7] = [
+    (raw::MOUNT_ATTR_RDONLY, "ro"),
+    (raw::MOUNT_ATTR_NOSUID, "nosuid"),
+    (raw::MOUNT_ATTR_NODEV, "nodev"),
+    (raw::MOUNT_ATTR_NOEXEC, "noexec"),
+    (raw::MOUNT_ATTR_NOATIME, "noatime"),
+    (raw::MOUNT_ATTR_STRICTATIME, "strictatime"),
+    (raw::MOUNT_ATTR_NODIRATIME, "nodiratime"),
+];
+
+fn flag_list(flags: u32) -> Vec<&'static str> {
+    let names = ATTRIBUTES.iter().filter(|(flag, _)| flags & flag == *flag);
+    let mut names: Vec<_> = names.map(|(_, name)| *name).collect();
+    if flags & raw::MOUNT_ATTR_NOSYMFOLLOW != 0 {
+        names.push("nosymfollow");
+    }
+    names
+}
+
+fn attribute_names(flags: u32) -> String {
+    let names = flag_list(flags);
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", names.join(","))
+    }
+}
+
+fn data(parameters: &[Parameter]) -> String {
+    let mut all = String::new();
+    for (index, parameter) in parameters.iter().enumerate() {
+        let separator = if index == 0 { " (" } else { "," };
+        let _ = write!(all, "{separator}{}", parameter_text(parameter));
+    }
+    if all.is_empty() { all } else { all + ")" }
+}
+
+pub(crate) fn parameter_text(parameter: &Parameter) -> String {
+    let key = text(&parameter.key);
+    match &parameter.value {
+        Some(value) => format!("{key}={}", text(value)),
+        None => key,
+    }
+}
+
+fn mount_target(target: &MountTarget) -> &'static str {
+    match target {
+        MountTarget::HostRoot => "all mounts that init sees",
+        MountTarget::Slot(Slot::Root) => "the root",
+        MountTarget::Slot(_) => "it",
+    }
+}
+
+fn mount_change(change: MountChange) -> String {
+    let mut parts: Vec<String> = flag_list(change.set).into_iter().map(Into::into).collect();
+    parts.extend(
+        flag_list(change.clear)
+            .into_iter()
+            .map(|name| format!("not {name}")),
+    );
+    let propagation = match change.propagation {
+        raw::MS_SHARED => "shared",
+        raw::MS_SLAVE => "slave",
+        raw::MS_PRIVATE => "private",
+        raw::MS_UNBINDABLE => "unbindable",
+        _ => "",
+    };
+    if !propagation.is_empty() {
+        parts.push(propagation.into());
+    }
+    let below = if change.recursive {
+        ", recursively"
+    } else {
+        ""
+    };
+    format!("{}{below}", parts.join(","))
+}
+
+pub(crate) fn tree_source(source: &TreeSource) -> String {
+    match source {
+        TreeSource::Host(path) => text(path),
+        TreeSource::Container(at) => format!("{} in the container", path(at)),
+        TreeSource::Slot(slot) => format!("{slot:?}"),
+    }
+}
+
+fn node(kind: NodeKind) -> String {
+    match kind {
+        NodeKind::Character { major, minor } => format!("character device {major}:{minor}"),
+        NodeKind::Block { major, minor } => format!("block device {major}:{minor}"),
+        NodeKind::Fifo => "FIFO".into(),
+    }
+}
+
+fn caps(set: u64) -> String {
+    let known = (0..64).filter(|bit| set >> bit & 1 == 1);
+    let names: Vec<_> = known.map(capability_name).collect();
+    match names.len() {
+        0 => "none".into(),
+        count if count > 20 => format!("{count} of them"),
+        _ => names.join(" "),
+    }
+}
+
+fn capability_name(number: u32) -> String {
+    let all = caps::all();
+    let found = all
+        .iter()
+        .find(|capability| u32::from(capability.index()) == number);
+    found.map_or_else(
+        || number.to_string(),
+        |capability| capability.to_string().replacen("CAP_", "", 1),
+    )
+}
+
+fn limit(value: u64) -> String {
+    if value == u64::MAX {
+        "unlimited".into()
+    } else {
+        value.to_string()
+    }
+}
+
+pub(crate) fn limit_name(resource: u32) -> &'static str {
+    const NAMES: [&str; 16] = [
+        "cpu",
+        "fsize",
+        "data",
+        "stack",
+        "core",
+        "rss",
+        "nproc",
+        "nofile",
+        "memlock",
+        "as",
+        "locks",
+        "sigpending",
+        "msgqueue",
+        "nice",
+        "rtprio",
+        "rttime",
+    ];
+    usize::try_from(resource)
+        .ok()
+        .and_then(|index| NAMES.get(index))
+        .unwrap_or(&"?")
+}

@@ -1,0 +1,86 @@
+//! Fields that this version of kan does not carry out yet. Refused, never ignored.
+
+use crate::builder::Builder;
+use kan_spec::config::{Hooks, Linux, NamespaceType, Process, Resources};
+
+/// Notes a problem for each field that would be needed and is not planned.
+pub(crate) fn refuse(b: &mut Builder<'_>) {
+    let config = b.config;
+    let mut fields = Vec::new();
+    fields.extend(config.process.as_ref().map_or_else(no_process, process));
+    fields.extend(config.hooks.iter().flat_map(hooks));
+    fields.extend(config.linux.iter().flat_map(linux));
+    for field in fields {
+        b.problem(field, "is not supported by this version of kan");
+    }
+    if !b.has_namespace(NamespaceType::Mount) {
+        let why = "a container without a mount namespace is not supported by this version of kan";
+        b.problem("linux.namespaces", why);
+    }
+}
+
+type Fields = Vec<&'static str>;
+
+fn no_process() -> Fields {
+    Vec::from(["process (a configuration without it)"])
+}
+
+/// The names whose value is there.
+fn present(all: &[(&'static str, bool)]) -> Fields {
+    all.iter()
+        .filter(|(_, is_there)| *is_there)
+        .map(|(name, _)| *name)
+        .collect()
+}
+
+fn process(process: &Process) -> Fields {
+    present(&[
+        (
+            "process.apparmorProfile",
+            process.apparmor_profile.is_some(),
+        ),
+        ("process.selinuxLabel", process.selinux_label.is_some()),
+        ("process.scheduler", process.scheduler.is_some()),
+        ("process.ioPriority", process.io_priority.is_some()),
+        (
+            "process.execCPUAffinity",
+            process.exec_cpu_affinity.is_some(),
+        ),
+    ])
+}
+
+fn hooks(hooks: &Hooks) -> Fields {
+    present(&[
+        ("hooks.prestart", !hooks.prestart.is_empty()),
+        ("hooks.createRuntime", !hooks.create_runtime.is_empty()),
+        ("hooks.createContainer", !hooks.create_container.is_empty()),
+        ("hooks.startContainer", !hooks.start_container.is_empty()),
+        ("hooks.poststart", !hooks.poststart.is_empty()),
+        ("hooks.poststop", !hooks.poststop.is_empty()),
+    ])
+}
+
+fn linux(linux: &Linux) -> Fields {
+    let makes = |kind| linux.namespace(kind).is_some();
+    let mut fields = present(&[
+        ("linux.namespaces (user)", makes(NamespaceType::User)),
+        ("linux.namespaces (time)", makes(NamespaceType::Time)),
+        ("linux.netDevices", !linux.net_devices.is_empty()),
+        ("linux.seccomp", linux.seccomp.is_some()),
+        ("linux.mountLabel", linux.mount_label.is_some()),
+        ("linux.intelRdt", linux.intel_rdt.is_some()),
+        ("linux.personality", linux.personality.is_some()),
+        ("linux.memoryPolicy", linux.memory_policy.is_some()),
+    ]);
+    fields.extend(linux.resources.iter().flat_map(resources));
+    fields
+}
+
+/// Device rules alone are what `kan spec` writes.
+fn resources(resources: &Resources) -> Fields {
+    let limits = Resources {
+        devices: Vec::new(),
+        ..resources.clone()
+    };
+    present(&[("linux.resources (limits)", limits != Resources::default())])
+}
