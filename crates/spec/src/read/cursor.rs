@@ -164,6 +164,11 @@ impl<'c> Cursor<'c> {
         self.problem(format!("expected {expected}, found {}", self.json.kind()));
     }
 
+    /// Whether this is an object or absent, so that asking for its keys means something.
+    pub const fn may_have_keys(&self) -> bool {
+        matches!(self.json, Json::Object(_) | Json::Null)
+    }
+
     /// Whether the key is missing or `null`.
     pub fn is_absent(&self) -> bool {
         *self.json == Json::Null

@@ -35,7 +35,8 @@ impl Object for Config {
                 .key("")
                 .problem("a key must not be empty");
         }
-        if at.key("linux").key("namespaces").sound() {
+        let linux = at.key("linux");
+        if linux.may_have_keys() && linux.key("namespaces").sound() {
             check_namespaces(self, at);
         }
     }
@@ -47,7 +48,7 @@ fn check_namespaces(config: &Config, at: &Cursor<'_>) {
     let (linux, inside) = (config.linux.as_ref().unwrap_or(&unset), at.key("linux"));
     let needs = |given: bool, key: &Cursor<'_>, kind: NamespaceType| {
         if given && key.sound() && linux.namespace(kind).is_none() {
-            key.problem(format!("needs a {kind} namespace"));
+            key.problem(format!("needs a namespace of type {kind}"));
         }
     };
     needs(

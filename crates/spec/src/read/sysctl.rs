@@ -36,7 +36,7 @@ pub fn namespaced(name: &str, linux: &Linux) -> Result<(), String> {
     };
     match linux.namespace(kind) {
         Some(_) => Ok(()),
-        None => Err(format!("needs a {kind} namespace")),
+        None => Err(format!("needs a namespace of type {kind}")),
     }
 }
 
