@@ -2,6 +2,7 @@
 
 mod bars;
 mod footprint;
+mod leftovers;
 mod options;
 mod process;
 mod report;
@@ -115,7 +116,7 @@ fn hybrid_figures(bench: &Bench<'_>, runtimes: &[&Runtime]) -> Result<Vec<Figure
         return Ok(Vec::new());
     }
     let figures = bench.run(runtimes, View::Hybrid);
-    workspace::remove_cgroups();
+    leftovers::of_this_benchmark();
     view::enter_v2()?;
     Ok(figures)
 }

@@ -4,8 +4,12 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::leftovers;
 use crate::runtime::Runtime;
-use crate::view::{CGROUP, View};
+use crate::view::View;
+
+/// Where runtimes keep their state.
+const STATE: &str = "/run";
 
 /// What the container's process does.
 #[derive(Debug, Clone, Copy)]
@@ -28,9 +32,10 @@ pub struct Workspace {
 impl Workspace {
     /// Makes the directories; `payload` is the program that containers run.
     pub fn new(payload: PathBuf) -> Result<Self, String> {
+        leftovers::of_ended_benchmarks(&[&std::env::temp_dir(), Path::new(STATE)]);
         let workspace = Self {
             directory: std::env::temp_dir().join(name()),
-            state: Path::new("/run").join(name()),
+            state: Path::new(STATE).join(name()),
             payload,
         };
         create(&workspace.directory)?;
@@ -78,7 +83,7 @@ impl Workspace {
 
 impl Drop for Workspace {
     fn drop(&mut self) {
-        remove_cgroups();
+        leftovers::of_this_benchmark();
         for directory in [&self.directory, &self.state] {
             // Nobody is left to tell, and the names are never used again.
             let _ = std::fs::remove_dir_all(directory);
@@ -86,31 +91,9 @@ impl Drop for Workspace {
     }
 }
 
-/// Ends and removes what failed containers left in any hierarchy that is visible now.
-pub fn remove_cgroups() {
-    let hierarchies = std::fs::read_dir(CGROUP)
-        .into_iter()
-        .flatten()
-        .flatten()
-        .map(|entry| entry.path());
-    for hierarchy in hierarchies
-        .chain([CGROUP.into()])
-        .filter(|path| path.is_dir())
-    {
-        let inside = std::fs::read_dir(hierarchy).into_iter().flatten().flatten();
-        for cgroup in
-            inside.filter(|entry| entry.file_name().to_string_lossy().starts_with(&name()))
-        {
-            // Version 2 has cgroup.kill; in version 1 only empty ones go.
-            let _ = std::fs::write(cgroup.path().join("cgroup.kill"), "1");
-            let _ = std::fs::remove_dir(cgroup.path());
-        }
-    }
-}
-
 /// The prefix of every name that this process gives.
 fn name() -> String {
-    format!("kan-bench-{}", std::process::id())
+    format!("{}{}", leftovers::PREFIX, std::process::id())
 }
 
 fn create(directory: &Path) -> Result<(), String> {
