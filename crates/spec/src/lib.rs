@@ -18,6 +18,7 @@ mod bundle;
 pub mod config;
 mod default_config;
 mod error;
+pub mod features;
 pub mod json;
 mod problem;
 pub mod process;

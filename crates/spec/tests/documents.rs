@@ -196,3 +196,56 @@ fn status_names() {
         );
     }
 }
+
+#[test]
+fn features_name_what_the_parser_knows_and_what_the_caller_says() {
+    use kan_spec::config::{ClosedSet, SeccompArch, SeccompFlag};
+    use kan_spec::features::{Implemented, features};
+    let text = features(&Implemented {
+        mount_options: vec!["ro", "rro"],
+        capabilities: vec!["CAP_CHOWN"],
+        systemd: true,
+        seccomp_flags: vec![SeccompFlag::Log],
+        annotations: vec![("org.example.z", "1"), ("org.example.a", "2")],
+        unsafe_annotations: vec!["org.systemd.property."],
+        ..Implemented::default()
+    });
+    let read: oci_spec::runtime::Features = serde_json::from_str(&text).unwrap();
+    assert_eq!(
+        (
+            read.oci_version_min().as_str(),
+            read.oci_version_max().as_str()
+        ),
+        ("1.0.0", "1.3.0")
+    );
+    assert_eq!(read.hooks().as_ref().unwrap().len(), 6);
+    let linux = read.linux().as_ref().unwrap();
+    assert_eq!(linux.namespaces().as_ref().unwrap().len(), 8);
+    let seccomp = linux.seccomp().as_ref().unwrap();
+    // oci-spec knows each of them: none is dropped on the way.
+    assert_eq!(
+        seccomp.archs().as_ref().unwrap().len(),
+        SeccompArch::VALUES.len()
+    );
+    assert_eq!(seccomp.actions().as_ref().unwrap().len(), 9);
+    assert_eq!(seccomp.known_flags().as_ref().unwrap().len(), 4);
+    assert_eq!(
+        seccomp.supported_flags().as_deref(),
+        Some(&["SECCOMP_FILTER_FLAG_LOG".to_owned()][..])
+    );
+    assert_eq!(*linux.cgroup().as_ref().unwrap().rdma(), Some(false));
+    // What CRI-O looks for.
+    let idmap = linux
+        .mount_extensions()
+        .as_ref()
+        .and_then(|found| found.idmap().clone())
+        .unwrap();
+    assert_eq!(*idmap.enabled(), Some(true));
+    assert!(
+        text.starts_with(
+            "{\n    \"ociVersionMin\": \"1.0.0\",\n    \"ociVersionMax\": \"1.3.0\",\n"
+        )
+    );
+    assert!(text.find("org.example.a").unwrap() < text.find("org.example.z").unwrap());
+    assert!(!text.contains("null"));
+}
