@@ -15,7 +15,7 @@ fn create_makes_every_directory_and_join_moves_a_process() {
     };
     let created = kan_cgroup::create(&scratch.placement).unwrap();
     assert_eq!(created.directories(), scratch.paths(""));
-    let pid = scratch.run("sleep 1000");
+    let pid = scratch.run("exec sleep 1000");
     assert_eq!(scratch.processes()[0], pid);
     for path in scratch.paths("cgroup.procs") {
         let procs = fs::read_to_string(&path).unwrap();
@@ -31,7 +31,7 @@ fn join_v1_leaves_v2_alone() {
     let Some(mut scratch) = Scratch::made("join-v1") else {
         return;
     };
-    let pid = scratch.run_joined("sleep 1000", |placement, pid| {
+    let pid = scratch.run_joined("exec sleep 1000", |placement, pid| {
         kan_cgroup::join_v1(placement, pid).unwrap();
     });
     for dir in scratch.placement.directories() {
@@ -74,7 +74,7 @@ fn a_cgroup_with_processes_is_refused() {
     let Some(mut scratch) = Scratch::made("not-empty") else {
         return;
     };
-    let pid = scratch.run("sleep 1000");
+    let pid = scratch.run("exec sleep 1000");
     let error = kan_cgroup::create(&scratch.placement).unwrap_err();
     assert!(
         error
@@ -165,12 +165,12 @@ fn a_cgroup_below_a_threaded_one_becomes_threaded() {
     let leaf = scratch.below("t/web");
     let _ = kan_cgroup::create(&leaf).unwrap();
     assert_eq!(fs::read_to_string(kind("t/web")).unwrap(), "threaded\n");
-    let pid = scratch.run_joined("sleep 1000", |_, pid| {
+    let pid = scratch.run_joined("exec sleep 1000", |_, pid| {
         kan_cgroup::join(&leaf, pid).unwrap();
     });
     // No cgroup.procs and no cgroup.kill here; still listed, killed and removed.
     assert_eq!(kan_cgroup::processes(&leaf).unwrap()[0], pid);
     kan_cgroup::kill_all(&leaf).unwrap();
-    assert!(!crate::scratch::alive(pid));
+    crate::scratch::assert_dies(pid);
     kan_cgroup::remove(&leaf).unwrap();
 }

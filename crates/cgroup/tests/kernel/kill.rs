@@ -4,7 +4,7 @@ use std::process::{Command, Stdio};
 
 use kan_cgroup::{Error, Pid, kill_all};
 
-use crate::scratch::{Scratch, alive};
+use crate::scratch::{Scratch, alive, assert_dies};
 use crate::view;
 
 const CROWD: &str = "i=1; while [ $i -lt 200 ]; do sleep 1000 & i=$((i+1)); done; wait";
@@ -16,13 +16,13 @@ fn two_hundred_processes_die_and_a_neighbour_lives() {
     else {
         return;
     };
-    let outside = neighbour.run("sleep 1000");
+    let outside = neighbour.run("exec sleep 1000");
     scratch.run(CROWD);
     scratch.wait_for(200);
     let pids = scratch.processes();
     kill_all(&scratch.placement).unwrap();
     assert_eq!(scratch.processes(), []);
-    assert!(!pids.into_iter().any(alive));
+    pids.into_iter().for_each(assert_dies);
     assert!(alive(outside));
 }
 
@@ -33,12 +33,12 @@ fn processes_of_nested_cgroups_die() {
     };
     let below = scratch.below("a/b");
     let _ = kan_cgroup::create(&below).unwrap();
-    let pid = scratch.run_joined("sleep 1000", |_, pid| {
+    let pid = scratch.run_joined("exec sleep 1000", |_, pid| {
         kan_cgroup::join(&below, pid).unwrap();
     });
     assert_eq!(scratch.processes()[0], pid);
     kill_all(&scratch.placement).unwrap();
-    assert!(!alive(pid));
+    assert_dies(pid);
 }
 
 /// Processes that live just long enough to fork the next: a list of pids is old when it is read.
@@ -60,10 +60,10 @@ fn frozen_processes_die() {
     let Some(mut scratch) = Scratch::made("kill-frozen") else {
         return;
     };
-    let pid = scratch.run("sleep 1000");
+    let pid = scratch.run("exec sleep 1000");
     kan_cgroup::freeze(&scratch.placement).unwrap();
     kill_all(&scratch.placement).unwrap();
-    assert!(!alive(pid));
+    assert_dies(pid);
 }
 
 #[test]
@@ -74,11 +74,11 @@ fn a_process_that_is_only_in_v1_dies() {
     if scratch.placement.v1("devices").is_none() {
         return;
     }
-    let pid = scratch.run_joined("sleep 1000", |placement, pid| {
+    let pid = scratch.run_joined("exec sleep 1000", |placement, pid| {
         kan_cgroup::join_v1(placement, pid).unwrap();
     });
     kill_all(&scratch.placement).unwrap();
-    assert!(!alive(pid));
+    assert_dies(pid);
 }
 
 #[test]

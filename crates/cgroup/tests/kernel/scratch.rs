@@ -130,3 +130,8 @@ pub fn alive(pid: Pid) -> bool {
     std::fs::read_to_string(format!("/proc/{pid}/stat"))
         .is_ok_and(|stat| !stat.rsplit(") ").next().unwrap().starts_with('Z'))
 }
+
+/// Asserts that a process ends. It leaves its cgroup a moment before it is a zombie.
+pub fn assert_dies(pid: Pid) {
+    wait_until(|| !alive(pid));
+}
