@@ -1,1 +1,35 @@
-//! create, start, state, kill, delete: the host half of a plan and the state directory.
+//! The life of a container: create, start, state, kill, delete, and the directory that remembers
+//! it. The host half of a plan runs here.
+//!
+//! A container's directory holds `state.json`, which says all that is needed to delete it, a copy
+//! of its `config.json`, and until `start` the FIFO on which its init waits. Its status is never
+//! stored: it follows from the process, the FIFO and the freezer.
+
+mod console;
+mod container;
+mod create;
+mod delete;
+mod error;
+mod facts;
+mod foreground;
+mod host;
+mod id;
+mod kill;
+mod process;
+mod record;
+pub mod seal;
+pub mod signal;
+mod start;
+mod store;
+mod timeline;
+
+pub use container::Container;
+pub use create::{CreateOptions, create, plan_only, run};
+pub use delete::delete;
+pub use error::{Error, Result};
+pub use facts::gather;
+pub use id::check_id;
+pub use kill::kill;
+pub use start::start;
+pub use store::{Store, default_root};
+pub use timeline::{Span, Timeline};

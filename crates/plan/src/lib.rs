@@ -28,7 +28,7 @@ pub use cgroups::cgroups_path;
 pub use create::plan_create;
 pub use explain::{explain_init, explain_lost};
 pub use facts::{CgroupFact, Cgroups, Facts};
-pub use text::{Line, lines};
+pub use text::{Line, host as host_text, init_texts, lines, table};
 
 use kan_op::{HostStep, InitStep};
 use std::borrow::Cow;

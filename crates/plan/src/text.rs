@@ -21,12 +21,40 @@ pub struct Line {
     pub field: String,
 }
 
+/// The printed plan: a numbered line a step, with the field that asked for it at its end.
+#[must_use]
+pub fn table(lines: &[Line]) -> String {
+    let mut all = String::new();
+    for (side, title) in [(Side::Host, "host"), (Side::Init, "init")] {
+        let _ = writeln!(all, "{title}");
+        let steps = lines.iter().filter(|line| line.side == side).enumerate();
+        for (index, Line { text, field, .. }) in steps {
+            let line = if field.is_empty() {
+                format!("  {index:3}  {text}")
+            } else {
+                format!("  {index:3}  {text:<60}  {field}")
+            };
+            let _ = writeln!(all, "{line}");
+        }
+    }
+    all
+}
+
 /// All steps in words, the host half first.
 #[must_use]
 pub fn lines(plan: &Plan) -> Vec<Line> {
     let mut all = half(Side::Host, &plan.host, host);
     all.extend(half(Side::Init, &plan.init, init));
     all
+}
+
+/// Text and field of each step of the init half.
+#[must_use]
+pub fn init_texts(plan: &Plan) -> Vec<(String, String)> {
+    half(Side::Init, &plan.init, init)
+        .into_iter()
+        .map(|line| (line.text, line.field))
+        .collect()
 }
 
 fn half<S>(side: Side, half: &Half<S>, text: fn(&S) -> String) -> Vec<Line> {
@@ -40,7 +68,9 @@ fn half<S>(side: Side, half: &Half<S>, text: fn(&S) -> String) -> Vec<Line> {
         .collect()
 }
 
-pub(crate) fn host(step: &HostStep) -> String {
+/// A step of the host half in words.
+#[must_use]
+pub fn host(step: &HostStep) -> String {
     match step {
         HostStep::MakeContainer { id } => format!("make and lock the directory of container {id}"),
         HostStep::SaveState => "save the state".into(),

@@ -90,6 +90,15 @@ pub fn readlinkat<'b>(at: impl AsFd, name: &CStr, buffer: &'b mut [u8]) -> Resul
     Ok(&buffer[..filled])
 }
 
+/// readlink(2) of a path of the calling process, into `buffer`.
+pub fn readlink<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
+    let at = linux_raw_sys::general::AT_FDCWD as isize;
+    let (to, size) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the path is a live C string, the buffer is writable for its length.
+    let filled = unsafe { call!(readlinkat, at, ptr(path), to, size) }?;
+    Ok(&buffer[..filled])
+}
+
 /// What fstat(2) tells of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Status {

@@ -92,3 +92,13 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
         Ok((owned(ends[0] as usize), owned(ends[1] as usize)))
     }
 }
+
+/// fcntl(2) F_SETFL: reads and writes answer EAGAIN instead of waiting.
+pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
+    use linux_raw_sys::general::{F_GETFL, F_SETFL, O_NONBLOCK};
+    let fd = raw(fd);
+    // SAFETY: plain numbers.
+    let flags = unsafe { call!(fcntl, fd, F_GETFL, 0) }?;
+    // SAFETY: plain numbers.
+    unsafe { call!(fcntl, fd, F_SETFL, flags | O_NONBLOCK as usize).map(drop) }
+}

@@ -3,6 +3,7 @@
 //! This crate decides nothing. It is `no_std` and does not allocate, so that all of it may run
 //! in the child between clone and exec. It is the only place of the workspace with `unsafe`.
 #![no_std]
+extern crate alloc;
 
 mod call;
 pub mod credentials;

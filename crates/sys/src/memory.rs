@@ -1,9 +1,11 @@
 //! Memory shared with a child: mmap(2).
 
 use crate::Result;
-use crate::call::call;
+use crate::call::{call, owned, ptr, raw};
+use core::ffi::CStr;
 use core::sync::atomic::AtomicU64;
 use linux_raw_sys::general::{MAP_ANONYMOUS, MAP_SHARED, PROT_READ, PROT_WRITE};
+use rustix::fd::{AsFd, OwnedFd};
 
 /// `count` zeroed words that a later child shares (MAP_SHARED | MAP_ANONYMOUS), for as long as
 /// either process lives.
@@ -27,4 +29,34 @@ pub fn monotonic_ns() -> u64 {
     // SAFETY: the buffer has the size the kernel writes. The call cannot fail.
     let _ = unsafe { call!(clock_gettime, CLOCK_MONOTONIC, &raw mut now) };
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// The seals that make a memfd unchangeable, for good.
+const SEALS: u32 = {
+    use linux_raw_sys::general::{F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE};
+    F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE
+};
+
+/// memfd_create(2) with these contents, sealed against every change (fcntl(2), File Sealing).
+pub fn sealed_file(name: &CStr, contents: &[u8]) -> Result<OwnedFd> {
+    use linux_raw_sys::general::{F_ADD_SEALS, MFD_ALLOW_SEALING, MFD_CLOEXEC};
+    // SAFETY: the name is a live C string; the result is ours.
+    let file = unsafe { call!(memfd_create, ptr(name), MFD_CLOEXEC | MFD_ALLOW_SEALING) };
+    // SAFETY: the result is ours.
+    let file = file.map(|fd| unsafe { owned(fd) })?;
+    let mut rest = contents;
+    while !rest.is_empty() {
+        rest = &rest[crate::io::write(&file, rest)?..];
+    }
+    // SAFETY: plain numbers.
+    unsafe { call!(fcntl, raw(&file), F_ADD_SEALS, SEALS) }?;
+    Ok(file)
+}
+
+/// Whether an open file is a memfd with every seal that [`sealed_file`] sets.
+pub fn is_sealed(file: impl AsFd) -> bool {
+    use linux_raw_sys::general::F_GET_SEALS;
+    // SAFETY: plain numbers.
+    unsafe { call!(fcntl, raw(file), F_GET_SEALS, 0) }
+        .is_ok_and(|seals| seals as u32 & SEALS == SEALS)
 }

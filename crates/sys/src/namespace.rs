@@ -22,6 +22,13 @@ pub fn unshare(flags: u32) -> Result<()> {
     unsafe { call!(unshare, flags).map(drop) }
 }
 
+/// ioctl NS_GET_NSTYPE (Linux 4.11): the CLONE_NEW* flag of a namespace's file.
+pub fn kind(file: impl AsFd) -> Result<u32> {
+    const NS_GET_NSTYPE: u32 = 0xb703;
+    // SAFETY: plain numbers.
+    unsafe { call!(ioctl, raw(file), NS_GET_NSTYPE, 0).map(|kind| kind as u32) }
+}
+
 /// sethostname(2).
 pub fn set_hostname(name: &CStr) -> Result<()> {
     // SAFETY: the string is readable for its length.

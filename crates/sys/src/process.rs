@@ -2,6 +2,8 @@
 
 use crate::call::{call, owned, ptr, raw};
 use crate::{Errno, Error, Result};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 use linux_raw_sys::general::{AT_EMPTY_PATH, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, clone_args};
 use linux_raw_sys::prctl::{
@@ -96,10 +98,16 @@ pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>) -> Error {
     failure(unsafe { call!(execve, ptr(path), args.0.as_ptr(), env.0.as_ptr()) })
 }
 
-/// execveat(2) of the file that `file` is: returns only its failure.
-pub fn execve_file(file: impl AsFd, args: Strings<'_>, env: Strings<'_>) -> Error {
-    let (args, env) = (args.0.as_ptr(), env.0.as_ptr());
-    // SAFETY: the path is a live, empty C string, the arrays are as `Strings` promises.
+/// execveat(2) of the file that `file` is: returns only its failure. Allocates, unlike the rest
+/// of this crate: for a process that has not cloned yet.
+pub fn execve_file(file: impl AsFd, args: &[CString], env: &[CString]) -> Error {
+    let pointers = |all: &[CString]| -> Vec<*const c_char> {
+        let null = core::iter::once(core::ptr::null());
+        all.iter().map(|text| text.as_ptr()).chain(null).collect()
+    };
+    let (args, env) = (pointers(args), pointers(env));
+    let (args, env) = (args.as_ptr(), env.as_ptr());
+    // SAFETY: the path is a live, empty C string, both arrays end in null and their strings live.
     failure(unsafe { call!(execveat, raw(file), ptr(c""), args, env, AT_EMPTY_PATH) })
 }
 

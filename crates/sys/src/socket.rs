@@ -35,14 +35,14 @@ struct Header {
     name_length: u32,
     parts: *const Part,
     part_count: usize,
-    control: *const Control,
+    control: *mut Control,
     control_length: usize,
     flags: i32,
 }
 
 #[repr(C)]
 struct Part {
-    base: *const u8,
+    base: *mut u8,
     length: usize,
 }
 
@@ -62,10 +62,10 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
     const SCM_RIGHTS: i32 = 1;
     const MSG_NOSIGNAL: u32 = 0x4000;
     let part = Part {
-        base: ptr(text),
+        base: ptr(text).cast_mut(),
         length: text.to_bytes().len(),
     };
-    let control = Control {
+    let mut control = Control {
         length: core::mem::offset_of!(Control, padding),
         level: SOL_SOCKET,
         kind: SCM_RIGHTS,
@@ -77,12 +77,50 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
         name_length: 0,
         parts: &raw const part,
         part_count: 1,
-        control: &raw const control,
+        control: &raw mut control,
         control_length: size_of::<Control>(),
         flags: 0,
     };
     // SAFETY: the header and all it points at outlive the call and have the kernel's layout.
     unsafe { call!(sendmsg, raw(over), &raw const header, MSG_NOSIGNAL).map(drop) }
+}
+
+/// recvmsg(2) of a message with one descriptor attached; ENOMSG if there is none. What the
+/// message says is dropped.
+pub fn receive_descriptor(over: impl AsFd) -> Result<OwnedFd> {
+    const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
+    let mut text = [0u8; 64];
+    let part = Part {
+        base: text.as_mut_ptr(),
+        length: text.len(),
+    };
+    let mut control = Control {
+        length: 0,
+        level: 0,
+        kind: 0,
+        descriptor: -1,
+        padding: 0,
+    };
+    let mut header = Header {
+        name: 0,
+        name_length: 0,
+        parts: &raw const part,
+        part_count: 1,
+        control: &raw mut control,
+        control_length: size_of::<Control>(),
+        flags: 0,
+    };
+    // SAFETY: the header and all it points at are writable, outlive the call and have the
+    // kernel's layout.
+    unsafe { call!(recvmsg, raw(over), &raw mut header, MSG_CMSG_CLOEXEC) }?;
+    if control.descriptor < 0 {
+        return Err(crate::Error {
+            call: crate::Sysno::recvmsg,
+            errno: crate::Errno::ENOMSG,
+        });
+    }
+    // SAFETY: the kernel made the descriptor for us.
+    Ok(unsafe { owned(control.descriptor as usize) })
 }
 
 /// Whether nobody holds the other end any more: recv(2) with MSG_PEEK sees its end of file.

@@ -47,3 +47,13 @@ pub fn clear_onlcr(terminal: impl AsFd) -> Result<()> {
     // SAFETY: the settings outlive the call.
     unsafe { call!(ioctl, terminal, TCSETS, &raw const settings).map(drop) }
 }
+
+/// ioctl TIOCGWINSZ: (width, height) in characters; `None` if it is no terminal or has no size.
+pub fn size(terminal: impl AsFd) -> Option<(u16, u16)> {
+    use linux_raw_sys::ioctl::TIOCGWINSZ;
+    let mut size = [0u16; 4];
+    // SAFETY: a struct winsize is four shorts.
+    unsafe { call!(ioctl, raw(terminal), TIOCGWINSZ, &raw mut size) }.ok()?;
+    let [height, width, ..] = size;
+    (width != 0 && height != 0).then_some((width, height))
+}

@@ -1,0 +1,113 @@
+//! A container as it is found in the state directory, and its status.
+
+use crate::record::Record;
+use crate::{Error, Result, store};
+use kan_spec::state::{State, Status};
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use std::path::{Path, PathBuf};
+
+/// The FIFO's name in a container's directory.
+pub(crate) const FIFO: &str = "exec.fifo";
+
+/// A container.
+#[derive(Debug)]
+pub struct Container {
+    pub(crate) directory: PathBuf,
+    pub(crate) id: String,
+    /// `None` if kan was killed before it wrote anything.
+    pub(crate) record: Option<Record>,
+}
+
+impl Container {
+    pub(crate) fn load(directory: PathBuf, id: &str) -> Result<Self> {
+        let record = Record::load(&directory)?;
+        if record.is_none() && !directory.is_dir() {
+            return Err(Error::Unknown(id.to_owned()));
+        }
+        Ok(Self {
+            directory,
+            id: id.to_owned(),
+            record,
+        })
+    }
+
+    /// Where in its life the container is, from its process, its FIFO and the freezer.
+    ///
+    /// # Errors
+    /// The freezer can't be read.
+    pub fn status(&self) -> Result<Status> {
+        let Some(record) = &self.record else {
+            return Ok(Status::Stopped);
+        };
+        let Some(init) = record.init else {
+            return Ok(self.unfinished());
+        };
+        if !init.is_alive() {
+            return Ok(Status::Stopped);
+        }
+        if kan_cgroup::frozen(&record.cgroups)? {
+            return Ok(Status::Paused);
+        }
+        let waits = init_waits(&self.directory);
+        Ok(if waits {
+            Status::Created
+        } else {
+            Status::Running
+        })
+    }
+
+    /// Without a process, it is being made for as long as somebody holds the lock.
+    fn unfinished(&self) -> Status {
+        if store::is_locked(&self.directory) {
+            Status::Creating
+        } else {
+            Status::Stopped
+        }
+    }
+
+    /// The state document, runtime.md.
+    ///
+    /// # Errors
+    /// As [`Self::status`].
+    pub fn state(&self) -> Result<State> {
+        let status = self.status()?;
+        let record = self.record.as_ref();
+        let pid = record
+            .and_then(|record| record.init)
+            .map_or(0, |init| init.pid);
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        Ok(State {
+            oci_version: record.map_or("1.0.0".into(), |record| record.oci_version.clone()),
+            id: self.id.clone(),
+            pid: if status == Status::Stopped { 0 } else { pid },
+            status,
+            bundle: record.map_or(String::new(), |record| text(&record.bundle)),
+            rootfs: record.map(|record| text(&record.rootfs)),
+            created: record.map(|record| record.created.clone()),
+            annotations: record.map_or(Vec::new(), |record| {
+                record.annotations.clone().into_iter().collect()
+            }),
+            owner: record.map(|record| user_name(record.owner)),
+        })
+    }
+}
+
+/// Whether init still has the FIFO open for reading: fifo(7), ENXIO without a reader.
+fn init_waits(directory: &Path) -> bool {
+    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+    open(&directory.join(FIFO), flags, Mode::empty()).is_ok()
+}
+
+/// A user's name from the host's /etc/passwd, or the number. Read by hand, because a static
+/// binary can't load the C library's name services.
+fn user_name(uid: u32) -> String {
+    let number = uid.to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let found = passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    });
+    found.unwrap_or(number)
+}

@@ -1,0 +1,184 @@
+//! `create` and `run`.
+
+use crate::error::during;
+use crate::foreground::Foreground;
+use crate::host::Host;
+use crate::record::Record;
+use crate::{Error, Result, Store, Timeline, check_id, facts};
+use kan_plan::{Attachment, Plan, Request, plan_create};
+use kan_spec::Bundle;
+use std::path::{Path, PathBuf};
+
+/// What the command line says of a new container.
+#[derive(Clone, Debug)]
+pub struct CreateOptions {
+    /// The id.
+    pub id: String,
+    /// `--bundle`
+    pub bundle: PathBuf,
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--console-socket`
+    pub console_socket: Option<PathBuf>,
+    /// `--preserve-fds`
+    pub preserve_fds: u32,
+    /// `--no-pivot`
+    pub no_pivot: bool,
+    /// `--no-new-keyring`
+    pub no_new_keyring: bool,
+    /// `run --detach`
+    pub detach: bool,
+    /// `run --keep`
+    pub keep: bool,
+    /// `run --no-subreaper`
+    pub no_subreaper: bool,
+}
+
+impl CreateOptions {
+    fn request(&self, bundle: &Path, wait_for_start: bool) -> Request {
+        let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+        let detached = wait_for_start || self.detach;
+        Request {
+            id: self.id.clone(),
+            bundle: bundle.to_string_lossy().into_owned(),
+            wait_for_start,
+            attachment: if detached {
+                Attachment::Detached
+            } else {
+                Attachment::Foreground
+            },
+            pid_file: self.pid_file.as_ref().map(text),
+            console_socket: self.console_socket.as_ref().map(text),
+            preserve_fds: self.preserve_fds,
+            no_pivot: self.no_pivot,
+            new_keyring: !self.no_new_keyring,
+        }
+    }
+}
+
+/// A bundle that was read, and what will be made of it.
+struct Prepared {
+    bundle: Bundle,
+    plan: Plan,
+    record: Record,
+}
+
+fn prepare(
+    options: &CreateOptions,
+    wait_for_start: bool,
+    timeline: &mut Timeline,
+) -> Result<Prepared> {
+    check_id(&options.id)?;
+    let bundle = timeline.phase("read the bundle", || Bundle::open(&options.bundle, None))?;
+    let gathered = timeline.phase("look at the host", || {
+        facts::gather(&bundle.config, &options.id)
+    });
+    let (facts, cgroups) = gathered?;
+    let request = options.request(&bundle.path, wait_for_start);
+    let planned = timeline.phase("plan", || plan_create(&bundle.config, &facts, &request));
+    let plan = planned.map_err(Error::Plan)?;
+    let record = record(options, &bundle, cgroups);
+    Ok(Prepared {
+        bundle,
+        plan,
+        record,
+    })
+}
+
+/// The plan that `create` would carry out on this host. Nothing is changed, and no privilege is
+/// needed.
+///
+/// # Errors
+/// Whatever in the bundle can't be read or planned.
+pub fn plan_only(bundle: &Path, id: &str) -> Result<Plan> {
+    check_id(id)?;
+    let bundle = Bundle::open(bundle, None)?;
+    let (facts, _) = facts::gather(&bundle.config, id)?;
+    let terminal = bundle
+        .config
+        .process
+        .as_ref()
+        .is_some_and(|process| process.terminal);
+    let request = Request {
+        id: id.to_owned(),
+        bundle: bundle.path.to_string_lossy().into_owned(),
+        wait_for_start: true,
+        attachment: Attachment::Detached,
+        pid_file: None,
+        console_socket: terminal.then(|| "SOCKET".to_owned()),
+        preserve_fds: 0,
+        no_pivot: false,
+        new_keyring: true,
+    };
+    plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)
+}
+
+fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placement) -> Record {
+    let root = bundle.config.root.as_ref().map_or("", |root| &root.path);
+    Record {
+        version: Record::VERSION,
+        oci_version: bundle.config.oci_version.clone(),
+        id: options.id.clone(),
+        bundle: bundle.path.clone(),
+        rootfs: bundle.path.join(root),
+        created: humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string(),
+        owner: kan_sys::credentials::uid(),
+        annotations: bundle.config.annotations.iter().cloned().collect(),
+        cgroups,
+        init: None,
+    }
+}
+
+/// Makes a container that waits for `start`. The warnings are for the log.
+///
+/// # Errors
+/// Whatever stands in the way, by field; nothing is left behind then.
+pub fn create(
+    store: &Store,
+    options: &CreateOptions,
+    timeline: &mut Timeline,
+) -> Result<Vec<String>> {
+    let Prepared {
+        bundle,
+        plan,
+        record,
+    } = prepare(options, true, timeline)?;
+    let mut host = Host::new(&plan, store, record, &bundle.text, timeline.is_wanted())?;
+    let made = host.perform_all(timeline);
+    host.add_init_to(timeline);
+    made?;
+    host.finish();
+    Ok(plan.warnings)
+}
+
+/// Makes and starts a container, and unless it is detached stays until it ends: its exit code,
+/// 128 + n for signal n.
+///
+/// # Errors
+/// As [`create`].
+pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> Result<i32> {
+    let Prepared {
+        bundle,
+        plan,
+        record,
+    } = prepare(options, false, timeline)?;
+    let foreground = if options.detach {
+        None
+    } else {
+        Some(Foreground::prepare(options)?)
+    };
+    let mut host = Host::new(&plan, store, record, &bundle.text, timeline.is_wanted())?;
+    let made = host.perform_all(timeline);
+    let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
+    host.add_init_to(timeline);
+    made?;
+    let console = host.console.take();
+    let Some((foreground, child)) = foreground.zip(host.finish()) else {
+        return Ok(0);
+    };
+    let ended = foreground.stay(&child, console);
+    if !options.keep {
+        crate::delete::remove_stopped(store, &options.id)?;
+    }
+    Ok(ended.map_err(during("wait for the container"))?.code())
+}

@@ -1,0 +1,74 @@
+//! `delete`: ends what is left of a container and forgets it.
+
+use crate::container::Container;
+use crate::error::{during, with};
+use crate::{Error, Result, Store};
+use kan_spec::state::Status;
+use kan_sys::process::pidfd_send_signal;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::path::Path;
+
+/// Deletes a container. One that waits for `start` is ended, as runc does it, though runtime.md
+/// would have an error. With `force` a running one is ended too, and an unknown one is no error.
+///
+/// # Errors
+/// [`Error::Unknown`], or [`Error::Status`] if it runs.
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
+    let _locked = match store.lock(id) {
+        Err(Error::Unknown(_)) if force => return Ok(()),
+        other => other?,
+    };
+    let container = match store.find(id) {
+        Err(Error::BadState { .. }) if force => return forget(&store.directory(id)),
+        Err(Error::Unknown(_)) if force => return Ok(()),
+        other => other?,
+    };
+    let status = container.status()?;
+    match status {
+        Status::Stopped | Status::Created => {}
+        // The lock is ours, so nobody is making it any more.
+        Status::Creating => {}
+        Status::Running | Status::Paused if force => {}
+        status => return Err(Error::status("delete", id, status)),
+    }
+    end(&container)?;
+    forget(&container.directory)
+}
+
+/// Deletes a container whose init this kan has just reaped.
+pub(crate) fn remove_stopped(store: &Store, id: &str) -> Result<()> {
+    match delete(store, id, true) {
+        Err(Error::Unknown(_)) => Ok(()),
+        other => other,
+    }
+}
+
+/// Ends every process and removes the cgroup. A container whose `create` was killed may have
+/// processes that state.json does not know: the cgroup does.
+fn end(container: &Container) -> Result<()> {
+    let Some(record) = &container.record else {
+        return Ok(());
+    };
+    if let Some(init) = record.init.and_then(|init| init.open()) {
+        pidfd_send_signal(&init, nix::libc::SIGKILL).map_err(during("kill the container"))?;
+        kan_cgroup::kill_all(&record.cgroups)?;
+        let mut ended = [PollFd::new(init_fd(&init), PollFlags::POLLIN)];
+        let waited = poll(&mut ended, PollTimeout::NONE);
+        waited.map_err(|errno| with("wait for", &container.directory)(errno.into()))?;
+    } else {
+        kan_cgroup::kill_all(&record.cgroups)?;
+    }
+    Ok(kan_cgroup::remove(&record.cgroups)?)
+}
+
+fn init_fd(init: &kan_sys::fd::OwnedFd) -> kan_sys::fd::BorrowedFd<'_> {
+    kan_sys::fd::AsFd::as_fd(init)
+}
+
+/// Removes the directory. A kill in the middle leaves one that can still be deleted.
+fn forget(directory: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(directory) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        other => other.map_err(with("remove", directory)),
+    }
+}

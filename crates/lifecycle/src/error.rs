@@ -1,0 +1,131 @@
+//! Errors: returned once, printed once, by the command line.
+
+use kan_spec::Problem;
+use kan_spec::state::Status;
+use std::path::{Path, PathBuf};
+
+/// The result of everything in this crate.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Why an operation on a container failed. Engines match some of these texts.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// There is no such container.
+    #[error("container {0:?}: container does not exist")]
+    Unknown(String),
+    /// `create` of an id that is taken.
+    #[error("container {0:?}: container with given ID already exists")]
+    Exists(String),
+    /// The empty id.
+    #[error("container id cannot be empty")]
+    EmptyId,
+    /// An id that can't name a directory of its own.
+    #[error(
+        "container {0:?}: invalid container ID format: use letters, digits and _+-. (at most 255)"
+    )]
+    BadId(String),
+    /// The operation is not for a container in this status.
+    #[error("{0}")]
+    Status(String),
+    /// The bundle can't be read.
+    #[error(transparent)]
+    Spec(#[from] kan_spec::Error),
+    /// The config asks for what can't be planned.
+    #[error("{}", lines(.0))]
+    Plan(Vec<Problem>),
+    /// A step failed; the text names its field.
+    #[error("{0}")]
+    Step(String),
+    /// A control group.
+    #[error(transparent)]
+    Cgroup(#[from] kan_cgroup::Error),
+    /// A file of kan's own, or of the user's.
+    #[error("{operation} {}: {}", .path.display(), lowercase(.source))]
+    File {
+        /// What was done, such as `open`.
+        operation: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// What the system answered.
+        source: std::io::Error,
+    },
+    /// A system call of kan's own.
+    #[error("{what}: {source}")]
+    Call {
+        /// What it was for.
+        what: &'static str,
+        /// The call.
+        source: kan_sys::Error,
+    },
+    /// A state.json that is broken or of another version.
+    #[error("{}: {why}", .path.display())]
+    BadState {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// `kill` with a signal that does not exist.
+    #[error("unknown signal {0:?}")]
+    UnknownSignal(String),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    all.join("\n")
+}
+
+/// An I/O error as engines match it, `no such file or directory`, without Rust's `(os error 2)`.
+pub(crate) fn lowercase(error: &std::io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => errno_text(number),
+        None => error.to_string(),
+    }
+}
+
+fn errno_text(number: i32) -> String {
+    let text = kan_sys::Errno::new(number)
+        .description()
+        .unwrap_or("unknown error");
+    let mut letters = text.chars();
+    letters
+        .next()
+        .into_iter()
+        .flat_map(char::to_lowercase)
+        .chain(letters)
+        .collect()
+}
+
+/// Names the operation and the file of an I/O error.
+pub(crate) fn with<'p>(
+    operation: &'static str,
+    path: &'p Path,
+) -> impl FnOnce(std::io::Error) -> Error + use<'p> {
+    move |source| Error::File {
+        operation,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Says what a system call was for.
+pub(crate) fn during(what: &'static str) -> impl FnOnce(kan_sys::Error) -> Error {
+    move |source| Error::Call { what, source }
+}
+
+impl Error {
+    pub(crate) fn status(verb: &str, id: &str, status: Status) -> Self {
+        Self::Status(match (verb, status) {
+            ("start", Status::Running | Status::Paused) => {
+                "cannot start an already running container".into()
+            }
+            ("start", Status::Stopped) => "cannot start a container that has stopped".into(),
+            ("kill", _) => "container not running".into(),
+            ("delete", status) => {
+                let status = status.name();
+                format!("cannot delete container {id} that is not stopped: {status}")
+            }
+            (verb, status) => format!("cannot {verb} a container in the {} state", status.name()),
+        })
+    }
+}

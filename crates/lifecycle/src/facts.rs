@@ -1,0 +1,56 @@
+//! What the planner needs to know of this host and process.
+
+use crate::Result;
+use crate::error::with;
+use kan_cgroup::{CgroupsPath, Kind, Layout, Placement};
+use kan_plan::{CgroupFact, Cgroups, Facts};
+use kan_spec::config::Config;
+use std::path::Path;
+
+/// Reads the facts, and where the container's cgroup will lie. Nothing is changed.
+///
+/// # Errors
+/// A file of /proc or the cgroup file system can't be read, or `linux.cgroupsPath` is unusable.
+pub fn gather(config: &Config, id: &str) -> Result<(Facts, Placement)> {
+    let wanted = CgroupsPath::parse(kan_plan::cgroups_path(config), id)?;
+    let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
+    let path = Path::new("/proc/self/status");
+    let status = std::fs::read_to_string(path).map_err(with("read", path))?;
+    let facts = Facts {
+        cgroups: cgroups(&placement),
+        permitted: hex(&status, "CapPrm:"),
+        bounding: hex(&status, "CapBnd:"),
+        ignored_signals: hex(&status, "SigIgn:"),
+        uid: kan_sys::credentials::effective_uid(),
+    };
+    Ok((facts, placement))
+}
+
+fn cgroups(placement: &Placement) -> Cgroups {
+    let mut facts: Vec<_> = placement.directories().iter().map(fact).collect();
+    let is_unified = matches!(placement.directories(), [one] if one.kind() == Kind::Unified);
+    match facts.pop() {
+        None => Cgroups::Absent,
+        Some(only) if is_unified => Cgroups::Unified(only),
+        Some(last) => {
+            facts.push(last);
+            Cgroups::Legacy(facts)
+        }
+    }
+}
+
+fn fact(directory: &kan_cgroup::Directory) -> CgroupFact {
+    CgroupFact {
+        mount: directory.mount().to_string_lossy().into_owned(),
+        path: directory.below().to_string_lossy().into_owned(),
+        controllers: directory.controllers().to_vec(),
+        is_v2: directory.is_v2(),
+    }
+}
+
+/// A line of /proc/PID/status that holds a bit mask, proc(5).
+fn hex(status: &str, name: &str) -> u64 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
+}

@@ -1,0 +1,316 @@
+//! Performs the host half of a plan.
+
+use crate::container::FIFO;
+use crate::error::{during, with};
+use crate::record::{InitProcess, Record};
+use crate::store::{Locked, Store};
+use crate::{Error, Result, Timeline, console};
+use kan_init::{Init, Slots};
+use kan_op::{Board, HostStep, Slot, Sync};
+use kan_plan::Plan;
+use kan_sys::fd::{AsFd, OwnedFd};
+use kan_sys::file::{self, O_RDONLY, O_RDWR};
+use kan_sys::process::{Child, Ended};
+use kan_sys::{io, memory, namespace, process, socket};
+use std::ffi::CString;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The host half at work. Dropped before it is [`finished`](Host::finish), it takes back all that
+/// it made.
+pub(crate) struct Host<'p> {
+    plan: &'p Plan,
+    store: &'p Store,
+    record: Record,
+    config_text: &'p [u8],
+    board: Board<'p>,
+    channel: OwnedFd,
+    /// What init starts with; gone once it has been cloned.
+    slots: Slots,
+    made: Made,
+    /// The pid namespace that the child is to be made in, and kan's own.
+    pid_namespace: Option<(OwnedFd, OwnedFd)>,
+    /// kan's end of the console socket, where kan itself receives the terminal.
+    pub(crate) console: Option<OwnedFd>,
+    pub(crate) child: Option<Child>,
+    cloned_at: u64,
+}
+
+/// What a failure has to take back.
+#[derive(Default)]
+struct Made {
+    directory: Option<(PathBuf, Locked)>,
+    cgroups: Option<kan_cgroup::Created>,
+    finished: bool,
+}
+
+impl<'p> Host<'p> {
+    pub(crate) fn new(
+        plan: &'p Plan,
+        store: &'p Store,
+        record: Record,
+        config_text: &'p [u8],
+        traced: bool,
+    ) -> Result<Self> {
+        let stamps = if traced { plan.init.steps().len() } else { 0 };
+        let words = memory::shared_words(Board::WORDS + stamps).map_err(during("share memory"))?;
+        let (channel, init_end) = socket::pair().map_err(during("make a socket pair"))?;
+        let mut slots = Slots::default();
+        slots.fill(Slot::Channel, init_end);
+        Ok(Self {
+            plan,
+            store,
+            record,
+            config_text,
+            board: Board::new(words),
+            channel,
+            slots,
+            made: Made::default(),
+            pid_namespace: None,
+            console: None,
+            child: None,
+            cloned_at: 0,
+        })
+    }
+
+    /// Performs every step of the host half.
+    pub(crate) fn perform_all(&mut self, timeline: &mut Timeline) -> Result<()> {
+        let plan = self.plan;
+        for (index, step) in plan.host.steps().iter().enumerate() {
+            let field = plan.host.field(index);
+            let words = || (kan_plan::host_text(step), field.to_owned());
+            let done = timeline.step(words, || self.perform(step));
+            done.map_err(|error| in_field(field, error))?;
+        }
+        Ok(())
+    }
+
+    fn perform(&mut self, step: &HostStep) -> Result<()> {
+        match step {
+            HostStep::MakeContainer { id } => self.make_container(id),
+            HostStep::SaveState => self.save_state(),
+            HostStep::MakeFifo => self.make_fifo(),
+            HostStep::OpenContainer => Ok(()),
+            HostStep::OpenNamespace { slot, path, flag } => self.open_namespace(*slot, path, *flag),
+            HostStep::ConnectConsole { path } => self.connect_console(path.as_deref()),
+            HostStep::MakeCgroup(_) => {
+                self.made.cgroups = Some(kan_cgroup::create(&self.record.cgroups)?);
+                Ok(())
+            }
+            // DEVICES
+            HostStep::LimitDevices(_) => Ok(()),
+            HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
+            HostStep::JoinCgroup => self.join_cgroup(),
+            HostStep::MapIds { .. } => Ok(()),
+            HostStep::Tell(sync) => self.tell(*sync),
+            HostStep::Wait(sync) => self.wait(*sync),
+            HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
+        }
+    }
+
+    fn make_container(&mut self, id: &str) -> Result<()> {
+        let (directory, locked) = self.store.make(id)?;
+        self.made.directory = Some((directory.clone(), locked));
+        let config = directory.join("config.json");
+        std::fs::write(&config, self.config_text).map_err(with("write", &config))
+    }
+
+    fn directory(&self) -> &Path {
+        self.made
+            .directory
+            .as_ref()
+            .map_or(Path::new("/nonexistent"), |(path, _)| path)
+    }
+
+    fn save_state(&mut self) -> Result<()> {
+        if let Some(child) = &self.child {
+            self.record.init = Some(InitProcess::of(child.pid)?);
+        }
+        self.record.save(self.directory())
+    }
+
+    /// Open for reading and writing, so that the opening never waits for the other end, fifo(7).
+    fn make_fifo(&mut self) -> Result<()> {
+        let path = self.directory().join(FIFO);
+        let owner_only = nix::sys::stat::Mode::from_bits_truncate(0o600);
+        nix::unistd::mkfifo(&path, owner_only)
+            .map_err(|errno| with("make", &path)(errno.into()))?;
+        let fifo = file::open(&c_path(&path)?, O_RDWR, 0).map_err(during("open the FIFO"))?;
+        self.slots.fill(Slot::Fifo, fifo);
+        Ok(())
+    }
+
+    fn open_namespace(&mut self, slot: Slot, path: &str, flag: u32) -> Result<()> {
+        let opened = file::open(&c_path(Path::new(path))?, O_RDONLY, 0);
+        let opened = opened.map_err(|error| Error::Step(format!("{path}: {error}")))?;
+        match namespace::kind(&opened) {
+            Ok(kind) if kind == flag => {}
+            _ => return Err(Error::Step(format!("{path}: not a namespace of this type"))),
+        }
+        if flag == namespace::CLONE_NEWPID {
+            let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
+            let own = own.map_err(during("open kan's own pid namespace"))?;
+            self.pid_namespace = Some((opened, own));
+        } else {
+            self.slots.fill(slot, opened);
+        }
+        Ok(())
+    }
+
+    fn connect_console(&mut self, path: Option<&str>) -> Result<()> {
+        let socket = match path {
+            Some(path) => console::connect(Path::new(path))?,
+            None => {
+                let (own, init_end) =
+                    socket::stream_pair().map_err(during("make a socket pair"))?;
+                self.console = Some(own);
+                init_end
+            }
+        };
+        self.slots.fill(Slot::ConsoleSocket, socket);
+        Ok(())
+    }
+
+    fn clone_init(&mut self, flags: u32, into_cgroup: bool) -> Result<()> {
+        let cgroup = if into_cgroup {
+            self.record.cgroups.open()?
+        } else {
+            None
+        };
+        let slots = std::mem::take(&mut self.slots);
+        let mut init = Init::new(self.plan.init.steps(), self.board, slots);
+        self.enter_pid_namespace(true)?;
+        self.cloned_at = memory::monotonic_ns();
+        let cgroup = cgroup.as_ref().map(AsFd::as_fd);
+        let child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
+        self.enter_pid_namespace(false)?;
+        self.child = Some(child.map_err(during("clone"))?);
+        Ok(())
+    }
+
+    /// setns(2) of a pid namespace counts for children only; kan's later ones are its own again.
+    fn enter_pid_namespace(&self, container: bool) -> Result<()> {
+        let Some((joined, own)) = &self.pid_namespace else {
+            return Ok(());
+        };
+        let target = if container { joined } else { own };
+        namespace::setns(target, namespace::CLONE_NEWPID).map_err(during("join the pid namespace"))
+    }
+
+    fn join_cgroup(&mut self) -> Result<()> {
+        let pid = self
+            .child
+            .as_ref()
+            .and_then(|child| kan_cgroup::Pid::from_raw(child.pid));
+        match pid {
+            Some(pid) => Ok(kan_cgroup::join(&self.record.cgroups, pid)?),
+            None => Ok(()),
+        }
+    }
+
+    fn tell(&mut self, sync: Sync) -> Result<()> {
+        match io::write(&self.channel, &[sync as u8]) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.init_error()),
+        }
+    }
+
+    fn wait(&mut self, sync: Sync) -> Result<()> {
+        let mut told = [0];
+        match io::read(&self.channel, &mut told) {
+            Ok(1) if told[0] == sync as u8 => Ok(()),
+            _ => Err(self.init_error()),
+        }
+    }
+
+    /// Waits until init has turned into the container's program, which closes the channel.
+    pub(crate) fn wait_for_exec(&mut self) -> Result<()> {
+        let mut none = [0];
+        let ended = !matches!(io::read(&self.channel, &mut none), Ok(0));
+        if ended || self.board.failure().is_some() {
+            return Err(self.init_error());
+        }
+        Ok(())
+    }
+
+    /// Why init is gone: what it wrote on the board, or where it was when it was killed.
+    fn init_error(&mut self) -> Error {
+        let step = self.board.step();
+        if let Some(failure) = self.board.failure() {
+            return Error::Step(kan_plan::explain_init(self.plan, step, failure));
+        }
+        let Some(child) = self.child.take() else {
+            return Error::Step("init was not made".into());
+        };
+        let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
+        let how = match process::wait(&child.pidfd) {
+            Ok(Ended::Exited(code)) => format!("exited with code {code}"),
+            Ok(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
+            Err(_) => "is gone".into(),
+        };
+        Error::Step(kan_plan::explain_lost(self.plan, step, &how))
+    }
+
+    /// Written beside the target and renamed, so that a reader never sees half a number.
+    fn write_pid_file(&self, path: &Path) -> Result<()> {
+        let Some(child) = &self.child else {
+            return Ok(());
+        };
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
+        std::fs::write(&fresh, child.pid.to_string()).map_err(with("write", &fresh))?;
+        std::fs::rename(&fresh, path).map_err(with("write", path))
+    }
+
+    /// Adds what init did to the timeline, as far as it is known by now.
+    pub(crate) fn add_init_to(&self, timeline: &mut Timeline) {
+        if timeline.is_wanted() {
+            timeline.add_init(kan_plan::init_texts(self.plan), self.board, self.cloned_at);
+        }
+    }
+
+    /// The container stays; the lock is given back.
+    pub(crate) fn finish(mut self) -> Option<Child> {
+        self.made.finished = true;
+        self.child.take()
+    }
+}
+
+/// Takes everything back, in the reverse of the order in which it was made.
+impl Drop for Host<'_> {
+    fn drop(&mut self) {
+        if self.made.finished {
+            return;
+        }
+        if let Some(child) = self.child.take() {
+            let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
+            let _ = process::wait(&child.pidfd);
+        }
+        if let Some(created) = self.made.cgroups.take() {
+            let _ = kan_cgroup::kill_all(&self.record.cgroups);
+            let _ = kan_cgroup::remove(&self.record.cgroups);
+            created.undo();
+        }
+        if let Some((directory, _lock)) = self.made.directory.take() {
+            let _ = std::fs::remove_dir_all(directory);
+        }
+    }
+}
+
+fn c_path(path: &Path) -> Result<CString> {
+    let nul = |_| Error::Step(format!("{}: contains a NUL character", path.display()));
+    CString::new(path.as_os_str().as_bytes()).map_err(nul)
+}
+
+/// Puts the field in front of an error that does not name one yet.
+fn in_field(field: &str, error: Error) -> Error {
+    match error {
+        Error::Step(_) | Error::Exists(_) | Error::BadId(_) | Error::EmptyId
+            if field.is_empty() =>
+        {
+            error
+        }
+        other if field.is_empty() => other,
+        other => Error::Step(format!("{field}: {other}")),
+    }
+}

@@ -1,0 +1,97 @@
+//! Processes that kan did not just make: a pid is believed only together with its start time.
+
+use crate::record::InitProcess;
+use crate::{Error, Result};
+use kan_sys::fd::OwnedFd;
+
+/// What /proc/PID/stat tells of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Stat {
+    /// Clock ticks since boot.
+    pub(crate) start_time: u64,
+    /// Whether it has ended and only waits for its parent.
+    pub(crate) is_over: bool,
+}
+
+/// Reads /proc/PID/stat; `None` if there is no such process.
+pub(crate) fn stat(pid: i32) -> Option<Stat> {
+    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse(&text)
+}
+
+/// The name may hold anything, `)` as well; what follows its last one is plain, proc(5).
+fn parse(text: &[u8]) -> Option<Stat> {
+    let end = text.iter().rposition(|byte| *byte == b')')?;
+    let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace();
+    let state = fields.next()?;
+    // Field 22 of the line; the state is field 3.
+    let start_time = fields.nth(18)?.parse().ok()?;
+    Some(Stat {
+        start_time,
+        is_over: matches!(state, "Z" | "X" | "x"),
+    })
+}
+
+impl InitProcess {
+    /// The process that `pid` is now.
+    pub(crate) fn of(pid: i32) -> Result<Self> {
+        let found = stat(pid).ok_or_else(|| Error::Step("init ended at once".into()))?;
+        Ok(Self {
+            pid,
+            start_time: found.start_time,
+        })
+    }
+
+    /// Whether it is still there. A zombie is not.
+    pub(crate) fn is_alive(self) -> bool {
+        stat(self.pid).is_some_and(|now| now.start_time == self.start_time && !now.is_over)
+    }
+
+    /// A descriptor of it; `None` if it has ended. Checked after the opening, so that the
+    /// descriptor is this process' and nobody else's.
+    pub(crate) fn open(self) -> Option<OwnedFd> {
+        let pidfd = kan_sys::process::pidfd_open(self.pid).ok()?;
+        self.is_alive().then_some(pidfd)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_parentheses_confuses_nobody() {
+        let line = b"7 (a) Z 1 (b)) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4242 0 0";
+        assert_eq!(
+            parse(line),
+            Some(Stat {
+                start_time: 4242,
+                is_over: false
+            })
+        );
+        assert_eq!(parse(b"7 (x) Z"), None);
+    }
+
+    #[test]
+    fn this_process_is_alive_and_its_predecessor_is_not() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let me = InitProcess::of(pid).unwrap();
+        assert!(me.is_alive());
+        assert!(
+            !InitProcess {
+                start_time: me.start_time - 1,
+                ..me
+            }
+            .is_alive()
+        );
+        assert!(
+            InitProcess {
+                start_time: me.start_time - 1,
+                ..me
+            }
+            .open()
+            .is_none()
+        );
+    }
+}

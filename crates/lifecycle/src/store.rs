@@ -1,0 +1,100 @@
+//! The state directory: one directory a container.
+
+use crate::container::Container;
+use crate::error::with;
+use crate::{Error, Result, check_id};
+use nix::fcntl::{Flock, FlockArg};
+use std::fs::{DirBuilder, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// Where containers are remembered (`--root`).
+#[derive(Clone, Debug)]
+pub struct Store {
+    root: PathBuf,
+}
+
+/// A container's directory, locked until it is dropped. A killed kan drops it too.
+#[derive(Debug)]
+pub(crate) struct Locked(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+
+/// `/run/kan`, or `$XDG_RUNTIME_DIR/kan` for a user who is not root.
+#[must_use]
+pub fn default_root() -> PathBuf {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
+    match runtime {
+        Some(dir) if kan_sys::credentials::effective_uid() != 0 => PathBuf::from(dir).join("kan"),
+        _ => PathBuf::from("/run/kan"),
+    }
+}
+
+impl Store {
+    /// A store at `root`, which need not exist yet.
+    #[must_use]
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// A container's directory, whether it exists or not.
+    pub(crate) fn directory(&self, id: &str) -> PathBuf {
+        self.root.join(id)
+    }
+
+    /// Makes and locks a container's directory.
+    pub(crate) fn make(&self, id: &str) -> Result<(PathBuf, Locked)> {
+        check_id(id)?;
+        let directory = self.directory(id);
+        match DirBuilder::new().mode(0o711).create(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let mut all = DirBuilder::new();
+                all.recursive(true)
+                    .mode(0o700)
+                    .create(&self.root)
+                    .map_err(with("make", &self.root))?;
+                return self.make(id);
+            }
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::Exists(id.to_owned()));
+            }
+            other => other.map_err(with("make", &directory))?,
+        }
+        let locked = lock(&directory)?;
+        Ok((directory, locked))
+    }
+
+    /// Locks an existing container's directory; waits while another kan works on it.
+    pub(crate) fn lock(&self, id: &str) -> Result<Locked> {
+        check_id(id)?;
+        match lock(&self.directory(id)) {
+            Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
+                Err(Error::Unknown(id.to_owned()))
+            }
+            other => other,
+        }
+    }
+
+    /// Finds a container.
+    ///
+    /// # Errors
+    /// [`Error::Unknown`], [`Error::BadId`], or [`Error::BadState`] if its state can't be read.
+    pub fn find(&self, id: &str) -> Result<Container> {
+        check_id(id)?;
+        Container::load(self.directory(id), id)
+    }
+}
+
+fn lock(directory: &Path) -> Result<Locked> {
+    let open = File::open(directory).map_err(with("open", directory))?;
+    let locked = Flock::lock(open, FlockArg::LockExclusive);
+    let locked = locked.map_err(|(_, errno)| with("lock", directory)(errno.into()))?;
+    Ok(Locked(locked))
+}
+
+/// Whether some kan holds the lock.
+pub(crate) fn is_locked(directory: &Path) -> bool {
+    let Ok(open) = File::open(directory) else {
+        return false;
+    };
+    Flock::lock(open, FlockArg::LockSharedNonblock).is_err()
+}
