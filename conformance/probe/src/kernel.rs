@@ -238,7 +238,19 @@ pub fn block_all_signals() {
 }
 
 /// Waits for the next blocked signal and answers its number.
+///
+/// Thawing a cgroup v2 interrupts the wait (EINTR) without any signal.
 pub fn next_signal() -> io::Result<i32> {
+    loop {
+        match wait_for_signal() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            answer => return answer,
+        }
+    }
+}
+
+/// sigwaitinfo(2) for every signal.
+fn wait_for_signal() -> io::Result<i32> {
     // SAFETY: a local signal set, filled before it is used; no place for details is asked.
     unsafe {
         let mut all = std::mem::zeroed();

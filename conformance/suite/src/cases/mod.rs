@@ -1,15 +1,21 @@
 //! The cases, a file for each section.
 
+mod attacks;
+mod attacks_console;
+mod cgroup;
 mod create;
+mod default_config;
 mod delete;
 mod ids;
 mod kill;
 mod logs;
+mod pause;
 mod run;
 mod start;
 mod state;
 mod streams;
 mod terminal;
+mod walk;
 
 use crate::harness::case::Case;
 
@@ -26,6 +32,12 @@ pub fn all() -> Vec<Case> {
         streams::cases(),
         logs::cases(),
         terminal::cases(),
+        pause::cases(),
+        default_config::cases(),
+        walk::cases(),
+        cgroup::cases(),
+        attacks::cases(),
+        attacks_console::cases(),
     ]
     .into_iter()
     .flatten()

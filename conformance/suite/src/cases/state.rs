@@ -55,8 +55,11 @@ fn is_pretty_printed(ctx: &mut Ctx) -> Outcome {
     let bundle = ctx.bundle()?;
     ctx.create(&bundle)?;
     let shown = ctx.verb(&["state"])?.quiet()?.stdout;
-    let id = format!("\n  \"id\": \"{}\",\n", ctx.id);
-    check!(shown.contains(&id), "no line with the id: {shown}");
+    let id = format!("\"id\": \"{}\",", ctx.id);
+    check!(
+        shown.lines().any(|l| l.trim_start() == id),
+        "no line with the id: {shown}"
+    );
     check!(
         shown.contains("\"status\": \"created\""),
         "status without a space: {shown}"

@@ -55,11 +55,13 @@ impl Ctx {
         let dir = world.dir.path().join(&id);
         fs::create_dir(&dir)?;
         let commands = std::cell::Cell::new(0);
+        // crun 1.8 refuses a machine with v1 controllers beside v2.
+        let unified = world.runtime.matches("crun 1.8");
         Ok(Self {
             world,
             id,
             dir,
-            unified: false,
+            unified,
             others: vec![],
             held: vec![],
             commands,
@@ -141,12 +143,7 @@ impl Ctx {
         let mut argv: Vec<OsString> = vec![self.runtime().path.clone().into()];
         argv.extend(["--root".into(), self.state_dir().into()]);
         argv.extend(global.iter().chain(args).map(OsString::from));
-        let cmd = self.cmd(argv);
-        if self.unified {
-            cmd.wrapped(&UNIFIED_VIEW)
-        } else {
-            cmd
-        }
+        self.in_view(self.cmd(argv))
     }
 
     /// Gives a command the view of the cgroup hierarchies that the case has chosen.
@@ -318,6 +315,23 @@ impl Ctx {
     pub fn hold_zombie(&mut self, pid: i32) {
         reaper::register().own(pid);
         self.held.push(pid);
+    }
+
+    /// Makes the config of `RUNTIME spec` the bundle's, as the cases of the default config want
+    /// it.
+    ///
+    /// # Errors
+    /// If the runtime writes none.
+    pub fn default_config(&self, bundle: &mut Bundle) -> Outcome {
+        self.oci(&["spec"]).cwd(&bundle.dir).run()?.ok()?;
+        let written = super::bundle::read(&bundle.dir.join("config.json"))?;
+        bundle.config = serde_json::from_str(&written)?;
+        if self.unified && self.runtime().matches("crun 1.8") {
+            // Its device filter raises RLIMIT_MEMLOCK, for which this machine may lack
+            // CAP_SYS_RESOURCE.
+            bundle.remove("/linux/resources").save()?;
+        }
+        Ok(())
     }
 
     /// Runs the probe's report in the container that the bundle describes.

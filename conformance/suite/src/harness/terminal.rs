@@ -145,7 +145,8 @@ impl Master {
 pub struct Terminal {
     /// The test's side.
     pub master: Master,
-    slave: File,
+    /// Kept open until [`Terminal::release`], so that the settings outlast the program.
+    slave: Option<File>,
 }
 
 impl Terminal {
@@ -166,7 +167,10 @@ impl Terminal {
             .write(true)
             .custom_flags(noctty)
             .open(name)?;
-        Ok(Self { master, slave })
+        Ok(Self {
+            master,
+            slave: Some(slave),
+        })
     }
 
     /// Runs a command with this as its controlling terminal, as an interactive shell would.
@@ -185,13 +189,16 @@ impl Terminal {
     /// # Errors
     /// The kernel's.
     fn streams(&self) -> Result<[Stdio; 3], Fault> {
-        let clone = || self.slave.try_clone().map(Stdio::from);
+        let Some(slave) = &self.slave else {
+            fail!("the terminal has been released")
+        };
+        let clone = || slave.try_clone().map(Stdio::from);
         Ok([clone()?, clone()?, clone()?])
     }
 
     /// Closes the test's own handle of the slave, so that the end of the others is seen.
-    pub fn into_master(self) -> Master {
-        self.master
+    pub fn release(&mut self) {
+        self.slave = None;
     }
 }
 

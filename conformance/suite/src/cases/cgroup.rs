@@ -1,0 +1,310 @@
+//! config-linux.md, "Control groups": a cgroup of its own in every hierarchy of the machine,
+//! where `cgroupsPath` says, gone after delete.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::harness::command::{TIMEOUT, wait_for_exit};
+use crate::harness::prelude::*;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("cgroup::own_in_every_hierarchy", own_in_every_hierarchy),
+        Case::new("cgroup::absolute_path", absolute_path),
+        Case::new("cgroup::nested_path", nested_path),
+        Case::new("cgroup::relative_path", relative_path),
+        Case::new("cgroup::delete_removes_it", delete_removes_it),
+        Case::new("cgroup::run_removes_it", run_removes_it),
+        Case::new("cgroup::failed_create_removes_it", failed_create_removes_it),
+        Case::new("cgroup::force_kills_all_of_it", force_kills_all_of_it),
+        Case::new("cgroup::pids_limit", pids_limit),
+        Case::new("cgroup::memory_limit", memory_limit),
+        Case::new("cgroup::unified_own", unified_own),
+        Case::new("cgroup::unified_absolute_path", unified_absolute_path),
+        Case::new(
+            "cgroup::unified_delete_removes_it",
+            unified_delete_removes_it,
+        ),
+        Case::new("cgroup::unified_pause", unified_pause),
+    ]
+}
+
+/// One cgroup of a process: the controllers (empty for v2) and the path in the hierarchy.
+struct Place {
+    controllers: String,
+    path: String,
+}
+
+/// Where a process is, by /proc/PID/cgroup as the host sees it.
+fn places(pid: i32) -> Result<Vec<Place>, Fault> {
+    let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let place = |line: &str| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        Some(Place {
+            controllers: parts.next()?.into(),
+            path: parts.next()?.into(),
+        })
+    };
+    Ok(text.lines().filter_map(place).collect())
+}
+
+/// Where a hierarchy is mounted on the host; none for one that is not.
+fn mount_point(controllers: &str) -> Option<PathBuf> {
+    let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let found = table.lines().find_map(|line| {
+        let (front, back) = line.split_once(" - ")?;
+        let mut back = back.split(' ');
+        let (fstype, options) = (back.next()?, back.nth(1)?);
+        let ours = match controllers {
+            "" => fstype == "cgroup2",
+            _ => {
+                fstype == "cgroup"
+                    && controllers
+                        .split(',')
+                        .all(|c| options.split(',').any(|o| o == c))
+            }
+        };
+        ours.then(|| front.split(' ').nth(4).map(PathBuf::from))?
+    });
+    found
+}
+
+/// The directory of a cgroup on the host.
+fn directory(place: &Place) -> Option<PathBuf> {
+    Some(mount_point(&place.controllers)?.join(place.path.trim_start_matches('/')))
+}
+
+/// The cgroups of the container in all mounted hierarchies, checked to be its own.
+fn own_places(ctx: &Ctx) -> Result<Vec<(Place, PathBuf)>, Fault> {
+    let pid = ctx.pid()?;
+    let mut found = Vec::new();
+    for place in places(pid)? {
+        let Some(dir) = directory(&place) else {
+            continue;
+        };
+        // In the view with v2 only the others are out of the runtime's reach.
+        if ctx.unified && !place.controllers.is_empty() {
+            continue;
+        }
+        let what = format!("{}:{}", place.controllers, place.path);
+        check!(
+            place.path.contains(&ctx.id),
+            "not in a cgroup of its own: {what}"
+        );
+        let members = fs::read_to_string(dir.join("cgroup.procs"))?;
+        equal(&what, members.trim(), pid.to_string().as_str())?;
+        found.push((place, dir));
+    }
+    check!(!found.is_empty(), "no cgroup hierarchy is mounted");
+    Ok(found)
+}
+
+/// Skips where there is no v1 hierarchy, or none that the runtime would use.
+fn need_v1(ctx: &Ctx) -> Outcome {
+    if mount_point("pids").is_none() {
+        skip!("no cgroup v1 hierarchies on this machine");
+    }
+    if ctx.unified {
+        skip!("crun 1.8 works with cgroup v2 only here");
+    }
+    Ok(())
+}
+
+/// Gives the case the view of a machine with cgroup v2 only.
+fn only_unified(ctx: &mut Ctx) -> Outcome {
+    if !Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists() {
+        skip!("no cgroup v2 hierarchy beside the v1 ones");
+    }
+    ctx.unified = true;
+    Ok(())
+}
+
+fn own_in_every_hierarchy(ctx: &mut Ctx) -> Outcome {
+    ctx.launch_sleeper()?;
+    own_places(ctx).map(drop)
+}
+
+/// Creates a sleeper with a cgroupsPath and answers its cgroups.
+fn created_at(ctx: &Ctx, path: &str) -> Result<Vec<(Place, PathBuf)>, Fault> {
+    let mut bundle = ctx.bundle()?;
+    bundle
+        .probe(&["sleep"])
+        .set("/linux/cgroupsPath", json!(path));
+    ctx.create(&bundle)?;
+    own_places(ctx)
+}
+
+/// "If the value is an absolute path (starting with /), the runtime MUST take the path to be
+/// relative to the cgroups mount point."
+fn absolute_path(ctx: &mut Ctx) -> Outcome {
+    let path = format!("/{}-absolute", ctx.id);
+    for (place, _) in created_at(ctx, &path)? {
+        equal(&place.controllers, place.path.as_str(), path.as_str())?;
+    }
+    Ok(())
+}
+
+fn nested_path(ctx: &mut Ctx) -> Outcome {
+    let parent = format!("/{}-parent", ctx.id);
+    let path = format!("{parent}/inner/{}", ctx.id);
+    let places = created_at(ctx, &path)?;
+    for (place, _) in &places {
+        equal(&place.controllers, place.path.as_str(), path.as_str())?;
+    }
+    ctx.delete()?;
+    for (_, dir) in places {
+        check!(!dir.exists(), "{} is still there", dir.display());
+        // The parents may be the runtime's or an engine's, so nobody has to remove them.
+        for parent in dir.ancestors().skip(1).take(2) {
+            let _ = fs::remove_dir(parent);
+        }
+    }
+    Ok(())
+}
+
+/// "If the value is a relative path (not starting with /), the runtime MAY interpret the path
+/// relative to a runtime-determined location in the cgroups hierarchy." It must be the same one
+/// each time.
+fn relative_path(ctx: &mut Ctx) -> Outcome {
+    let path = format!("{}-relative", ctx.id);
+    let first: Vec<_> = created_at(ctx, &path)?
+        .into_iter()
+        .map(|(_, dir)| dir)
+        .collect();
+    check!(
+        first.iter().all(|dir| dir.ends_with(&path)),
+        "not at {path}: {first:?}"
+    );
+    ctx.delete()?;
+    let mut bundle = ctx.bundle_named("again")?;
+    bundle.set("/linux/cgroupsPath", json!(path));
+    ctx.create(&bundle)?;
+    let second: Vec<_> = own_places(ctx)?.into_iter().map(|(_, dir)| dir).collect();
+    equal("cgroups of the second container", second, first)
+}
+
+fn delete_removes_it(ctx: &mut Ctx) -> Outcome {
+    ctx.launch_sleeper()?;
+    let places = own_places(ctx)?;
+    ctx.kill("TERM")?.ok()?;
+    ctx.wait_stopped()?;
+    ctx.delete()?;
+    for (_, dir) in places {
+        check!(!dir.exists(), "{} is still there", dir.display());
+    }
+    ctx.expect_nothing_left()
+}
+
+fn run_removes_it(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let path = format!("/{}-run", ctx.id);
+    bundle
+        .probe(&["exit", "0"])
+        .set("/linux/cgroupsPath", json!(path));
+    ctx.run(&bundle)?.ok()?;
+    ctx.expect_nothing_left()
+}
+
+/// The failure comes late, in the container itself.
+fn failed_create_removes_it(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle
+        .args(&["/nope"])
+        .set("/linux/cgroupsPath", json!(format!("/{}-failed", ctx.id)));
+    ctx.try_create(&bundle)?.refuses(&[""])?;
+    ctx.expect_nothing_left()
+}
+
+/// Without a PID namespace the children survive their parent; the cgroup knows them.
+fn force_kills_all_of_it(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    bundle
+        .without_namespace("pid")
+        .shell("sleep 1000 & sleep 1000 & echo ready; wait");
+    ctx.launch(&bundle)?.wait_for("ready")?;
+    let (_, dir) = match own_members(ctx)? {
+        Some(found) => found,
+        None => skip!("no cgroup hierarchy with members"),
+    };
+    let members: Vec<i32> = fs::read_to_string(dir.join("cgroup.procs"))?
+        .lines()
+        .filter_map(|pid| pid.parse().ok())
+        .collect();
+    equal("processes in the cgroup", members.len(), 3)?;
+    ctx.verb(&["delete", "--force"])?.ok()?;
+    for pid in members {
+        check!(wait_for_exit(pid, TIMEOUT)?, "{pid} survived");
+    }
+    ctx.expect_nothing_left()
+}
+
+/// One of the container's cgroups, with as many members as it may have.
+fn own_members(ctx: &Ctx) -> Result<Option<(Place, PathBuf)>, Fault> {
+    let wanted = if ctx.unified { "" } else { "pids" };
+    let mut found = places(ctx.pid()?)?
+        .into_iter()
+        .filter(|p| p.controllers == wanted);
+    Ok(found
+        .next()
+        .and_then(|place| directory(&place).map(|dir| (place, dir))))
+}
+
+/// Creates with a resource and answers what a v1 control file holds.
+fn v1_value(ctx: &Ctx, set: (&str, Value), controller: &str, file: &str) -> Result<String, Fault> {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["sleep"]).set(set.0, set.1);
+    ctx.create(&bundle)?;
+    for (place, dir) in own_places(ctx)? {
+        if place.controllers.split(',').any(|c| c == controller) {
+            return Ok(fs::read_to_string(dir.join(file))?.trim().to_owned());
+        }
+    }
+    skip!("no v1 hierarchy with {controller}")
+}
+
+fn pids_limit(ctx: &mut Ctx) -> Outcome {
+    need_v1(ctx)?;
+    let set = ("/linux/resources/pids/limit", json!(42));
+    equal(
+        "pids.max",
+        v1_value(ctx, set, "pids", "pids.max")?.as_str(),
+        "42",
+    )
+}
+
+fn memory_limit(ctx: &mut Ctx) -> Outcome {
+    need_v1(ctx)?;
+    let set = ("/linux/resources/memory/limit", json!(64 << 20));
+    let got = v1_value(ctx, set, "memory", "memory.limit_in_bytes")?;
+    equal("memory.limit_in_bytes", got.as_str(), "67108864")
+}
+
+fn unified_own(ctx: &mut Ctx) -> Outcome {
+    only_unified(ctx)?;
+    own_in_every_hierarchy(ctx)
+}
+
+fn unified_absolute_path(ctx: &mut Ctx) -> Outcome {
+    only_unified(ctx)?;
+    absolute_path(ctx)
+}
+
+fn unified_delete_removes_it(ctx: &mut Ctx) -> Outcome {
+    only_unified(ctx)?;
+    delete_removes_it(ctx)
+}
+
+fn unified_pause(ctx: &mut Ctx) -> Outcome {
+    only_unified(ctx)?;
+    ctx.launch_sleeper()?;
+    let places = own_places(ctx)?;
+    ctx.verb(&["pause"])?.ok()?;
+    ctx.expect_status("paused")?;
+    for (_, dir) in &places {
+        let events = fs::read_to_string(dir.join("cgroup.events"))?;
+        check!(events.contains("frozen 1"), "not frozen: {events}");
+    }
+    ctx.verb(&["resume"])?.ok()?;
+    ctx.expect_status("running")
+}
