@@ -3,7 +3,9 @@
 use crate::rootpath::{self, INSIDE, Make};
 use crate::{Slots, Step, Stop};
 use core::ffi::CStr;
-use kan_op::init::{MountChange, MountPoint, Parameter, RootEntry, RootPath, TreeSource};
+use kan_op::init::{
+    MountChange, MountPoint, MountTarget, Parameter, RootEntry, RootPath, TreeSource,
+};
 use kan_op::{Flaw, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_NO_SYMLINKS, S_IFCHR, S_IFDIR};
@@ -26,20 +28,16 @@ fn as_sys(change: MountChange) -> Change {
     }
 }
 
-pub(crate) fn change(tree: BorrowedFd<'_>, change: MountChange) -> Step {
-    Ok(mount::change(
-        tree,
-        as_sys(change),
-        depth(change.recursive),
-    )?)
-}
-
-pub(crate) fn change_host_root(change: MountChange) -> Step {
-    Ok(mount::change_at_path(
-        c"/",
-        as_sys(change),
-        depth(change.recursive),
-    )?)
+pub(crate) fn change(slots: &Slots, target: &MountTarget, change: MountChange) -> Step {
+    let (what, depth) = (as_sys(change), depth(change.recursive));
+    match target {
+        MountTarget::HostRoot => Ok(mount::change_at_path(c"/", what, depth)?),
+        MountTarget::Slot(slot) => Ok(mount::change(slots.get(*slot)?, what, depth)?),
+        MountTarget::Container(path) => {
+            let found = rootpath::look_up(slots.get(Slot::Root)?, path)?;
+            Ok(mount::change(found, what, depth)?)
+        }
+    }
 }
 
 /// The failing parameter's index is the failure's part.

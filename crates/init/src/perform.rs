@@ -1,7 +1,7 @@
 //! One step of the plan: which function performs it.
 
 use crate::{Init, Step, credentials, devices, mounts, rootpath, terminal};
-use kan_op::{InitStep, Slot, init::MountTarget};
+use kan_op::{InitStep, Slot};
 use kan_sys::{file, io, namespace, process, resource, signal};
 
 impl Init<'_> {
@@ -17,14 +17,7 @@ impl Init<'_> {
             InitStep::HideMemory => Ok(process::set_dumpable(false)?),
             InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
             InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
-            InitStep::ChangeMount {
-                target: MountTarget::HostRoot,
-                change,
-            } => mounts::change_host_root(*change),
-            InitStep::ChangeMount {
-                target: MountTarget::Slot(slot),
-                change,
-            } => mounts::change(slots.get(*slot)?, *change),
+            InitStep::ChangeMount { target, change } => mounts::change(slots, target, *change),
             InitStep::NewFilesystem {
                 out,
                 fstype,

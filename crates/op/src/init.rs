@@ -49,6 +49,8 @@ pub struct MountChange {
 pub enum MountTarget {
     /// The tree in a slot.
     Slot(Slot),
+    /// The mount at a path inside the container.
+    Container(RootPath),
     /// All that init sees before it leaves the host's root.
     HostRoot,
 }
@@ -349,6 +351,10 @@ impl InitStep {
             Self::OpenNull => [Some(Fills(Slot::Null)), None],
             Self::MaskPath { .. } => [Some(Reads(Slot::Null)), Some(Reads(Slot::Empty))],
             Self::MakeDirectory { .. }
+            | Self::ChangeMount {
+                target: MountTarget::Container(_),
+                ..
+            }
             | Self::MakeNode { .. }
             | Self::MakeLink { .. }
             | Self::LockPath { .. } => [Some(Reads(Slot::Root)), None],

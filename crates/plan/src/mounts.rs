@@ -10,6 +10,7 @@ use linux_raw_sys::general::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
     MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
 };
+use std::ffi::CStr;
 
 /// Init: every mount, in the order of config.json.
 pub(crate) fn all(b: &mut Builder<'_>) {
@@ -217,6 +218,19 @@ impl Entry<'_> {
     }
 }
 
+fn parameter(key: &CStr, value: &CStr) -> Parameter {
+    Parameter {
+        key: key.into(),
+        value: Some(value.into()),
+        option: None,
+    }
+}
+
+/// What mountinfo shows as the source.
+fn named_source(name: &CStr) -> Parameter {
+    parameter(c"source", name)
+}
+
 /// Mounts of control groups: config-linux.md, Default Filesystems; cgroups(7).
 impl Entry<'_> {
     fn cgroup(&self, b: &mut Builder<'_>) {
@@ -229,7 +243,7 @@ impl Entry<'_> {
 
     fn cgroup_v2(&self, b: &mut Builder<'_>, fact: &CgroupFact) {
         if b.has_namespace(NamespaceType::Cgroup) {
-            self.new_cgroup_filesystem(b, c"cgroup2".into(), Vec::new());
+            self.new_cgroup_filesystem(b, c"cgroup2", Vec::new());
         } else {
             self.own_cgroup(b, fact);
         }
@@ -250,9 +264,11 @@ impl Entry<'_> {
     fn new_cgroup_filesystem(
         &self,
         b: &mut Builder<'_>,
-        fstype: std::ffi::CString,
-        parameters: Vec<Parameter>,
+        fstype: &CStr,
+        mut parameters: Vec<Parameter>,
     ) {
+        parameters.insert(0, named_source(fstype));
+        let fstype = fstype.into();
         let attributes = self.options.set;
         let step = InitStep::NewFilesystem {
             out: Slot::Tree,
@@ -266,11 +282,7 @@ impl Entry<'_> {
     /// cgroup v1: a directory with a mount for each hierarchy, and links for controllers that
     /// share one.
     fn cgroup_v1(&self, b: &mut Builder<'_>, facts: &[CgroupFact]) {
-        let parameters = vec![Parameter {
-            key: c"mode".into(),
-            value: Some(c"0755".into()),
-            option: None,
-        }];
+        let parameters = vec![named_source(c"tmpfs"), parameter(c"mode", c"0755")];
         let attributes = self.options.set & !MOUNT_ATTR_RDONLY;
         let fstype = c"tmpfs".into();
         let step = InitStep::NewFilesystem {
@@ -295,7 +307,7 @@ impl Entry<'_> {
         if b.has_namespace(NamespaceType::Cgroup) {
             let fstype = if fact.is_v2 { c"cgroup2" } else { c"cgroup" };
             let parameters = self.hierarchy_parameters(b, fact);
-            self.new_cgroup_filesystem(b, fstype.into(), parameters);
+            self.new_cgroup_filesystem(b, fstype, parameters);
         } else {
             self.own_cgroup(b, fact);
         }
@@ -375,7 +387,11 @@ impl Entry<'_> {
 
     /// The directory turns read-only once its mount points are in it.
     fn lock_directory(&self, b: &mut Builder<'_>) {
-        let path = self.destination(b);
-        b.init(self.at.clone(), InitStep::LockPath { path });
+        let target = MountTarget::Container(self.destination(b));
+        let change = MountChange {
+            set: MOUNT_ATTR_RDONLY,
+            ..MountChange::default()
+        };
+        b.init(self.at.clone(), InitStep::ChangeMount { target, change });
     }
 }

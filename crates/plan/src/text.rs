@@ -357,11 +357,12 @@ pub(crate) fn parameter_text(parameter: &Parameter) -> String {
     }
 }
 
-fn mount_target(target: &MountTarget) -> &'static str {
+fn mount_target(target: &MountTarget) -> String {
     match target {
-        MountTarget::HostRoot => "all mounts that init sees",
-        MountTarget::Slot(Slot::Root) => "the root",
-        MountTarget::Slot(_) => "it",
+        MountTarget::HostRoot => "all mounts that init sees".into(),
+        MountTarget::Slot(Slot::Root) => "the root".into(),
+        MountTarget::Slot(_) => "it".into(),
+        MountTarget::Container(at) => format!("the mount at {}", path(at)),
     }
 }
 

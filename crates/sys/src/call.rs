@@ -57,8 +57,9 @@ pub(crate) unsafe fn owned(number: usize) -> OwnedFd {
     unsafe { OwnedFd::from_raw_fd(number as i32) }
 }
 
-/// A descriptor as a call's argument.
-pub(crate) fn raw(fd: impl AsFd) -> isize {
+/// A descriptor as a call's argument. By reference, so that one handed over by value is not
+/// closed before the call.
+pub(crate) fn raw(fd: &impl AsFd) -> isize {
     fd.as_fd().as_raw_fd() as isize
 }
 

@@ -24,7 +24,7 @@ pub fn openat2(at: impl AsFd, path: &CStr, flags: u32, mode: u32, resolve: u32) 
         mode: mode.into(),
         resolve: resolve.into(),
     };
-    let (at, size) = (raw(at), size_of::<open_how>());
+    let (at, size) = (raw(&at), size_of::<open_how>());
     let mut tries = 0;
     loop {
         // SAFETY: the path is a live C string and `how` outlives the call.
@@ -50,13 +50,13 @@ pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd> {
 /// mkdirat(2).
 pub fn mkdirat(at: impl AsFd, name: &CStr, mode: u32) -> Result<()> {
     // SAFETY: the name is a live C string.
-    unsafe { call!(mkdirat, raw(at), ptr(name), mode).map(drop) }
+    unsafe { call!(mkdirat, raw(&at), ptr(name), mode).map(drop) }
 }
 
 /// mknodat(2): `mode` holds the S_IF* type, `device` is as [`device_number`] makes it.
 pub fn mknodat(at: impl AsFd, name: &CStr, mode: u32, device: u32) -> Result<()> {
     // SAFETY: the name is a live C string.
-    unsafe { call!(mknodat, raw(at), ptr(name), mode, device).map(drop) }
+    unsafe { call!(mknodat, raw(&at), ptr(name), mode, device).map(drop) }
 }
 
 /// The kernel's encoding of a device number for mknod(2): 12 bits of major, 20 of minor.
@@ -67,20 +67,20 @@ pub const fn device_number(major: u32, minor: u32) -> u32 {
 /// symlinkat(2).
 pub fn symlinkat(target: &CStr, at: impl AsFd, name: &CStr) -> Result<()> {
     // SAFETY: both strings are live C strings.
-    unsafe { call!(symlinkat, ptr(target), raw(at), ptr(name)).map(drop) }
+    unsafe { call!(symlinkat, ptr(target), raw(&at), ptr(name)).map(drop) }
 }
 
 /// unlinkat(2) of a file.
 pub fn unlinkat(at: impl AsFd, name: &CStr) -> Result<()> {
     // SAFETY: the name is a live C string.
-    unsafe { call!(unlinkat, raw(at), ptr(name), 0).map(drop) }
+    unsafe { call!(unlinkat, raw(&at), ptr(name), 0).map(drop) }
 }
 
 /// readlinkat(2) into `buffer`; the part of it that was filled.
 pub fn readlinkat<'b>(at: impl AsFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     let (to, size) = (buffer.as_mut_ptr(), buffer.len());
     // SAFETY: the name is a live C string, the buffer is writable for its length.
-    let filled = unsafe { call!(readlinkat, raw(at), ptr(name), to, size) }?;
+    let filled = unsafe { call!(readlinkat, raw(&at), ptr(name), to, size) }?;
     if filled == size {
         return Err(Error {
             call: Sysno::readlinkat,
@@ -129,7 +129,7 @@ pub fn status(at: impl AsFd, name: &CStr) -> Result<Status> {
     let mut found: stat = unsafe { core::mem::zeroed() };
     let flags = AT_SYMLINK_NOFOLLOW | if name.is_empty() { AT_EMPTY_PATH } else { 0 };
     // SAFETY: the name is a live C string and the buffer has the size the kernel writes.
-    unsafe { call!(newfstatat, raw(at), ptr(name), &raw mut found, flags) }?;
+    unsafe { call!(newfstatat, raw(&at), ptr(name), &raw mut found, flags) }?;
     Ok(Status {
         mode: found.st_mode,
         uid: found.st_uid,
@@ -169,19 +169,19 @@ pub fn may_execute(path: &CStr) -> Result<()> {
 /// fchownat(2) of the file that `file` is, also when it was opened with O_PATH.
 pub fn chown(file: impl AsFd, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: the path is a live, empty C string.
-    unsafe { call!(fchownat, raw(file), ptr(c""), uid, gid, AT_EMPTY_PATH).map(drop) }
+    unsafe { call!(fchownat, raw(&file), ptr(c""), uid, gid, AT_EMPTY_PATH).map(drop) }
 }
 
 /// fchownat(2) of a name in a directory, its link not followed.
 pub fn chown_at(at: impl AsFd, name: &CStr, uid: u32, gid: u32) -> Result<()> {
     // SAFETY: the name is a live C string.
-    unsafe { call!(fchownat, raw(at), ptr(name), uid, gid, AT_SYMLINK_NOFOLLOW).map(drop) }
+    unsafe { call!(fchownat, raw(&at), ptr(name), uid, gid, AT_SYMLINK_NOFOLLOW).map(drop) }
 }
 
 /// fchmod(2).
 pub fn chmod(file: impl AsFd, mode: u32) -> Result<()> {
     // SAFETY: plain numbers.
-    unsafe { call!(fchmod, raw(file), mode).map(drop) }
+    unsafe { call!(fchmod, raw(&file), mode).map(drop) }
 }
 
 /// chdir(2).
@@ -193,7 +193,7 @@ pub fn chdir(path: &CStr) -> Result<()> {
 /// fchdir(2).
 pub fn fchdir(directory: impl AsFd) -> Result<()> {
     // SAFETY: a plain number.
-    unsafe { call!(fchdir, raw(directory)).map(drop) }
+    unsafe { call!(fchdir, raw(&directory)).map(drop) }
 }
 
 /// chroot(2).

@@ -7,7 +7,7 @@ use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// read(2), tried again when a signal interrupts it.
 pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
-    let from = raw(from);
+    let from = raw(&from);
     loop {
         let (to, size) = (buffer.as_mut_ptr(), buffer.len());
         // SAFETY: the buffer is writable for its length.
@@ -23,7 +23,7 @@ pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 
 /// write(2), tried again when a signal interrupts it. May write less than all.
 pub fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize> {
-    let to = raw(to);
+    let to = raw(&to);
     loop {
         // SAFETY: the slice is readable for its length.
         match unsafe { call!(write, to, bytes.as_ptr(), bytes.len()) } {
@@ -52,13 +52,13 @@ pub fn close_range_on_exec(first: u32, last: u32) -> Result<()> {
 /// dup3(2) onto a standard descriptor, left open on exec.
 pub fn dup_onto(fd: impl AsFd, onto: i32) -> Result<()> {
     // SAFETY: plain numbers; the standard descriptors have no owner in kan.
-    unsafe { call!(dup3, raw(fd), onto as isize, 0).map(drop) }
+    unsafe { call!(dup3, raw(&fd), onto as isize, 0).map(drop) }
 }
 
 /// fcntl(2) F_DUPFD_CLOEXEC: a duplicate numbered `lowest` or higher.
 pub fn duplicate(fd: impl AsFd, lowest: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is ours.
-    unsafe { call!(fcntl, raw(fd), F_DUPFD_CLOEXEC, lowest as isize).map(|fd| owned(fd)) }
+    unsafe { call!(fcntl, raw(&fd), F_DUPFD_CLOEXEC, lowest as isize).map(|fd| owned(fd)) }
 }
 
 /// fcntl(2) F_GETFD on a descriptor by its number: EBADF if it is not open.
@@ -96,7 +96,7 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
 /// fcntl(2) F_SETFL: reads and writes answer EAGAIN instead of waiting.
 pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
     use linux_raw_sys::general::{F_GETFL, F_SETFL, O_NONBLOCK};
-    let fd = raw(fd);
+    let fd = raw(&fd);
     // SAFETY: plain numbers.
     let flags = unsafe { call!(fcntl, fd, F_GETFL, 0) }?;
     // SAFETY: plain numbers.

@@ -57,6 +57,6 @@ pub fn sealed_file(name: &CStr, contents: &[u8]) -> Result<OwnedFd> {
 pub fn is_sealed(file: impl AsFd) -> bool {
     use linux_raw_sys::general::F_GET_SEALS;
     // SAFETY: plain numbers.
-    unsafe { call!(fcntl, raw(file), F_GET_SEALS, 0) }
+    unsafe { call!(fcntl, raw(&file), F_GET_SEALS, 0) }
         .is_ok_and(|seals| seals as u32 & SEALS == SEALS)
 }

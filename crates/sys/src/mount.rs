@@ -26,27 +26,27 @@ pub fn fsopen(fstype: &CStr) -> Result<OwnedFd> {
 pub fn fsconfig_flag(context: impl AsFd, key: &CStr) -> Result<()> {
     let command = fsconfig_command::FSCONFIG_SET_FLAG as u32;
     // SAFETY: the key is a live C string; a flag has no value.
-    unsafe { call!(fsconfig, raw(context), command, ptr(key), 0, 0).map(drop) }
+    unsafe { call!(fsconfig, raw(&context), command, ptr(key), 0, 0).map(drop) }
 }
 
 /// fsconfig(2) with FSCONFIG_SET_STRING. The kernel refuses values over 255 bytes with EINVAL.
 pub fn fsconfig_string(context: impl AsFd, key: &CStr, value: &CStr) -> Result<()> {
     let command = fsconfig_command::FSCONFIG_SET_STRING as u32;
     // SAFETY: key and value are live C strings.
-    unsafe { call!(fsconfig, raw(context), command, ptr(key), ptr(value), 0).map(drop) }
+    unsafe { call!(fsconfig, raw(&context), command, ptr(key), ptr(value), 0).map(drop) }
 }
 
 /// fsconfig(2) with FSCONFIG_CMD_CREATE: makes the superblock, or finds an existing one.
 pub fn fsconfig_create(context: impl AsFd) -> Result<()> {
     let command = fsconfig_command::FSCONFIG_CMD_CREATE as u32;
     // SAFETY: the command takes no key and no value.
-    unsafe { call!(fsconfig, raw(context), command, 0, 0, 0).map(drop) }
+    unsafe { call!(fsconfig, raw(&context), command, 0, 0, 0).map(drop) }
 }
 
 /// fsmount(2): a detached mount of the configured file system, with MOUNT_ATTR_* `attributes`.
 pub fn fsmount(context: impl AsFd, attributes: u32) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is ours.
-    unsafe { call!(fsmount, raw(context), FSMOUNT_CLOEXEC, attributes).map(|fd| owned(fd)) }
+    unsafe { call!(fsmount, raw(&context), FSMOUNT_CLOEXEC, attributes).map(|fd| owned(fd)) }
 }
 
 /// Whether a cloned tree holds the mounts below its root as well.
@@ -70,7 +70,7 @@ impl Depth {
 /// open_tree(2) with OPEN_TREE_CLONE: a detached copy of the mount at `path` below `at`;
 /// an empty path means `at` itself.
 pub fn clone_tree(at: impl AsFd, path: &CStr, depth: Depth) -> Result<OwnedFd> {
-    open_tree(raw(at), path, OPEN_TREE_CLONE | depth.flag())
+    open_tree(raw(&at), path, OPEN_TREE_CLONE | depth.flag())
 }
 
 /// As [`clone_tree`], from a path of the calling process.
@@ -93,7 +93,7 @@ fn open_tree(at: isize, path: &CStr, flags: u32) -> Result<OwnedFd> {
 pub fn attach(tree: impl AsFd, onto: impl AsFd) -> Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are live, empty C strings.
-    unsafe { call!(move_mount, raw(tree), ptr(c""), raw(onto), ptr(c""), flags).map(drop) }
+    unsafe { call!(move_mount, raw(&tree), ptr(c""), raw(&onto), ptr(c""), flags).map(drop) }
 }
 
 /// What mount_setattr(2) changes.
@@ -109,7 +109,7 @@ pub struct Change {
 
 /// mount_setattr(2) on the mount that `tree` is.
 pub fn change(tree: impl AsFd, change: Change, depth: Depth) -> Result<()> {
-    setattr(raw(tree), c"", AT_EMPTY_PATH | depth.flag(), change)
+    setattr(raw(&tree), c"", AT_EMPTY_PATH | depth.flag(), change)
 }
 
 /// mount_setattr(2) on the mount at a path of the calling process, its last link not followed.
@@ -163,7 +163,7 @@ pub fn filesystem_magic(file: impl AsFd) -> Result<i64> {
     // SAFETY: the all-zero pattern is a valid statfs.
     let mut found: linux_raw_sys::general::statfs64 = unsafe { core::mem::zeroed() };
     // SAFETY: the buffer has the size the kernel writes.
-    unsafe { call!(fstatfs, raw(file), &raw mut found) }?;
+    unsafe { call!(fstatfs, raw(&file), &raw mut found) }?;
     Ok(found.f_type)
 }
 
@@ -173,7 +173,7 @@ pub fn is_read_only(file: impl AsFd) -> Result<bool> {
     // SAFETY: the all-zero pattern is a valid statfs.
     let mut found: linux_raw_sys::general::statfs64 = unsafe { core::mem::zeroed() };
     // SAFETY: the buffer has the size the kernel writes.
-    unsafe { call!(fstatfs, raw(file), &raw mut found) }?;
+    unsafe { call!(fstatfs, raw(&file), &raw mut found) }?;
     Ok(found.f_flags & ST_RDONLY != 0)
 }
 

@@ -13,7 +13,7 @@ pub use linux_raw_sys::general::{
 /// setns(2): `target` is a namespace's file, or a pidfd (Linux 5.8) with several CLONE_NEW*.
 pub fn setns(target: impl AsFd, flags: u32) -> Result<()> {
     // SAFETY: plain numbers. No CLONE_FILES is asked for, so descriptors stay as they are.
-    unsafe { call!(setns, raw(target), flags).map(drop) }
+    unsafe { call!(setns, raw(&target), flags).map(drop) }
 }
 
 /// unshare(2) with CLONE_NEW*.
@@ -26,7 +26,7 @@ pub fn unshare(flags: u32) -> Result<()> {
 pub fn kind(file: impl AsFd) -> Result<u32> {
     const NS_GET_NSTYPE: u32 = 0xb703;
     // SAFETY: plain numbers.
-    unsafe { call!(ioctl, raw(file), NS_GET_NSTYPE, 0).map(|kind| kind as u32) }
+    unsafe { call!(ioctl, raw(&file), NS_GET_NSTYPE, 0).map(|kind| kind as u32) }
 }
 
 /// sethostname(2).

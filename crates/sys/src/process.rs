@@ -65,7 +65,7 @@ fn links(directory: &OwnedFd) -> u64 {
     // SAFETY: the all-zero pattern is a valid stat.
     let mut found: linux_raw_sys::general::stat = unsafe { core::mem::zeroed() };
     // SAFETY: the buffer has the size the kernel writes.
-    match unsafe { call!(fstat, raw(directory), &raw mut found) } {
+    match unsafe { call!(fstat, raw(&directory), &raw mut found) } {
         Ok(_) => found.st_nlink,
         Err(_) => 0,
     }
@@ -108,7 +108,7 @@ pub fn execve_file(file: impl AsFd, args: &[CString], env: &[CString]) -> Error 
     let (args, env) = (pointers(args), pointers(env));
     let (args, env) = (args.as_ptr(), env.as_ptr());
     // SAFETY: the path is a live, empty C string, both arrays end in null and their strings live.
-    failure(unsafe { call!(execveat, raw(file), ptr(c""), args, env, AT_EMPTY_PATH) })
+    failure(unsafe { call!(execveat, raw(&file), ptr(c""), args, env, AT_EMPTY_PATH) })
 }
 
 fn failure(result: Result<usize>) -> Error {
@@ -130,13 +130,13 @@ pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
 /// pidfd_send_signal(2).
 pub fn pidfd_send_signal(process: impl AsFd, signal: i32) -> Result<()> {
     // SAFETY: plain numbers and a null siginfo.
-    unsafe { call!(pidfd_send_signal, raw(process), signal as isize, 0, 0).map(drop) }
+    unsafe { call!(pidfd_send_signal, raw(&process), signal as isize, 0, 0).map(drop) }
 }
 
 /// pidfd_getfd(2): a duplicate of another process' descriptor.
 pub fn pidfd_getfd(process: impl AsFd, number: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is ours.
-    unsafe { call!(pidfd_getfd, raw(process), number as isize, 0).map(|fd| owned(fd)) }
+    unsafe { call!(pidfd_getfd, raw(&process), number as isize, 0).map(|fd| owned(fd)) }
 }
 
 /// How a process ended.
@@ -161,7 +161,7 @@ impl Ended {
 /// waitid(2) on a pidfd of one's own child, until it has ended; reaps it.
 pub fn wait(process: impl AsFd) -> Result<Ended> {
     use linux_raw_sys::general::{P_PIDFD, WEXITED};
-    waitid(P_PIDFD, raw(process), WEXITED).map(|(_, ended)| ended)
+    waitid(P_PIDFD, raw(&process), WEXITED).map(|(_, ended)| ended)
 }
 
 /// waitid(2) on any child that has ended, without blocking: `None` when there is none.

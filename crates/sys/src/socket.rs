@@ -82,7 +82,7 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
         flags: 0,
     };
     // SAFETY: the header and all it points at outlive the call and have the kernel's layout.
-    unsafe { call!(sendmsg, raw(over), &raw const header, MSG_NOSIGNAL).map(drop) }
+    unsafe { call!(sendmsg, raw(&over), &raw const header, MSG_NOSIGNAL).map(drop) }
 }
 
 /// recvmsg(2) of a message with one descriptor attached; ENOMSG if there is none. What the
@@ -112,7 +112,7 @@ pub fn receive_descriptor(over: impl AsFd) -> Result<OwnedFd> {
     };
     // SAFETY: the header and all it points at are writable, outlive the call and have the
     // kernel's layout.
-    unsafe { call!(recvmsg, raw(over), &raw mut header, MSG_CMSG_CLOEXEC) }?;
+    unsafe { call!(recvmsg, raw(&over), &raw mut header, MSG_CMSG_CLOEXEC) }?;
     if control.descriptor < 0 {
         return Err(crate::Error {
             call: crate::Sysno::recvmsg,
@@ -130,5 +130,5 @@ pub fn peer_is_gone(socket: impl AsFd) -> bool {
     let mut byte = [0u8];
     let (to, flags) = (byte.as_mut_ptr(), MSG_PEEK | MSG_DONTWAIT);
     // SAFETY: the buffer has room for the one byte asked for; no address is wanted.
-    unsafe { call!(recvfrom, raw(socket), to, 1, flags, 0, 0) == Ok(0) }
+    unsafe { call!(recvfrom, raw(&socket), to, 1, flags, 0, 0) == Ok(0) }
 }

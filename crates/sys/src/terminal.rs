@@ -10,27 +10,27 @@ use rustix::fd::{AsFd, OwnedFd};
 pub fn unlock(master: impl AsFd) -> Result<()> {
     let locked = 0i32;
     // SAFETY: the number outlives the call.
-    unsafe { call!(ioctl, raw(master), TIOCSPTLCK, &raw const locked).map(drop) }
+    unsafe { call!(ioctl, raw(&master), TIOCSPTLCK, &raw const locked).map(drop) }
 }
 
 /// ioctl TIOCGPTPEER (Linux 4.13): the other end of a master, whatever lies at its path.
 pub fn peer(master: impl AsFd) -> Result<OwnedFd> {
     let flags = O_RDWR | O_NOCTTY | O_CLOEXEC;
     // SAFETY: plain numbers; the result is ours.
-    unsafe { call!(ioctl, raw(master), TIOCGPTPEER, flags).map(|fd| owned(fd)) }
+    unsafe { call!(ioctl, raw(&master), TIOCGPTPEER, flags).map(|fd| owned(fd)) }
 }
 
 /// ioctl TIOCSCTTY: makes `terminal` the session's controlling terminal.
 pub fn control(terminal: impl AsFd) -> Result<()> {
     // SAFETY: plain numbers.
-    unsafe { call!(ioctl, raw(terminal), TIOCSCTTY, 0).map(drop) }
+    unsafe { call!(ioctl, raw(&terminal), TIOCSCTTY, 0).map(drop) }
 }
 
 /// ioctl TIOCSWINSZ, in characters.
 pub fn set_size(terminal: impl AsFd, width: u16, height: u16) -> Result<()> {
     let size = [height, width, 0, 0];
     // SAFETY: a struct winsize is four shorts; it outlives the call.
-    unsafe { call!(ioctl, raw(terminal), TIOCSWINSZ, &raw const size).map(drop) }
+    unsafe { call!(ioctl, raw(&terminal), TIOCSWINSZ, &raw const size).map(drop) }
 }
 
 /// ioctls TCGETS and TCSETS: switches output post-processing of newlines off (ONLCR), as
@@ -38,7 +38,7 @@ pub fn set_size(terminal: impl AsFd, width: u16, height: u16) -> Result<()> {
 pub fn clear_onlcr(terminal: impl AsFd) -> Result<()> {
     use linux_raw_sys::general::{ONLCR, termios};
     use linux_raw_sys::ioctl::{TCGETS, TCSETS};
-    let terminal = raw(terminal);
+    let terminal = raw(&terminal);
     // SAFETY: the all-zero pattern is a valid termios.
     let mut settings: termios = unsafe { core::mem::zeroed() };
     // SAFETY: the buffer has the size the kernel writes.
@@ -53,7 +53,7 @@ pub fn size(terminal: impl AsFd) -> Option<(u16, u16)> {
     use linux_raw_sys::ioctl::TIOCGWINSZ;
     let mut size = [0u16; 4];
     // SAFETY: a struct winsize is four shorts.
-    unsafe { call!(ioctl, raw(terminal), TIOCGWINSZ, &raw mut size) }.ok()?;
+    unsafe { call!(ioctl, raw(&terminal), TIOCGWINSZ, &raw mut size) }.ok()?;
     let [height, width, ..] = size;
     (width != 0 && height != 0).then_some((width, height))
 }

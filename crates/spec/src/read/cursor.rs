@@ -137,6 +137,7 @@ impl<'c> Cursor<'c> {
     }
 
     /// Notes what is wrong with this value.
+    #[cold]
     pub fn problem(&self, why: impl Into<String>) {
         let mut problems = self.report.problems.borrow_mut();
         if problems.len() < MOST_PROBLEMS {
@@ -218,7 +219,7 @@ impl<'c> Cursor<'c> {
     }
 
     /// The items of an array; anything else is a problem.
-    pub fn list(&'c self, mut each: impl FnMut(&Cursor<'_>)) {
+    pub fn list(&'c self, each: &mut dyn FnMut(&Cursor<'_>)) {
         let Json::List(items) = self.json else {
             return self.wrong_kind("an array");
         };
@@ -249,6 +250,7 @@ impl<'c> Cursor<'c> {
     }
 
     /// Reads this value into a field, whose rules may follow: `at.fill(&mut cwd).rule(absolute)`.
+    #[inline(never)]
     pub fn fill<T: Read>(&'c self, slot: &mut T) -> &'c Self {
         *slot = T::blank();
         slot.read(self);

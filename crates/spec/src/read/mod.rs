@@ -122,7 +122,7 @@ impl<T: Read> Read for Vec<T> {
     }
 
     fn read(&mut self, at: &Cursor<'_>) {
-        at.list(|item| {
+        at.list(&mut |item| {
             let mut value = T::blank();
             value.read(item);
             self.push(value);

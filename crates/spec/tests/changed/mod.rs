@@ -45,8 +45,7 @@ pub fn with(changes: &[(&str, Option<&str>)]) -> String {
     document.pretty(" ")
 }
 
-/// One value at a time: the place, what is put there, the one complaint (without the place, if it
-/// is the same).
+/// One value at a time: the place, what is put there, the one complaint.
 pub fn complains(cases: &[(&str, &str, &str)]) {
     for (path, value, expected) in cases {
         let found = lines(&with(&[(path, Some(value))]));
