@@ -1,0 +1,2 @@
+//! Faults and attacks.
+fn main() {}
