@@ -3,15 +3,16 @@
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::os::fd::AsFd;
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::process::{Pid, PidfdFlags, WaitId, WaitIdOptions};
+use rustix::process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions};
 
 /// No single command of a benchmark may take longer.
 const LIMIT: Timespec = Timespec {
-    tv_sec: 30,
+    tv_sec: 10,
     tv_nsec: 0,
 };
 
@@ -71,7 +72,8 @@ fn timed_until(command: &mut Command, stderr: &Stderr, expected: i32) -> Result<
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(handle);
+        .stderr(handle)
+        .process_group(0);
     let start = Instant::now();
     let child = command
         .spawn()
@@ -87,12 +89,13 @@ fn timed_until(command: &mut Command, stderr: &Stderr, expected: i32) -> Result<
     }
 }
 
-/// Waits for a child, and kills it when [`LIMIT`] is over.
+/// Waits for a child, and kills it with what it started when [`LIMIT`] is over.
 fn wait_limited(mut child: Child) -> Result<ExitStatus, String> {
     let pid = Pid::from_child(&child);
     let ended = wait_for_exit(pid)?;
     if !ended {
-        child.kill().map_err(|error| format!("kill: {error}"))?;
+        let killed = rustix::process::kill_process_group(pid, Signal::KILL);
+        killed.map_err(|error| format!("kill: {error}"))?;
     }
     let status = child.wait().map_err(|error| format!("wait: {error}"))?;
     match ended {
