@@ -36,10 +36,6 @@ impl<'a> Builder<'a> {
         self.plan.init.add(field, step);
     }
 
-    pub(crate) fn warn(&mut self, text: impl Into<String>) {
-        self.plan.warnings.push(text.into());
-    }
-
     pub(crate) fn problem(&mut self, at: impl Into<String>, why: impl Into<String>) {
         self.problems.push(Problem::new(at, why));
     }

@@ -21,20 +21,16 @@ pub struct Line {
     pub field: String,
 }
 
-/// The printed plan: a numbered line a step, with the field that asked for it at its end.
+/// The printed plan: a numbered line a step, with the field that asked for it in front.
 #[must_use]
 pub fn table(lines: &[Line]) -> String {
+    let width = lines.iter().map(|line| line.field.len()).max().unwrap_or(0);
     let mut all = String::new();
     for (side, title) in [(Side::Host, "host"), (Side::Init, "init")] {
         let _ = writeln!(all, "{title}");
         let steps = lines.iter().filter(|line| line.side == side).enumerate();
         for (index, Line { text, field, .. }) in steps {
-            let line = if field.is_empty() {
-                format!("  {index:3}  {text}")
-            } else {
-                format!("  {index:3}  {text:<60}  {field}")
-            };
-            let _ = writeln!(all, "{line}");
+            let _ = writeln!(all, "{index:5}  {field:<width$}  {text}");
         }
     }
     all

@@ -17,6 +17,11 @@ fn the_maximal_document_is_sound() {
 fn kinds() {
     complains(&[
         (
+            "process.user.umask",
+            "\"\"",
+            "process.user.umask: expected a whole number, found a string",
+        ),
+        (
             "mounts.1.destination",
             "7",
             "mounts[1].destination: expected a string, found a number",

@@ -214,6 +214,16 @@ fn namespaces_that_fields_need() {
 }
 
 #[test]
+fn names_of_the_host() {
+    let (longest, longer) = ("h".repeat(64), "h".repeat(65));
+    for field in ["hostname", "domainname"] {
+        accepts(&[(field, &format!("{longest:?}"))]);
+        let why = format!("{field}: has 65 bytes, the kernel takes 64");
+        complains(&[(field, &format!("{longer:?}"), &why)]);
+    }
+}
+
+#[test]
 fn id_mappings() {
     let map = |text: &str| lines(&with(&[("linux.uidMappings", Some(text))]));
     let entry = |inside: u32, outside: u32, size: u32| {
@@ -246,6 +256,10 @@ fn id_mappings() {
     assert_eq!(
         lines(&with(&[("mounts.1.gidMappings", None)])),
         ["mounts[1].uidMappings: needs gidMappings too"]
+    );
+    assert_eq!(
+        lines(&with(&[("mounts.1.uidMappings", Some("[]"))])),
+        ["mounts[1].gidMappings: needs uidMappings too"]
     );
 }
 

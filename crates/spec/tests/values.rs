@@ -155,6 +155,14 @@ fn a_key_that_occurs_twice_counts_once() {
         })
     );
     assert_eq!(read.mounts, []);
+    // null changes nothing, as in Go.
+    for root in [
+        r#"{"path": null, "path": "a"}"#,
+        r#"{"path": "a", "path": null}"#,
+    ] {
+        let text = format!(r#"{{"ociVersion": "1.0.0", "root": {root}}}"#);
+        assert_eq!(config(&text).root.unwrap().path, "a");
+    }
 }
 
 #[test]

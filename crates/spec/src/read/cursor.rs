@@ -68,13 +68,14 @@ impl<'c> Cursor<'c> {
         }
     }
 
-    /// The value of a key; `null` if it is absent.
+    /// The value of a key, the last one that counts; `null` if there is none.
     pub fn key(&'c self, key: &'c str) -> Self {
         let entries = match self.json {
             Json::Object(entries) => entries.as_slice(),
             _ => &[],
         };
-        let found = entries.iter().rposition(|(name, _)| name == key);
+        let counts = |(name, value): &(_, Json<'_>)| name == key && *value != Json::Null;
+        let found = entries.iter().rposition(counts);
         let (number, json) = found.map_or((usize::MAX, &Json::Null), |n| (n, &entries[n].1));
         Self {
             json,

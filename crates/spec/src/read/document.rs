@@ -1,6 +1,6 @@
 //! config.md: the document, root, mounts and hooks.
 
-use super::rules::{absolute, not_empty};
+use super::rules::{absolute, not_empty, uts_name};
 use super::{Cursor, Object, linux, sysctl};
 use crate::config::{Config, Hook, Hooks, Linux, Mount, NamespaceType, Root};
 use crate::version;
@@ -19,8 +19,8 @@ impl Object for Config {
             "root" => at.fill(&mut self.root),
             "mounts" => at.fill(&mut self.mounts),
             "process" => at.fill(&mut self.process),
-            "hostname" => at.fill(&mut self.hostname),
-            "domainname" => at.fill(&mut self.domainname),
+            "hostname" => at.fill(&mut self.hostname).rule(uts_name),
+            "domainname" => at.fill(&mut self.domainname).rule(uts_name),
             "hooks" => at.fill(&mut self.hooks),
             "annotations" => at.fill(&mut self.annotations),
             "linux" => at.fill(&mut self.linux),

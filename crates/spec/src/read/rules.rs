@@ -16,6 +16,19 @@ pub fn absolute(path: &str) -> Result<(), String> {
     Err(format!("must be an absolute path, is {path:?}"))
 }
 
+/// A host or domain name as sethostname(2) and setdomainname(2) take it.
+pub fn uts_name(name: &str) -> Result<(), String> {
+    /// __NEW_UTS_LEN, linux/utsname.h.
+    const LONGEST: usize = 64;
+    if name.len() > LONGEST {
+        return Err(format!(
+            "has {} bytes, the kernel takes {LONGEST}",
+            name.len()
+        ));
+    }
+    Ok(())
+}
+
 /// An entry of the environment (environ(7)); runc's messages.
 pub fn environment(entry: &str) -> Result<(), String> {
     match entry.find('=') {
