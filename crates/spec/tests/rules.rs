@@ -253,6 +253,18 @@ fn id_mappings() {
         map(&format!("[{}]", many.join(","))),
         ["linux.uidMappings: has 341 entries, the kernel takes 340"]
     );
+    let overlapping = format!("[{}, {}]", entry(0, 0, 2), entry(1, 5, 1));
+    for field in [
+        "linux.gidMappings",
+        "mounts.1.uidMappings",
+        "mounts.1.gidMappings",
+    ] {
+        let said = field.replace(".1.", "[1].");
+        assert_eq!(
+            lines(&with(&[(field, Some(&overlapping))])),
+            [format!("{said}[1]: overlaps with entry 0")]
+        );
+    }
     assert_eq!(
         lines(&with(&[("mounts.1.gidMappings", None)])),
         ["mounts[1].uidMappings: needs gidMappings too"]
