@@ -65,12 +65,17 @@ pub(crate) fn parent(root: BorrowedFd<'_>, path: &RootPath) -> Result<(OwnedFd, 
     let cut = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     let mut name = Text::EMPTY;
     name.push(bytes.get(cut + 1..).unwrap_or_default())?;
-    let mut above = Walk::new_from(bytes.get(..cut).unwrap_or_default())?;
-    while let Some(next) = above.next_name()? {
-        above.step(root, &next, Make::Directory)?;
+    let mut above = Text::EMPTY;
+    above.push(b"/")?;
+    above.push(bytes.get(1..cut).unwrap_or_default())?;
+    let open = |path: &CStr| file::openat2(root, path, O_PATH | O_DIRECTORY, 0, INSIDE);
+    match open(above.as_c_str()) {
+        Err(error) if error.errno == Errno::ENOENT => {
+            let walk = Walk::to_the_end(root, above.bytes())?;
+            Ok((open(walk.done.as_c_str())?, name))
+        }
+        other => Ok((other?, name)),
     }
-    let directory = file::openat2(root, above.done.as_c_str(), O_PATH | O_DIRECTORY, 0, INSIDE)?;
-    Ok((directory, name))
 }
 
 /// A walk along a path whose parts may be missing.
@@ -85,6 +90,15 @@ struct Walk {
 impl Walk {
     fn new(path: &CStr) -> Result<Self, Stop> {
         Self::new_from(path.to_bytes())
+    }
+
+    /// The whole way, of which all that is missing is made as directories.
+    fn to_the_end(root: BorrowedFd<'_>, path: &[u8]) -> Result<Self, Stop> {
+        let mut walk = Self::new_from(path)?;
+        while let Some(name) = walk.next_name()? {
+            walk.step(root, &name, Make::Directory)?;
+        }
+        Ok(walk)
     }
 
     fn new_from(path: &[u8]) -> Result<Self, Stop> {

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::error::with;
+use crate::process::read_small;
 use kan_cgroup::{CgroupsPath, Kind, Layout, Placement};
 use kan_plan::{CgroupFact, Cgroups, Facts};
 use kan_spec::config::Config;
@@ -14,8 +15,9 @@ use std::path::Path;
 pub fn gather(config: &Config, id: &str) -> Result<(Facts, Placement)> {
     let wanted = CgroupsPath::parse(kan_plan::cgroups_path(config), id)?;
     let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
-    let path = Path::new("/proc/self/status");
-    let status = std::fs::read_to_string(path).map_err(with("read", path))?;
+    let (path, mut buffer) = ("/proc/self/status", [0; 8192]);
+    let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
+    let status = String::from_utf8_lossy(status);
     let facts = Facts {
         cgroups: cgroups(&placement),
         permitted: hex(&status, "CapPrm:"),

@@ -2,7 +2,7 @@
 
 use crate::container::FIFO;
 use crate::error::{during, with};
-use crate::record::{InitProcess, Record};
+use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
 use crate::{Error, Result, Timeline, console};
 use kan_init::{Init, Slots};
@@ -111,8 +111,7 @@ impl<'p> Host<'p> {
     fn make_container(&mut self, id: &str) -> Result<()> {
         let (directory, locked) = self.store.make(id)?;
         self.made.directory = Some((directory.clone(), locked));
-        let config = directory.join("config.json");
-        std::fs::write(&config, self.config_text).map_err(with("write", &config))
+        write_private(&directory.join("config.json"), self.config_text)
     }
 
     fn directory(&self) -> &Path {

@@ -15,8 +15,15 @@ pub(crate) struct Stat {
 
 /// Reads /proc/PID/stat; `None` if there is no such process.
 pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    let text = std::fs::read(format!("/proc/{pid}/stat")).ok()?;
-    parse(&text)
+    let mut buffer = [0; 1024];
+    parse(read_small(&format!("/proc/{pid}/stat"), &mut buffer).ok()?)
+}
+
+/// Reads a file of /proc that fits into `buffer`, by one call: such files make their whole
+/// contents anew for every read.
+pub(crate) fn read_small<'b>(path: &str, buffer: &'b mut [u8]) -> std::io::Result<&'b [u8]> {
+    let count = std::io::Read::read(&mut std::fs::File::open(path)?, buffer)?;
+    Ok(&buffer[..count])
 }
 
 /// The name may hold anything, `)` as well; what follows its last one is plain, proc(5).

@@ -5,6 +5,9 @@ use crate::{Error, Result};
 use kan_cgroup::Placement;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The version of the file's layout. A reader refuses any other.
@@ -50,7 +53,7 @@ impl Record {
             path: path.clone(),
             why: error.to_string(),
         })?;
-        std::fs::write(&fresh, text).map_err(with("write", &fresh))?;
+        write_private(&fresh, &text)?;
         std::fs::rename(&fresh, &path).map_err(with("rename", &fresh))
     }
 
@@ -80,6 +83,20 @@ impl Record {
         }
         serde_json::from_slice(text).map_err(broken)
     }
+}
+
+/// Writes a file that only kan's user may read: a config's environment holds secrets.
+pub(crate) fn write_private(path: &Path, text: &[u8]) -> Result<()> {
+    let mut options = OpenOptions::new();
+    let opened = options
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path);
+    opened
+        .and_then(|mut file| file.write_all(text))
+        .map_err(with("write", path))
 }
 
 #[cfg(test)]

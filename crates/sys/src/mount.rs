@@ -93,7 +93,17 @@ fn open_tree(at: isize, path: &CStr, flags: u32) -> Result<OwnedFd> {
 pub fn attach(tree: impl AsFd, onto: impl AsFd) -> Result<()> {
     let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH;
     // SAFETY: both paths are live, empty C strings.
-    unsafe { call!(move_mount, raw(&tree), ptr(c""), raw(&onto), ptr(c""), flags).map(drop) }
+    unsafe {
+        call!(
+            move_mount,
+            raw(&tree),
+            ptr(c""),
+            raw(&onto),
+            ptr(c""),
+            flags
+        )
+        .map(drop)
+    }
 }
 
 /// What mount_setattr(2) changes.
