@@ -3,7 +3,7 @@
 use crate::builder::Builder;
 use crate::{Facts, Plan, Request, capabilities, cgroups, devices, masks, mounts, namespaces};
 use crate::{process, program, root, sysctl, terminal, unplanned};
-use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::Config;
 
@@ -92,13 +92,4 @@ fn keyring(b: &mut Builder<'_>) {
         let name = b.c_string("", format!("_ses.{}", b.request.id));
         b.init("", InitStep::NewKeyring { name });
     }
-}
-
-/// The slots that are full when init begins.
-pub(crate) fn inherited_slots(request: &Request) -> Vec<Slot> {
-    let mut slots = vec![Slot::Channel];
-    if request.wait_for_start {
-        slots.push(Slot::Fifo);
-    }
-    slots
 }

@@ -5,8 +5,12 @@ use std::path::{Path, PathBuf};
 
 fn bundles() -> Vec<PathBuf> {
     let all = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../bundles");
-    let entries = std::fs::read_dir(all).unwrap().map(|entry| entry.unwrap().path());
-    let mut bundles: Vec<_> = entries.filter(|path| path.join("config.json").is_file()).collect();
+    let entries = std::fs::read_dir(all)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut bundles: Vec<_> = entries
+        .filter(|path| path.join("config.json").is_file())
+        .collect();
     bundles.sort();
     bundles
 }
@@ -15,7 +19,10 @@ fn bundles() -> Vec<PathBuf> {
 fn plan_text(bundle: &Path) -> String {
     let id = bundle.file_name().unwrap().to_str().unwrap();
     let config = kan_spec::Bundle::open(bundle, None).unwrap().config;
-    let terminal = config.process.as_ref().is_some_and(|process| process.terminal);
+    let terminal = config
+        .process
+        .as_ref()
+        .is_some_and(|process| process.terminal);
     let request = Request {
         id: id.to_owned(),
         bundle: format!("/bundles/{id}"),
@@ -27,7 +34,9 @@ fn plan_text(bundle: &Path) -> String {
         no_pivot: false,
         new_keyring: true,
     };
-    table(&lines(&plan_create(&config, &Facts::example(id), &request).unwrap()))
+    table(&lines(
+        &plan_create(&config, &Facts::example(id), &request).unwrap(),
+    ))
 }
 
 #[test]
@@ -39,6 +48,10 @@ fn golden() {
             std::fs::write(&path, &text).unwrap();
         }
         let golden = std::fs::read_to_string(&path).unwrap_or_default();
-        assert!(text == golden, "{} is not the plan of today; `just golden` writes it anew, look at the difference", path.display());
+        assert!(
+            text == golden,
+            "{} is not the plan of today; `just golden` writes it anew, look at the difference",
+            path.display()
+        );
     }
 }

@@ -1,0 +1,86 @@
+//! Plans as data: what comes before what, what is full when, who waits for whom, and that every
+//! problem is told with its field.
+
+mod order;
+mod problems;
+mod slots;
+mod sync;
+
+use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create};
+use kan_spec::config::Config;
+
+/// The config of `kan spec`, changed as a test needs it.
+fn config(change: impl FnOnce(&mut Config)) -> Config {
+    let mut config = kan_spec::parse_config(kan_spec::default_config().as_bytes())
+        .unwrap()
+        .value;
+    change(&mut config);
+    config
+}
+
+fn request() -> Request {
+    Request {
+        id: "c".into(),
+        bundle: "/bundle".into(),
+        wait_for_start: true,
+        attachment: Attachment::Detached,
+        pid_file: Some("/pid".into()),
+        console_socket: Some("/socket".into()),
+        preserve_fds: 0,
+        no_pivot: false,
+        new_keyring: true,
+    }
+}
+
+fn legacy() -> Facts {
+    let fact = |name: &str, controllers: &[&str], is_v2| CgroupFact {
+        mount: format!("/sys/fs/cgroup/{name}"),
+        path: "c".into(),
+        controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
+        is_v2,
+    };
+    let hierarchies = vec![
+        fact("cpu,cpuacct", &["cpu", "cpuacct"], false),
+        fact("systemd", &["name=systemd"], false),
+        fact("unified", &[], true),
+    ];
+    Facts {
+        cgroups: Cgroups::Legacy(hierarchies),
+        ..Facts::example("c")
+    }
+}
+
+fn plan(config: &Config, facts: &Facts, request: &Request) -> Plan {
+    plan_create(config, facts, request).unwrap()
+}
+
+/// Plans of every shape: each way to be in a cgroup, create and run, with and without a terminal.
+fn shapes() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    let absent = Facts {
+        cgroups: Cgroups::Absent,
+        ..Facts::example("c")
+    };
+    for facts in [Facts::example("c"), legacy(), absent.clone()] {
+        for terminal in [false, true] {
+            for wait_for_start in [false, true] {
+                let config = config(|config| {
+                    config.process.as_mut().unwrap().terminal = terminal;
+                    if facts == absent {
+                        config
+                            .mounts
+                            .retain(|mount| mount.r#type.as_deref() != Some("cgroup"));
+                    }
+                });
+                let console_socket = terminal.then(|| "/socket".to_owned());
+                let request = Request {
+                    wait_for_start,
+                    console_socket,
+                    ..request()
+                };
+                plans.push(plan(&config, &facts, &request));
+            }
+        }
+    }
+    plans
+}

@@ -1,0 +1,230 @@
+//! The bugs of this field are bugs of order. Each test here names one.
+
+use crate::{config, legacy, plan, request, shapes};
+use kan_op::{HostStep, InitStep, Sync};
+use kan_plan::{Facts, Plan, Request};
+use kan_spec::config::Config;
+
+fn place(plan: &Plan, wanted: impl Fn(&InitStep) -> bool) -> Option<usize> {
+    plan.init.steps().iter().position(wanted)
+}
+
+fn last_place(plan: &Plan, wanted: impl Fn(&InitStep) -> bool) -> Option<usize> {
+    plan.init.steps().iter().rposition(wanted)
+}
+
+/// Every step of the first kind lies before every step of the second, and both exist somewhere.
+fn before(first: impl Fn(&InitStep) -> bool, second: impl Fn(&InitStep) -> bool) {
+    let mut seen = false;
+    for plan in shapes() {
+        if let Some((first, second)) = last_place(&plan, &first).zip(place(&plan, &second)) {
+            assert!(first < second, "{:#?}", kan_plan::lines(&plan));
+            seen = true;
+        }
+    }
+    assert!(seen, "no plan has both");
+}
+
+macro_rules! is {
+    ($pattern:pat) => {
+        |step: &InitStep| matches!(step, $pattern)
+    };
+}
+
+#[test]
+fn inherited_descriptors_are_closed_before_anything_of_the_container_is_touched() {
+    before(
+        is!(InitStep::CloseInherited { .. }),
+        is!(InitStep::CloneTree { .. }),
+    );
+    before(is!(InitStep::CloseInherited { .. }), is!(InitStep::Wait(_)));
+}
+
+#[test]
+fn memory_is_hidden_before_the_root_is_entered() {
+    before(is!(InitStep::HideMemory), is!(InitStep::EnterRoot(_)));
+}
+
+#[test]
+fn the_hosts_mounts_are_cut_off_before_the_first_mount() {
+    before(
+        is!(InitStep::ChangeMount {
+            target: kan_op::init::MountTarget::HostRoot,
+            ..
+        }),
+        is!(InitStep::Attach { .. }),
+    );
+}
+
+#[test]
+fn nothing_is_mounted_or_made_after_the_root_is_entered() {
+    before(is!(InitStep::Attach { .. }), is!(InitStep::EnterRoot(_)));
+    before(
+        is!(InitStep::MakeNode { .. } | InitStep::MakeLink { .. }),
+        is!(InitStep::EnterRoot(_)),
+    );
+    before(
+        is!(InitStep::MaskPath { .. } | InitStep::LockPath { .. }),
+        is!(InitStep::EnterRoot(_)),
+    );
+}
+
+#[test]
+fn paths_are_masked_after_all_mounts_lest_one_uncovers_them() {
+    before(
+        is!(InitStep::Attach { .. } | InitStep::MakeNode { .. }),
+        is!(InitStep::MaskPath { .. }),
+    );
+}
+
+#[test]
+fn the_root_turns_read_only_after_everything_was_made_in_it() {
+    let config = config(|_| {});
+    let plan = plan(&config, &Facts::example("c"), &request());
+    let locked = |step: &InitStep| {
+        matches!(
+            step,
+            InitStep::ChangeMount {
+                target: kan_op::init::MountTarget::Slot(kan_op::Slot::Root),
+                ..
+            }
+        )
+    };
+    let made = last_place(
+        &plan,
+        is!(InitStep::MakeNode { .. }
+            | InitStep::MakeLink { .. }
+            | InitStep::Attach { .. }
+            | InitStep::BindConsole),
+    );
+    assert!(made < place(&plan, locked));
+    assert!(place(&plan, locked) < place(&plan, is!(InitStep::EnterRoot(_))));
+}
+
+#[test]
+fn the_bounding_set_shrinks_while_that_is_allowed() {
+    before(is!(InitStep::DropBounding { .. }), is!(InitStep::SetIds(_)));
+    before(
+        is!(InitStep::DropBounding { .. }),
+        is!(InitStep::SetCapabilities { .. }),
+    );
+}
+
+#[test]
+fn limits_are_raised_while_that_is_allowed() {
+    before(is!(InitStep::SetLimit { .. }), is!(InitStep::SetIds(_)));
+}
+
+#[test]
+fn capabilities_are_set_after_the_user() {
+    before(
+        is!(InitStep::SetIds(_)),
+        is!(InitStep::SetCapabilities { .. }),
+    );
+}
+
+#[test]
+fn the_directory_is_confirmed_as_the_user_and_inside() {
+    before(is!(InitStep::SetIds(_)), is!(InitStep::ConfirmDirectory(_)));
+    before(
+        is!(InitStep::EnterRoot(_)),
+        is!(InitStep::EnterDirectory(_)),
+    );
+}
+
+#[test]
+fn no_new_privileges_comes_after_all_that_needs_some() {
+    before(
+        is!(InitStep::SetCapabilities { .. } | InitStep::SetIds(_)),
+        is!(InitStep::NoNewPrivileges),
+    );
+}
+
+#[test]
+fn a_missing_program_is_an_error_of_create() {
+    before(is!(InitStep::FindProgram), is!(InitStep::Tell(Sync::Ready)));
+    before(is!(InitStep::Tell(Sync::Ready)), is!(InitStep::AwaitStart));
+}
+
+#[test]
+fn the_last_step_executes() {
+    for plan in shapes() {
+        assert!(matches!(
+            plan.init.steps().last(),
+            Some(InitStep::Execute(_))
+        ));
+    }
+}
+
+/// setsid(2) first: TIOCSCTTY is for session leaders, ioctl_tty(2).
+#[test]
+fn the_terminal_becomes_the_sessions() {
+    before(is!(InitStep::NewSession), is!(InitStep::UseTerminal));
+}
+
+/// A process is seen in the cgroup namespace's root only if it unshares inside its cgroup.
+#[test]
+fn the_cgroup_namespace_is_made_in_the_cgroup() {
+    before(
+        is!(InitStep::Wait(Sync::CgroupJoined)),
+        is!(InitStep::Unshare { .. }),
+    );
+}
+
+#[test]
+fn the_state_is_saved_before_what_must_be_cleaned_up_is_made() {
+    for plan in shapes() {
+        let steps = plan.host.steps();
+        let first = |wanted: fn(&HostStep) -> bool| steps.iter().position(wanted);
+        let saved = first(|step| matches!(step, HostStep::SaveState));
+        assert!(saved.is_some());
+        for made in [
+            first(|step| matches!(step, HostStep::MakeCgroup(_))),
+            first(|step| matches!(step, HostStep::Clone { .. })),
+        ] {
+            assert!(made.is_none() || saved < made);
+        }
+        let again = steps
+            .iter()
+            .rposition(|step| matches!(step, HostStep::SaveState));
+        let go_on = steps
+            .iter()
+            .position(|step| matches!(step, HostStep::Tell(Sync::Saved)));
+        assert!(
+            again < go_on && saved < again,
+            "init may go on without kan only when it can be found"
+        );
+    }
+}
+
+#[test]
+fn mounts_keep_the_order_of_the_config() {
+    let config = config(|_| {});
+    let plan = plan(&config, &legacy(), &request());
+    let fields = (0..plan.init.steps().len()).map(|index| plan.init.field(index));
+    let indices: Vec<usize> = fields
+        .filter_map(|field| {
+            field
+                .strip_prefix("mounts[")?
+                .split(']')
+                .next()?
+                .parse()
+                .ok()
+        })
+        .collect();
+    assert!(indices.is_sorted());
+    assert_eq!(indices.last(), Some(&(config.mounts.len() - 1)));
+}
+
+/// Nothing in a plan may depend on the order of a hash map, or on the machine.
+#[test]
+fn the_same_input_gives_the_same_plan() {
+    let config: Config = config(|config| {
+        config.process.as_mut().unwrap().env = (0..50).map(|n| format!("V{n}=x")).collect();
+    });
+    let request = Request { ..request() };
+    let first = plan(&config, &legacy(), &request);
+    for _ in 0..20 {
+        assert_eq!(plan(&config, &legacy(), &request), first);
+    }
+}

@@ -1,0 +1,179 @@
+//! Every problem is told, with its field, before anything is done.
+
+use crate::{config, request};
+use kan_plan::{Attachment, Facts, Request, plan_create};
+use kan_spec::config::{Config, DeviceRule};
+
+fn problems(config: &Config) -> Vec<String> {
+    problems_of(config, &request())
+}
+
+fn problems_of(config: &Config, request: &Request) -> Vec<String> {
+    let problems = plan_create(config, &Facts::example("c"), request)
+        .err()
+        .unwrap_or_default();
+    problems.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn the_default_config_has_none() {
+    assert_eq!(problems(&config(|_| {})), Vec::<String>::new());
+}
+
+#[test]
+fn all_are_told_at_once_in_the_order_of_the_plan() {
+    let config = config(|config| {
+        config.mounts[1].options.push("tmpcopyup".into());
+        config.hostname = Some("a\0b".into());
+        let linux = config.linux.as_mut().unwrap();
+        linux.sysctl = vec![("kernel.core_pattern".into(), "|/x".into())];
+        config.process.as_mut().unwrap().cwd = "/\0".into();
+    });
+    let found = problems(&config);
+    let starts = [
+        "hostname: contains a NUL",
+        "linux.sysctl.kernel.core_pattern: is not in a separate",
+        "mounts[1].options[4]: option tmpcopyup",
+        "process.cwd: contains a NUL",
+    ];
+    for start in starts {
+        assert!(
+            found.iter().any(|problem| problem.starts_with(start)),
+            "{start}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn a_nul_is_its_fields_problem() {
+    let nul = "x\0y".to_owned();
+    let cases: [(&str, fn(&mut Config, String)); 8] = [
+        ("root.path", |config, nul| {
+            config.root.as_mut().unwrap().path = nul
+        }),
+        ("hostname", |config, nul| config.hostname = Some(nul)),
+        ("mounts[0].destination", |config, nul| {
+            config.mounts[0].destination = nul
+        }),
+        ("mounts[0].type", |config, nul| {
+            config.mounts[0].r#type = Some(nul)
+        }),
+        ("mounts[0].source", |config, nul| {
+            config.mounts[0].source = Some(nul)
+        }),
+        ("process.args", |config, nul| {
+            config.process.as_mut().unwrap().args.push(nul)
+        }),
+        ("process.env", |config, nul| {
+            config.process.as_mut().unwrap().env.push(nul)
+        }),
+        ("linux.maskedPaths[0]", |config, nul| {
+            config.linux.as_mut().unwrap().masked_paths[0] = nul
+        }),
+    ];
+    for (field, change) in cases {
+        let found = problems(&config(|config| change(config, nul.clone())));
+        assert_eq!(found[0], format!("{field}: contains a NUL character"));
+    }
+}
+
+#[test]
+fn a_terminal_needs_a_taker_and_a_taker_a_terminal() {
+    let with =
+        |terminal| config(move |config| config.process.as_mut().unwrap().terminal = terminal);
+    let nobody = Request {
+        console_socket: None,
+        ..request()
+    };
+    assert_eq!(
+        problems_of(&with(true), &nobody),
+        ["cannot allocate tty if kan will detach without setting console socket"]
+    );
+    assert_eq!(
+        problems(&with(false)),
+        ["cannot use console socket if kan will not detach or allocate tty"]
+    );
+    let foreground = Request {
+        attachment: Attachment::Foreground,
+        ..nobody
+    };
+    assert_eq!(problems_of(&with(true), &foreground), Vec::<String>::new());
+}
+
+#[test]
+fn contradictory_capabilities_are_an_error() {
+    let config = config(|config| {
+        let capabilities = config
+            .process
+            .as_mut()
+            .unwrap()
+            .capabilities
+            .as_mut()
+            .unwrap();
+        capabilities.inheritable = vec!["CAP_SYS_ADMIN".into()];
+        capabilities.effective = vec!["CAP_CHOWN".into()];
+    });
+    let found = problems(&config);
+    assert!(
+        found
+            .iter()
+            .all(|problem| problem.contains("operation not permitted")),
+        "{found:?}"
+    );
+    assert!(found[0].starts_with("process.capabilities.effective"));
+    assert!(found[1].starts_with("process.capabilities.inheritable"));
+}
+
+#[test]
+fn what_cannot_be_had_is_a_warning() {
+    let config = config(|config| {
+        let capabilities = config
+            .process
+            .as_mut()
+            .unwrap()
+            .capabilities
+            .as_mut()
+            .unwrap();
+        capabilities.bounding.push("CAP_NONSENSE".into());
+        capabilities.ambient.push("CAP_KILL".into());
+    });
+    let plan = plan_create(&config, &Facts::example("c"), &request()).unwrap();
+    assert_eq!(
+        plan.warnings[0],
+        "ignoring unknown or unavailable capabilities: [CAP_NONSENSE]"
+    );
+    assert!(plan.warnings[1].contains("ambient"));
+}
+
+#[test]
+fn device_numbers_are_checked() {
+    let config = config(|config| {
+        let resources = config.linux.as_mut().unwrap().resources.as_mut().unwrap();
+        resources.devices.push(DeviceRule {
+            major: Some(-7),
+            ..DeviceRule::default()
+        });
+    });
+    assert_eq!(
+        problems(&config),
+        ["linux.resources.devices[1].major: a device number is -1 (any) or not negative"]
+    );
+}
+
+/// Fields that this version does not carry out are refused, never ignored.
+#[test]
+fn what_is_not_planned_is_refused() {
+    let config = config(|config| {
+        config.process.as_mut().unwrap().apparmor_profile = Some("x".into());
+        config.linux.as_mut().unwrap().mount_label = Some("x".into());
+    });
+    let found = problems(&config);
+    assert_eq!(
+        found[0],
+        "process.apparmorProfile: is not supported by this version of kan"
+    );
+    assert_eq!(
+        found[1],
+        "linux.mountLabel: is not supported by this version of kan"
+    );
+}
