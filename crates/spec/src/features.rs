@@ -70,7 +70,10 @@ pub fn features(implemented: &Implemented<'_>) -> String {
         .set_potentially_unsafe_config_annotations(Some(owned(&implemented.unsafe_annotations)));
     let text = serde_json::to_vec(&features).unwrap_or_default();
     let mut document = Json::parse(&text).unwrap_or(Json::Null);
-    tidy(&mut document);
+    // oci-spec's annotations come in no order.
+    if let Some(Json::Object(annotations)) = document.get_mut("annotations") {
+        annotations.sort_by(|(a, _), (b, _)| a.cmp(b));
+    }
     document.pretty("    ")
 }
 
@@ -166,16 +169,4 @@ fn names<S: ClosedSet>() -> Vec<&'static str> {
 fn known<S: ClosedSet, T: DeserializeOwned>() -> Vec<T> {
     let read = |name| T::deserialize(StrDeserializer::<Error>::new(name)).ok();
     names::<S>().into_iter().filter_map(read).collect()
-}
-
-/// oci-spec writes `null` for what is unknown, where the specification has no key at all, and its
-/// annotations come in no order.
-fn tidy(json: &mut Json<'_>) {
-    if let Some(Json::Object(annotations)) = json.get_mut("annotations") {
-        annotations.sort_by(|(a, _), (b, _)| a.cmp(b));
-    }
-    if let Json::Object(entries) = json {
-        entries.retain(|(_, value)| *value != Json::Null);
-        entries.iter_mut().for_each(|(_, value)| tidy(value));
-    }
 }

@@ -17,9 +17,9 @@ fn the_maximal_document_is_sound() {
 fn kinds() {
     complains(&[
         (
-            "process.user.umask",
+            "linux.resources.cpu.shares",
             "\"\"",
-            "process.user.umask: expected a whole number, found a string",
+            "linux.resources.cpu.shares: expected a whole number, found a string",
         ),
         (
             "mounts.1.destination",
@@ -232,6 +232,10 @@ fn required_fields() {
             "{null:?}"
         );
     }
+    assert_eq!(
+        lines(&with(&[("linux.devices.0", Some(r#"{"path": "/dev/x"}"#))])),
+        ["linux.devices[0].type: is required, but missing"]
+    );
     accepts(&[
         ("linux.devices.1.major", "null"),
         ("process", "null"),
@@ -374,6 +378,17 @@ fn everything_at_once_in_document_order() {
     let mut readable_expected = expected.to_vec();
     readable_expected.remove(13);
     assert_eq!(lines(&readable), readable_expected);
+}
+
+/// The last of two equal keys counts, and so does its place.
+#[test]
+fn duplicate_keys_are_judged_where_they_count() {
+    let text = r#"{"hostname": "a", "ociVersion": "0", "hostname": "b", "root": {"path": "r"}}"#;
+    let expected = [
+        "ociVersion: \"0\" is not a version in the form of SemVer 2.0.0",
+        "hostname: needs a namespace of type uts",
+    ];
+    assert_eq!(lines(text), expected);
 }
 
 #[test]

@@ -149,6 +149,7 @@ fn process_rules() {
     accepts(&[
         ("process.commandLine", "\"\""),
         ("process.capabilities.bounding.0", "\"NONSENSE\""),
+        ("process.execCPUAffinity.initial", "\"\""),
         ("process.execCPUAffinity.final", "\"\""),
         ("process.user", "{}"),
     ]);
@@ -231,6 +232,7 @@ fn id_mappings() {
     };
     let two = |a: String, b: String| map(&format!("[{a}, {b}]"));
     assert_eq!(two(entry(0, 1000, 10), entry(10, 2000, 10)), [""; 0]);
+    assert_eq!(two(entry(10, 2000, 10), entry(0, 1000, 10)), [""; 0]);
     assert_eq!(
         two(entry(0, 1000, 10), entry(9, 2000, 10)),
         ["linux.uidMappings[1]: overlaps with entry 0"]
@@ -304,6 +306,17 @@ fn resource_rules() {
             "linux.resources.network.priorities[0].name: must not be empty",
         ),
     ]);
+    for size in ["2", "MB", "2mb", "2PB", "2 MB"] {
+        let found = lines(&with(&[(
+            "linux.resources.hugepageLimits.0.pageSize",
+            Some(&format!("{size:?}")),
+        )]));
+        assert_eq!(found.len(), 1, "{size}");
+    }
+    accepts(&[(
+        "linux.resources.blockIO.weightDevice.0",
+        r#"{"major": 8, "minor": 0, "leafWeight": 5}"#,
+    )]);
     let unified = |file: &str| {
         let text = MAXIMAL.replace("\"memory.high\"", &format!("{file:?}"));
         lines(&text)
@@ -316,6 +329,13 @@ fn resource_rules() {
         unified("memory"),
         ["linux.resources.unified.memory: must be in the form CONTROLLER.PARAMETER"]
     );
+    for file in ["memory.", ".high", "."] {
+        let said = format!("linux.resources.unified[{file:?}]: ");
+        assert_eq!(
+            unified(file),
+            [said + "must be in the form CONTROLLER.PARAMETER"]
+        );
+    }
 }
 
 #[test]
@@ -348,6 +368,10 @@ fn seccomp_rules() {
             "linux.seccomp.defaultAction: SCMP_ACT_NOTIFY cannot be used as default action",
         ]
     );
+    accepts(&[(
+        "linux.seccomp.syscalls.0",
+        r#"{"names": ["x"], "action": "SCMP_ACT_TRACE", "errnoRet": 7}"#,
+    )]);
     let alone = with(&[
         ("linux.seccomp.listenerPath", None),
         ("linux.seccomp.syscalls", Some("[]")),
@@ -375,6 +399,11 @@ fn linux_rules() {
             "linux.intelRdt.closID",
             "\"..\"",
             "linux.intelRdt.closID: invalid class of service \"..\": must be a directory name",
+        ),
+        (
+            "linux.intelRdt.closID",
+            "\"a/b\"",
+            "linux.intelRdt.closID: invalid class of service \"a/b\": must be a directory name",
         ),
         (
             "linux.personality.flags",
@@ -433,6 +462,8 @@ fn linux_rules() {
         "net/../kernel/core_pattern",
         "net.ipv4.x/../../core_pattern",
         "/net/x",
+        "net.//.x",
+        "net/./x",
     ] {
         assert_eq!(
             sysctl(name),

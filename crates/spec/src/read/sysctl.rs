@@ -21,10 +21,11 @@ const IPC: [&str; 11] = [
 /// would change the host. That a joined network namespace is the host's own is not visible here.
 pub fn namespaced(name: &str, linux: &Linux) -> Result<(), String> {
     let dotted = dotted(name);
-    let shape_is_good = dotted
+    // The empty part would be no name, the other two would be `.` and `..` in the path.
+    if dotted
         .split('.')
-        .all(|part| !matches!(part, "" | "/" | "//"));
-    if !shape_is_good || name.contains("..") {
+        .any(|part| matches!(part, "" | "/" | "//"))
+    {
         return Err("is not the name of a kernel parameter".to_owned());
     }
     if dotted == "kernel.hostname" {
