@@ -7,7 +7,7 @@ mod slots;
 mod sync;
 
 use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create};
-use kan_spec::config::Config;
+use kan_spec::config::{Config, NamespaceType};
 
 /// The config of `kan spec`, changed as a test needs it.
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -65,6 +65,7 @@ fn shapes() -> Vec<Plan> {
         for terminal in [false, true] {
             for wait_for_start in [false, true] {
                 let config = config(|config| {
+                    enrich(config);
                     config.process.as_mut().unwrap().terminal = terminal;
                     if facts == absent {
                         config
@@ -83,4 +84,22 @@ fn shapes() -> Vec<Plan> {
         }
     }
     plans
+}
+
+/// Adds what the default config lacks, so that every kind of step occurs.
+fn enrich(config: &mut Config) {
+    let process = config.process.as_mut().unwrap();
+    process.oom_score_adj = Some(100);
+    process.cwd = "/work".into();
+    config.domainname = Some("d".into());
+    let linux = config.linux.as_mut().unwrap();
+    linux.sysctl = vec![("net.ipv4.ip_forward".into(), "1".into())];
+    for namespace in &mut linux.namespaces {
+        if matches!(
+            namespace.r#type,
+            NamespaceType::Uts | NamespaceType::Network
+        ) {
+            namespace.path = Some("/proc/1/ns/x".into());
+        }
+    }
 }

@@ -59,10 +59,7 @@ fn the_hosts_mounts_are_cut_off_before_the_first_mount() {
 #[test]
 fn nothing_is_mounted_or_made_after_the_root_is_entered() {
     before(is!(InitStep::Attach { .. }), is!(InitStep::EnterRoot(_)));
-    before(
-        is!(InitStep::MakeNode { .. } | InitStep::MakeLink { .. }),
-        is!(InitStep::EnterRoot(_)),
-    );
+    before(is!(InitStep::MakeNode { .. }), is!(InitStep::EnterRoot(_)));
     before(
         is!(InitStep::MaskPath { .. } | InitStep::LockPath { .. }),
         is!(InitStep::EnterRoot(_)),
@@ -99,6 +96,66 @@ fn the_root_turns_read_only_after_everything_was_made_in_it() {
     );
     assert!(made < place(&plan, locked));
     assert!(place(&plan, locked) < place(&plan, is!(InitStep::EnterRoot(_))));
+}
+
+#[test]
+fn devices_lie_on_the_mount_that_holds_them() {
+    before(is!(InitStep::Attach { .. }), is!(InitStep::MakeNode { .. }));
+}
+
+#[test]
+fn the_terminal_is_made_in_the_containers_own_devpts() {
+    before(
+        is!(InitStep::Attach { .. }),
+        is!(InitStep::OpenTerminal { .. }),
+    );
+}
+
+/// A directory that a mount would cover is no use.
+#[test]
+fn the_working_directory_is_made_on_top_of_the_mounts() {
+    before(
+        is!(InitStep::Attach { .. }),
+        is!(InitStep::MakeDirectory { .. }),
+    );
+}
+
+/// Otherwise the host's own would change.
+#[test]
+fn names_and_sysctls_are_set_in_the_containers_namespaces() {
+    let joins = is!(InitStep::Join { .. });
+    before(
+        joins,
+        is!(InitStep::SetHostname(_) | InitStep::SetDomainname(_)),
+    );
+    let is_sysctl = |step: &InitStep| matches!(step, InitStep::WriteProc { file, .. } if file.to_bytes().starts_with(b"sys/"));
+    before(joins, is_sysctl);
+    before(is_sysctl, is!(InitStep::EnterRoot(_)));
+}
+
+/// A process that hides its memory does not own its files in /proc any more, proc(5).
+#[test]
+fn the_oom_score_is_written_while_init_owns_its_files() {
+    let is_oom = |step: &InitStep| matches!(step, InitStep::WriteProc { file, .. } if file.to_bytes().starts_with(b"self/"));
+    before(is_oom, is!(InitStep::HideMemory));
+}
+
+#[test]
+fn standard_streams_change_in_the_container() {
+    before(is!(InitStep::EnterRoot(_)), is!(InitStep::UseTerminal));
+}
+
+/// As the user who will run it: one who may not see it must be told so by `create`.
+#[test]
+fn the_program_is_looked_for_as_the_user() {
+    before(
+        is!(InitStep::SetIds(_) | InitStep::SetCapabilities { .. }),
+        is!(InitStep::FindProgram),
+    );
+    before(
+        is!(InitStep::ConfirmDirectory(_)),
+        is!(InitStep::FindProgram),
+    );
 }
 
 #[test]
