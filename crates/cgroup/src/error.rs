@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use rustix::process::Pid;
@@ -57,20 +58,20 @@ pub enum Error {
     #[error("the container has no cgroup that can be frozen (no freezer hierarchy)")]
     NoFreezer,
     /// Freezing took too long and was undone.
-    #[error("freezing {}: not frozen after {seconds} s", path.display())]
+    #[error("freezing {}: not frozen after {waited:?}", path.display())]
     NotFreezing {
         /// The cgroup.
         path: PathBuf,
         /// The time waited.
-        seconds: u64,
+        waited: Duration,
     },
     /// Processes stayed in a cgroup that should have become empty.
-    #[error("{}: still in use after {seconds} s{}", path.display(), List(pids))]
+    #[error("{}: still in use after {waited:?}{}", path.display(), List(pids))]
     Busy {
         /// The cgroup.
         path: PathBuf,
         /// The time waited.
-        seconds: u64,
+        waited: Duration,
         /// The processes left. Empty if the kernel named none.
         pids: Vec<Pid>,
     },
@@ -147,6 +148,17 @@ impl Error {
             Self::Call { errno, .. } => Some(*errno),
             _ => None,
         }
+    }
+
+    /// Whether the caller lacks the right to do it, in the loose sense that includes a read-only
+    /// mount. A rootless container without `linux.cgroupsPath` and without limits does without a
+    /// cgroup then, as with runc.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        matches!(
+            self.errno(),
+            Some(Errno::ACCESS | Errno::PERM | Errno::ROFS)
+        )
     }
 
     /// What usually causes this error, where that is known (cgroups(7), the kernel's
@@ -237,16 +249,26 @@ mod tests {
     }
 
     #[test]
+    fn permission_is_meant_loosely() {
+        let failed = |errno| Error::call(Operation::Create, Path::new("/c"), errno);
+        for errno in [Errno::ACCESS, Errno::PERM, Errno::ROFS] {
+            assert!(failed(errno).is_permission());
+        }
+        assert!(!failed(Errno::NOENT).is_permission());
+        assert!(!Error::NoFreezer.is_permission());
+    }
+
+    #[test]
     fn a_busy_cgroup_lists_few_processes_and_counts_the_rest() {
         let busy = |count| Error::Busy {
             path: "/c".into(),
-            seconds: 10,
+            waited: Duration::from_secs(10),
             pids: pids(count),
         };
-        assert_eq!(busy(0).to_string(), "/c: still in use after 10 s");
+        assert_eq!(busy(0).to_string(), "/c: still in use after 10s");
         assert_eq!(
             busy(2).to_string(),
-            "/c: still in use after 10 s by process 1, 2"
+            "/c: still in use after 10s by process 1, 2"
         );
         assert!(
             busy(12)

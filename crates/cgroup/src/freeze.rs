@@ -120,6 +120,6 @@ fn freeze_v1(dir: &Directory, deadline: &Deadline) -> Result<()> {
 fn not_freezing(path: &Path, deadline: &Deadline) -> Error {
     Error::NotFreezing {
         path: path.to_path_buf(),
-        seconds: deadline.seconds(),
+        waited: deadline.patience(),
     }
 }

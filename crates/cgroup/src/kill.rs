@@ -108,7 +108,7 @@ fn kill_listed(cgroup: &Path) -> Result<(usize, Vec<crate::pidfd::Held>)> {
 pub(crate) fn busy(cgroup: &Path, deadline: &Deadline) -> Result<Error> {
     Ok(Error::Busy {
         path: cgroup.to_path_buf(),
-        seconds: deadline.seconds(),
+        waited: deadline.patience(),
         pids: processes_in(cgroup)?,
     })
 }

@@ -255,6 +255,7 @@ mod tests {
             ("cpu,cpuacct", "4:cpuacct,cpu:/", true),
             ("cpu", "4:cpu,cpuacct:/", false),
             ("cpu,cpuacct", "4:cpu:/", false),
+            ("cpu,memory", "4:cpu,cpuacct:/", false),
             ("cpuacct", "4:cpu:/", false),
             ("systemd", "1:name=systemd:/", true),
             ("elogind", "1:name=elogind:/", true),

@@ -25,6 +25,7 @@
 mod controllers;
 mod cpuset;
 mod create;
+mod empty;
 mod error;
 mod events;
 mod file;
@@ -41,6 +42,7 @@ mod tree;
 mod wait;
 
 pub use create::{Created, create};
+pub use empty::wait_until_empty;
 pub use error::{Error, Operation, Result};
 pub use freeze::{freeze, frozen, thaw};
 pub use kill::kill_all;

@@ -4,17 +4,16 @@ use std::path::Path;
 use std::time::Duration;
 
 use rustix::fs::{CWD, rmdir};
-use rustix::io::{self, Errno};
+use rustix::io::Errno;
 
 use crate::PATIENCE;
+use crate::empty;
 use crate::error::{Error, Operation, Result};
-use crate::events::Events;
 use crate::file;
 use crate::kill::busy;
 use crate::layout::is_cgroup;
-use crate::pidfd::wait_for_all;
 use crate::place::{Directory, Placement};
-use crate::procs::{hold, processes_in, refuse_own};
+use crate::procs::{processes_in, refuse_own};
 use crate::tree;
 use crate::wait::{Deadline, pause};
 
@@ -62,7 +61,7 @@ fn remove_tree(dir: &Directory, path: &Path, deadline: &Deadline) -> Result<()> 
             });
         }
         refuse_own(path, &processes_in(path)?)?;
-        wait_until_empty(dir, path, deadline)?;
+        empty::wait(dir, path, deadline)?;
         match tree::prune(top, deadline).and_then(|()| rmdir(path)) {
             Ok(()) | Err(Errno::NOENT) => return Ok(()),
             Err(Errno::BUSY | Errno::NOTEMPTY) if deadline.passed() => {
@@ -70,39 +69,6 @@ fn remove_tree(dir: &Directory, path: &Path, deadline: &Deadline) -> Result<()> 
             }
             Err(Errno::BUSY | Errno::NOTEMPTY) => pause(),
             Err(errno) => return Err(Error::call(Operation::Remove, path, errno)),
-        }
-    }
-}
-
-fn wait_until_empty(dir: &Directory, path: &Path, deadline: &Deadline) -> Result<()> {
-    let empty = match dir.is_v2() {
-        true => empty_v2(path, deadline),
-        false => return empty_v1(path, deadline),
-    };
-    match empty.map_err(|errno| Error::call(Operation::Wait, path, errno))? {
-        true => Ok(()),
-        false => Err(busy(path, deadline)?),
-    }
-}
-
-fn empty_v2(path: &Path, deadline: &Deadline) -> io::Result<bool> {
-    match Events::open(path) {
-        Err(errno) if file::vanished(errno) => Ok(true),
-        other => other?.wait("populated", false, deadline),
-    }
-}
-
-/// v1 has no event for an empty cgroup; the ends of its processes are the events.
-fn empty_v1(path: &Path, deadline: &Deadline) -> Result<()> {
-    loop {
-        let pids = processes_in(path)?;
-        if pids.is_empty() {
-            return Ok(());
-        }
-        let held = hold(path, &pids)?;
-        wait_for_all(&held, deadline).map_err(|errno| Error::call(Operation::Wait, path, errno))?;
-        if deadline.passed() {
-            return Err(busy(path, deadline)?);
         }
     }
 }

@@ -28,9 +28,9 @@ impl Deadline {
         self.left().is_zero()
     }
 
-    /// The whole time waited for, in seconds, for error messages.
-    pub(crate) fn seconds(&self) -> u64 {
-        self.patience.as_secs()
+    /// The whole time waited for, for error messages.
+    pub(crate) fn patience(&self) -> Duration {
+        self.patience
     }
 
     fn left(&self) -> Duration {

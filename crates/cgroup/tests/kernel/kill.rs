@@ -47,8 +47,8 @@ fn chains_of_forks_die() {
     let Some(mut scratch) = Scratch::made("kill-forks") else {
         return;
     };
-    scratch.run("f() { f & }; for i in 1 2 3 4; do f; done; sleep 1000");
-    scratch.wait_for(3);
+    scratch.run("f() { f & }; i=0; while [ $i -lt 50 ]; do f; i=$((i+1)); done; sleep 1000");
+    scratch.wait_for(20);
     let before = scratch.processes();
     crate::scratch::wait_until(|| scratch.processes().iter().any(|pid| !before.contains(pid)));
     kill_all(&scratch.placement).unwrap();

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use kan_cgroup::{Error, remove, remove_within};
+use kan_cgroup::{Error, remove, remove_within, wait_until_empty};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 
 use crate::scratch::Scratch;
@@ -114,4 +114,21 @@ fn a_directory_that_is_no_cgroup_is_not_walked() {
     fs::remove_dir_all(inner.parent().unwrap()).unwrap();
     assert!(matches!(error, Error::NotCgroup { .. }), "{error}");
     assert!(kept);
+}
+
+#[test]
+fn waiting_until_empty_ends_with_the_last_process_or_names_it() {
+    let Some(mut scratch) = Scratch::made("wait-empty") else {
+        return;
+    };
+    wait_until_empty(&scratch.placement, Duration::ZERO).unwrap();
+    wait_until_empty(&scratch.below("missing"), Duration::ZERO).unwrap();
+    let pid = scratch.run("exec sleep 0.5");
+    let error = wait_until_empty(&scratch.placement, Duration::from_millis(50)).unwrap_err();
+    assert!(
+        matches!(&error, Error::Busy { pids, .. } if pids[..] == [pid]),
+        "{error}"
+    );
+    wait_until_empty(&scratch.placement, Duration::from_secs(5)).unwrap();
+    assert_eq!(scratch.processes(), []);
 }

@@ -103,6 +103,8 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        // After a failed test, so that waiting for the children below ends.
+        let _ = kan_cgroup::thaw(&self.placement);
         let done = kan_cgroup::kill_all(&self.placement)
             .and_then(|()| kan_cgroup::remove(&self.placement));
         for child in &mut self.children {
