@@ -12,7 +12,7 @@ fn version() -> String {
     let commit = option_env!("KAN_COMMIT").unwrap_or("unknown");
     let spec = kan_spec::version::NEWEST;
     format!(
-        "{}\ncommit: {commit}\nspec: {spec}",
+        "version {}\ncommit: {commit}\nspec: {spec}",
         env!("CARGO_PKG_VERSION")
     )
 }
@@ -34,6 +34,9 @@ pub(crate) fn command() -> Command {
             state(),
             kill(),
             delete(),
+            exec(),
+            pause(),
+            resume(),
             spec(),
             plan(),
         ])
@@ -108,6 +111,15 @@ fn subcommand(name: &'static str, about: &'static str) -> Command {
     Command::new(name).about(about).help_template(TEMPLATE)
 }
 
+fn preserve_fds() -> Arg {
+    Arg::new("preserve-fds")
+        .long("preserve-fds")
+        .value_name("N")
+        .value_parser(value_parser!(u32))
+        .default_value("0")
+        .help("hand descriptors 3 to 2+N on to the container")
+}
+
 /// What `create` and `run` have in common.
 fn making(command: Command) -> Command {
     command.args([
@@ -118,12 +130,7 @@ fn making(command: Command) -> Command {
             "SOCKET",
             "send the terminal's master over this socket",
         ),
-        Arg::new("preserve-fds")
-            .long("preserve-fds")
-            .value_name("N")
-            .value_parser(value_parser!(u32))
-            .default_value("0")
-            .help("hand descriptors 3 to 2+N on to the container"),
+        preserve_fds(),
         flag(
             "no-pivot",
             "don't use pivot_root, for hosts that run from an initramfs",
@@ -172,6 +179,83 @@ fn delete() -> Command {
         flag("force", "end it first if it runs").short('f'),
         id().num_args(1..),
     ])
+}
+
+fn pause() -> Command {
+    subcommand("pause", "freeze a container's processes").arg(id())
+}
+
+fn resume() -> Command {
+    subcommand("resume", "let a paused container's processes go on").arg(id())
+}
+
+fn many(name: &'static str, value: &'static str, help: &'static str) -> Arg {
+    Arg::new(name)
+        .long(name)
+        .value_name(value)
+        .action(ArgAction::Append)
+        .help(help)
+}
+
+fn exec() -> Command {
+    subcommand("exec", "execute a process in a container").args([
+        path(
+            "process",
+            "FILE",
+            "the process as JSON, instead of the flags below",
+        )
+        .short('p'),
+        Arg::new("cwd")
+            .long("cwd")
+            .value_name("DIR")
+            .help("its working directory"),
+        many("env", "NAME=VALUE", "added to the container's environment").short('e'),
+        flag("tty", "give it a terminal").short('t'),
+        Arg::new("user")
+            .long("user")
+            .short('u')
+            .value_name("UID[:GID]")
+            .value_parser(user)
+            .help("its user and group"),
+        many("additional-gids", "GID", "its supplementary groups")
+            .short('g')
+            .value_parser(value_parser!(u32)),
+        many("cap", "CAPABILITY", "added to its capabilities").short('c'),
+        flag("no-new-privs", "let it gain no privileges by execve"),
+        flag("detach", "return once it runs").short('d'),
+        flag("ignore-paused", "also in a paused container"),
+        path("pid-file", "FILE", "write its pid to a file"),
+        path(
+            "console-socket",
+            "SOCKET",
+            "send its terminal's master over this socket",
+        ),
+        preserve_fds(),
+        id(),
+        Arg::new("args")
+            .value_name("COMMAND")
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .help("the program and its arguments"),
+    ])
+}
+
+/// Numbers only: what is not wholly a number must not become root (CVE-2016-3697,
+/// CVE-2026-30892).
+fn user(text: &str) -> Result<(u32, Option<u32>), String> {
+    let number = |part: &str| {
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number = part
+            .parse::<u32>()
+            .ok()
+            .filter(|number| digits && *number != u32::MAX);
+        number.ok_or_else(|| format!("{part:?} is not a user or group number"))
+    };
+    match text.split_once(':') {
+        Some((uid, gid)) => Ok((number(uid)?, Some(number(gid)?))),
+        None => Ok((number(text)?, None)),
+    }
 }
 
 fn spec() -> Command {
@@ -232,7 +316,7 @@ pub(crate) fn normalise(words: impl Iterator<Item = OsString>) -> Vec<OsString> 
 }
 
 fn is_one_dash_long(text: &str) -> bool {
-    const LONG: [&str; 20] = [
+    const LONG: [&str; 29] = [
         "root",
         "log",
         "log-format",
@@ -248,6 +332,15 @@ fn is_one_dash_long(text: &str) -> bool {
         "detach",
         "keep",
         "no-subreaper",
+        "process",
+        "cwd",
+        "env",
+        "tty",
+        "user",
+        "cap",
+        "additional-gids",
+        "no-new-privs",
+        "ignore-paused",
         "all",
         "force",
         "rootless",
@@ -307,6 +400,27 @@ mod tests {
         let words = ["kan", "-no-subreaper", "-log=x", "-b", "--keep"].map(OsString::from);
         let expected = ["kan", "--no-subreaper", "--log=x", "-b", "--keep"].map(OsString::from);
         assert_eq!(normalise(words.into_iter()), expected);
+    }
+
+    #[test]
+    fn a_user_is_a_number_or_an_error() {
+        assert_eq!(user("1"), Ok((1, None)));
+        assert_eq!(user("1:2"), Ok((1, Some(2))));
+        assert_eq!(user("65534"), Ok((65534, None)));
+        for text in [
+            "",
+            "-1",
+            "1x",
+            "+1",
+            "1:",
+            ":1",
+            "99999999999",
+            "4294967295",
+            "root",
+            " 1",
+        ] {
+            assert!(user(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,7 @@ use crate::args::Globals;
 use crate::log::Log;
 use crate::{output, trace};
 use clap::ArgMatches;
-use kan_lifecycle::{CreateOptions, Store, Timeline};
+use kan_lifecycle::{CreateOptions, ExecOptions, Store, Timeline};
 use kan_op::Side;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -44,6 +44,9 @@ pub(crate) fn dispatch(matches: &ArgMatches, globals: &Globals, log: &Log) -> Ou
         Some(("state", m)) => state(&store, m),
         Some(("kill", m)) => kill(&store, m),
         Some(("delete", m)) => delete(&store, m),
+        Some(("exec", m)) => exec(&store, m, globals, log),
+        Some(("pause", m)) => done(kan_lifecycle::pause(&store, id(m))),
+        Some(("resume", m)) => done(kan_lifecycle::resume(&store, id(m))),
         Some(("spec", m)) => spec(m),
         Some(("plan", m)) => plan(m),
         _ => Err(failure("no command given")),
@@ -146,6 +149,66 @@ fn run(store: &Store, matches: &ArgMatches, globals: &Globals, log: &Log) -> Out
     let recorded = record(globals, log, &timeline);
     let code = u8::try_from(ran?).unwrap_or(u8::MAX);
     recorded.map(|()| ExitCode::from(code))
+}
+
+fn done(result: kan_lifecycle::Result<()>) -> Outcome {
+    Ok(result.map(|()| ExitCode::SUCCESS)?)
+}
+
+fn exec_options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
+    let all = |name: &str| {
+        matches
+            .get_many::<String>(name)
+            .into_iter()
+            .flatten()
+            .cloned()
+            .collect()
+    };
+    let document = path(matches, "process").map(|path| {
+        let failed = |error| failure(format!("--process: {}: {error}", path.display()));
+        std::fs::read(&path).map_err(failed)
+    });
+    let args: Vec<String> = all("args");
+    if document.is_none() && args.is_empty() {
+        return Err(failure("process args cannot be empty"));
+    }
+    Ok(ExecOptions {
+        id: id(matches).to_owned(),
+        document: document.transpose()?,
+        args,
+        env: all("env"),
+        cwd: matches.get_one::<String>("cwd").cloned(),
+        user: matches.get_one("user").copied(),
+        additional_gids: matches
+            .get_many("additional-gids")
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect(),
+        capabilities: all("cap"),
+        terminal: matches.get_flag("tty"),
+        no_new_privileges: matches.get_flag("no-new-privs"),
+        detach: matches.get_flag("detach"),
+        ignore_paused: matches.get_flag("ignore-paused"),
+        pid_file: absolute(matches, "pid-file")?,
+        console_socket: absolute(matches, "console-socket")?,
+        preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
+    })
+}
+
+/// kan's own failures have a code that a process rarely has, as with runc.
+fn exec(store: &Store, matches: &ArgMatches, globals: &Globals, log: &Log) -> Outcome {
+    let own = |failure: Failure| Failure {
+        code: u8::MAX,
+        ..failure
+    };
+    seal().map_err(own)?;
+    let options = exec_options(matches).map_err(own)?;
+    let mut timeline = timeline(globals);
+    let ran = kan_lifecycle::exec(store, &options, &mut timeline);
+    let recorded = record(globals, log, &timeline);
+    let code = ran.map_err(|error| own(error.into()))?;
+    recorded.map(|()| ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 
 fn start(store: &Store, matches: &ArgMatches, globals: &Globals, log: &Log) -> Outcome {

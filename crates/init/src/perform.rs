@@ -2,7 +2,8 @@
 
 use crate::{Init, Step, credentials, devices, mounts, rootpath, terminal};
 use kan_op::{InitStep, Slot};
-use kan_sys::{file, io, namespace, process, resource, signal};
+use kan_sys::file::{self, O_DIRECTORY, O_PATH};
+use kan_sys::{io, namespace, process, resource, signal};
 
 impl Init<'_> {
     pub(crate) fn perform(&mut self, step: &InitStep) -> Step {
@@ -73,6 +74,10 @@ impl Init<'_> {
             InitStep::MaskPath { path } => mounts::mask(slots, path),
             InitStep::LockPath { path } => mounts::lock(slots.get(Slot::Root)?, path),
             InitStep::EnterRoot(entry) => mounts::enter_root(slots.take(Slot::Root)?, *entry),
+            InitStep::OpenRoot => {
+                slots.fill(Slot::Root, file::open(c"/", O_PATH | O_DIRECTORY, 0)?);
+                Ok(())
+            }
             InitStep::SetHostname(name) => Ok(namespace::set_hostname(name)?),
             InitStep::SetDomainname(name) => Ok(namespace::set_domainname(name)?),
             InitStep::WriteProc { file, value } => devices::write_proc(file, value),

@@ -165,7 +165,7 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
     let foreground = if options.detach {
         None
     } else {
-        Some(Foreground::prepare(options)?)
+        Some(Foreground::prepare(!options.no_subreaper)?)
     };
     let mut host = Host::new(&plan, store, record, &bundle.text, timeline.is_wanted())?;
     let made = host.perform_all(timeline);

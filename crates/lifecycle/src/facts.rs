@@ -15,17 +15,21 @@ use std::path::Path;
 pub fn gather(config: &Config, id: &str) -> Result<(Facts, Placement)> {
     let wanted = CgroupsPath::parse(kan_plan::cgroups_path(config), id)?;
     let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
+    Ok((of_process(&placement)?, placement))
+}
+
+/// The facts, for a container whose cgroup is known.
+pub(crate) fn of_process(placement: &Placement) -> Result<Facts> {
     let (path, mut buffer) = ("/proc/self/status", [0; 8192]);
     let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let status = String::from_utf8_lossy(status);
-    let facts = Facts {
-        cgroups: cgroups(&placement),
+    Ok(Facts {
+        cgroups: cgroups(placement),
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),
         uid: kan_sys::credentials::effective_uid(),
-    };
-    Ok((facts, placement))
+    })
 }
 
 fn cgroups(placement: &Placement) -> Cgroups {

@@ -2,7 +2,7 @@
 //! reaped, and the container's exit code comes out.
 
 use crate::error::during;
-use crate::{CreateOptions, Error, Result};
+use crate::{Error, Result};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::process::{Child, Ended, pidfd_send_signal, reap_any};
 use kan_sys::{io, process, socket};
@@ -19,13 +19,13 @@ pub(crate) struct Foreground {
 impl Foreground {
     /// Before the clone, so that no signal is lost: from here on all wait in a descriptor.
     /// Init unblocks them for itself.
-    pub(crate) fn prepare(options: &CreateOptions) -> Result<Self> {
+    pub(crate) fn prepare(subreaper: bool) -> Result<Self> {
         let failed = |errno: nix::Error| Error::Step(format!("take over signals: {errno}"));
         let all = SigSet::all();
         all.thread_block().map_err(failed)?;
         let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
         let signals = SignalFd::with_flags(&all, flags).map_err(failed)?;
-        if !options.no_subreaper {
+        if subreaper {
             process::set_subreaper().map_err(during("become a subreaper"))?;
         }
         Ok(Self { signals })

@@ -90,7 +90,7 @@ impl<'p> Host<'p> {
             HostStep::MakeContainer { id } => self.make_container(id),
             HostStep::SaveState => self.save_state(),
             HostStep::MakeFifo => self.make_fifo(),
-            HostStep::OpenContainer => Ok(()),
+            HostStep::OpenContainer { join_pid } => self.open_container(*join_pid),
             HostStep::OpenNamespace { slot, path, flag } => self.open_namespace(*slot, path, *flag),
             HostStep::ConnectConsole { path } => self.connect_console(path.as_deref()),
             HostStep::MakeCgroup(_) => {
@@ -136,6 +136,24 @@ impl<'p> Host<'p> {
             .map_err(|errno| with("make", &path)(errno.into()))?;
         let fifo = file::open(&c_path(&path)?, O_RDWR, 0).map_err(during("open the FIFO"))?;
         self.slots.fill(Slot::Fifo, fifo);
+        Ok(())
+    }
+
+    fn open_container(&mut self, join_pid: bool) -> Result<()> {
+        let gone = || Error::Status("cannot exec in a stopped container".into());
+        let open = || {
+            self.record
+                .init
+                .and_then(InitProcess::open)
+                .ok_or_else(gone)
+        };
+        let (container, for_pid) = (open()?, if join_pid { Some(open()?) } else { None });
+        self.slots.fill(Slot::Container, container);
+        if let Some(joined) = for_pid {
+            let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
+            let own = own.map_err(during("open kan's own pid namespace"))?;
+            self.pid_namespace = Some((joined, own));
+        }
         Ok(())
     }
 

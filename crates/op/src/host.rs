@@ -97,7 +97,10 @@ pub enum HostStep {
     /// The FIFO on which init waits for `start`.
     MakeFifo,
     /// Opens the container that `exec` enters, as a pidfd.
-    OpenContainer,
+    OpenContainer {
+        /// Whether the child is made in its pid namespace, which can't be entered later.
+        join_pid: bool,
+    },
     /// Opens a namespace that init joins.
     OpenNamespace {
         /// Where it goes.

@@ -251,6 +251,8 @@ pub enum InitStep {
     },
     /// Leaves the host's root for the container's.
     EnterRoot(RootEntry),
+    /// Opens `/`, in a mount namespace that was joined.
+    OpenRoot,
     /// sethostname(2).
     SetHostname(CString),
     /// setdomainname(2).
@@ -359,6 +361,7 @@ impl InitStep {
             | Self::MakeLink { .. }
             | Self::LockPath { .. } => [Some(Reads(Slot::Root)), None],
             Self::EnterRoot(_) => [Some(Empties(Slot::Root)), None],
+            Self::OpenRoot => [Some(Fills(Slot::Root)), None],
             Self::OpenTerminal { .. } => [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))],
             Self::BindConsole => [Some(Reads(Slot::Root)), Some(Reads(Slot::Terminal))],
             Self::SendTerminal => [

@@ -114,14 +114,18 @@ pub(crate) fn join(b: &mut Builder<'_>) {
     }
 }
 
+/// Init: where the clone could not put it into its cgroup, it waits for the host to do so.
+pub(crate) fn await_move(b: &mut Builder<'_>) {
+    if matches!(b.facts.cgroups, Cgroups::Legacy(_)) {
+        b.init("", InitStep::Wait(Sync::CgroupJoined));
+    }
+}
+
 /// Init: the namespace made after the move is rooted at the container's cgroup,
 /// cgroup_namespaces(7).
 pub(crate) fn enter_namespace(b: &mut Builder<'_>) {
-    if !matches!(b.facts.cgroups, Cgroups::Legacy(_)) {
-        return;
-    }
-    b.init("", InitStep::Wait(Sync::CgroupJoined));
-    if b.makes_namespace(NamespaceType::Cgroup) {
+    await_move(b);
+    if matches!(b.facts.cgroups, Cgroups::Legacy(_)) && b.makes_namespace(NamespaceType::Cgroup) {
         b.init(
             "linux.namespaces",
             InitStep::Unshare {

@@ -49,12 +49,7 @@ fn host_half(b: &mut Builder<'_>) {
 }
 
 fn init_half(b: &mut Builder<'_>) {
-    let ignored = b.facts.ignored_signals;
-    b.init("", InitStep::ResetSignals { ignored });
-    let preserved = b.request.preserve_fds;
-    b.init("", InitStep::CloseInherited { preserved });
-    process::oom_score_adj(b);
-    b.init("", InitStep::HideMemory);
+    leave_the_caller(b);
     cgroups::enter_namespace(b);
     b.init("", InitStep::NewSession);
     keyring(b);
@@ -67,9 +62,16 @@ fn init_half(b: &mut Builder<'_>) {
     devices::make(b);
     process::make_directory(b);
     terminal::open(b);
+    terminal::bind_console(b);
+    terminal::send(b);
     masks::apply(b);
     root::enter(b);
     terminal::use_as_stdio(b);
+    become_the_process(b);
+}
+
+/// The end of every init half, of `create` and of `exec`.
+pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::limits(b);
     process::umask(b);
     process::enter_directory(b);
@@ -87,7 +89,17 @@ fn init_half(b: &mut Builder<'_>) {
     program::execute(b);
 }
 
-fn keyring(b: &mut Builder<'_>) {
+/// The beginning of every init half.
+pub(crate) fn leave_the_caller(b: &mut Builder<'_>) {
+    let ignored = b.facts.ignored_signals;
+    b.init("", InitStep::ResetSignals { ignored });
+    let preserved = b.request.preserve_fds;
+    b.init("", InitStep::CloseInherited { preserved });
+    process::oom_score_adj(b);
+    b.init("", InitStep::HideMemory);
+}
+
+pub(crate) fn keyring(b: &mut Builder<'_>) {
     if b.request.new_keyring {
         let name = b.c_string("", format!("_ses.{}", b.request.id));
         b.init("", InitStep::NewKeyring { name });

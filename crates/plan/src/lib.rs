@@ -10,6 +10,7 @@ mod capabilities;
 mod cgroups;
 mod create;
 mod devices;
+mod exec;
 mod explain;
 mod facts;
 mod masks;
@@ -26,6 +27,7 @@ mod unplanned;
 
 pub use cgroups::cgroups_path;
 pub use create::plan_create;
+pub use exec::plan_exec;
 pub use explain::{explain_init, explain_lost};
 pub use facts::{CgroupFact, Cgroups, Facts};
 pub use text::{Line, host as host_text, init_texts, lines, table};

@@ -86,6 +86,16 @@ pub(crate) fn join(b: &mut Builder<'_>) {
     }
 }
 
+/// The namespaces that `exec` joins by the container's pidfd. The pid namespace is joined before
+/// the clone.
+pub(crate) fn of_container(b: &Builder<'_>) -> u32 {
+    let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
+    let kinds = all.iter().map(|namespace| namespace.r#type);
+    kinds
+        .filter(|kind| *kind != NamespaceType::Pid)
+        .fold(0, |flags, kind| flags | flag(kind))
+}
+
 /// Init: the names of the UTS namespace.
 pub(crate) fn names(b: &mut Builder<'_>) {
     if let Some(name) = &b.config.hostname {

@@ -38,7 +38,7 @@ pub(crate) fn connect(b: &mut Builder<'_>) {
     }
 }
 
-/// Init: a terminal from the container's own devpts, its master sent to whoever waits for it.
+/// Init: a terminal from the container's own devpts.
 pub(crate) fn open(b: &mut Builder<'_>) {
     let Some(process) = b.process().filter(|process| process.terminal) else {
         return;
@@ -51,8 +51,20 @@ pub(crate) fn open(b: &mut Builder<'_>) {
         "process.terminal"
     };
     b.init(field, InitStep::OpenTerminal { size, uid });
-    b.init("process.terminal", InitStep::BindConsole);
-    b.init("process.terminal", InitStep::SendTerminal);
+}
+
+/// Init: the container's first terminal is its console as well.
+pub(crate) fn bind_console(b: &mut Builder<'_>) {
+    if wanted(b) {
+        b.init("process.terminal", InitStep::BindConsole);
+    }
+}
+
+/// Init: the master goes to whoever waits for it.
+pub(crate) fn send(b: &mut Builder<'_>) {
+    if wanted(b) {
+        b.init("process.terminal", InitStep::SendTerminal);
+    }
 }
 
 /// Init: the terminal becomes stdin, stdout and stderr.

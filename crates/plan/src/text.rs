@@ -71,7 +71,10 @@ pub fn host(step: &HostStep) -> String {
         HostStep::MakeContainer { id } => format!("make and lock the directory of container {id}"),
         HostStep::SaveState => "save the state".into(),
         HostStep::MakeFifo => "make the FIFO that start opens".into(),
-        HostStep::OpenContainer => "open the container".into(),
+        HostStep::OpenContainer { join_pid: false } => "open the container".into(),
+        HostStep::OpenContainer { join_pid: true } => {
+            "open the container, and make the child in its pid namespace".into()
+        }
         HostStep::OpenNamespace { path, flag, .. } => {
             format!("open {} namespace {path}", namespaces(*flag))
         }
@@ -125,6 +128,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         }
         InitStep::EnterRoot(RootEntry::Pivot { .. }) => "pivot into the root".into(),
         InitStep::EnterRoot(RootEntry::Move) => "move the root over / and enter it".into(),
+        InitStep::OpenRoot => "open /".into(),
         InitStep::EnterRoot(RootEntry::Chroot) => "chroot into the root".into(),
         _ => mounting(step)
             .or_else(|| becoming(step))

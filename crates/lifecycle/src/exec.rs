@@ -1,0 +1,179 @@
+//! `exec`: another process in a container.
+
+use crate::container::Container;
+use crate::error::{during, with};
+use crate::foreground::Foreground;
+use crate::host::Host;
+use crate::{Error, Result, Store, Timeline, facts};
+use kan_plan::{Attachment, Plan, Request, plan_exec};
+use kan_spec::config::{Capabilities, Config, Process};
+use kan_spec::state::Status;
+use std::path::PathBuf;
+
+/// What the command line says of a process to execute.
+#[derive(Clone, Debug, Default)]
+pub struct ExecOptions {
+    /// The container.
+    pub id: String,
+    /// `--process`: the text of a process document, instead of the flags below.
+    pub document: Option<Vec<u8>>,
+    /// The program and its arguments.
+    pub args: Vec<String>,
+    /// `--env`, added to the container's.
+    pub env: Vec<String>,
+    /// `--cwd`
+    pub cwd: Option<String>,
+    /// `--user`: uid, and gid if given.
+    pub user: Option<(u32, Option<u32>)>,
+    /// `--additional-gids`
+    pub additional_gids: Vec<u32>,
+    /// `--cap`: added to the bounding, effective and permitted sets.
+    pub capabilities: Vec<String>,
+    /// `--tty`
+    pub terminal: bool,
+    /// `--no-new-privs`
+    pub no_new_privileges: bool,
+    /// `--detach`
+    pub detach: bool,
+    /// `--ignore-paused`
+    pub ignore_paused: bool,
+    /// `--pid-file`
+    pub pid_file: Option<PathBuf>,
+    /// `--console-socket`
+    pub console_socket: Option<PathBuf>,
+    /// `--preserve-fds`
+    pub preserve_fds: u32,
+}
+
+/// Executes a process in a container, and unless it is detached stays until it ends: its exit
+/// code, 128 + n for signal n.
+///
+/// # Errors
+/// [`Error::Unknown`]; [`Error::Status`] for a container that is stopped or paused; whatever
+/// stands in the way of the process, by field.
+pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Result<i32> {
+    let container = store.find(&options.id)?;
+    check_status(&container, options)?;
+    let record = container
+        .record
+        .clone()
+        .ok_or_else(|| Error::Unknown(options.id.clone()))?;
+    let config = timeline.phase("read the config", || config_with(&container, options))?;
+    let facts = facts::of_process(&record.cgroups)?;
+    let request = request(options, &config);
+    let plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
+    let foreground = if options.detach {
+        None
+    } else {
+        Some(Foreground::prepare(false)?)
+    };
+    let mut host = Host::new(&plan, store, record, &[], timeline.is_wanted())?;
+    let made = host.perform_all(timeline);
+    let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
+    host.add_init_to(timeline);
+    if let (Err(_), Some(path)) = (&made, &options.pid_file) {
+        let _ = std::fs::remove_file(path);
+    }
+    made?;
+    let console = host.console.take();
+    let Some((foreground, child)) = foreground.zip(host.finish()) else {
+        return Ok(0);
+    };
+    let ended = foreground.stay(&child, console);
+    Ok(ended.map_err(during("wait for the process"))?.code())
+}
+
+fn check_status(container: &Container, options: &ExecOptions) -> Result<()> {
+    match container.status()? {
+        Status::Stopped | Status::Creating => {
+            Err(Error::Status("cannot exec in a stopped container".into()))
+        }
+        Status::Paused if !options.ignore_paused => Err(Error::Status(
+            "cannot exec in a paused container (use --ignore-paused to override)".into(),
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// The container's own config, with the new process as its process.
+fn config_with(container: &Container, options: &ExecOptions) -> Result<Config> {
+    let path = container.directory.join("config.json");
+    let text = std::fs::read(&path).map_err(with("read", &path))?;
+    let mut config = kan_spec::parse_config(&text)?.value;
+    let own = config.process.take().unwrap_or_default();
+    config.process = Some(match &options.document {
+        Some(text) => from_document(text, own)?,
+        None => from_flags(own, options),
+    });
+    Ok(config)
+}
+
+/// A document says everything but what it leaves out altogether, which is the container's.
+fn from_document(text: &[u8], own: Process) -> Result<Process> {
+    let mut process = kan_spec::process::parse(text)?.value;
+    process.capabilities = process.capabilities.or(own.capabilities);
+    process.oom_score_adj = process.oom_score_adj.or(own.oom_score_adj);
+    if process.rlimits.is_empty() {
+        process.rlimits = own.rlimits;
+    }
+    Ok(process)
+}
+
+fn from_flags(own: Process, options: &ExecOptions) -> Process {
+    let mut process = own;
+    process.terminal = options.terminal;
+    process.console_size = None;
+    process.args.clone_from(&options.args);
+    process.env.extend(options.env.iter().cloned());
+    process.no_new_privileges |= options.no_new_privileges;
+    if let Some(cwd) = &options.cwd {
+        process.cwd.clone_from(cwd);
+    }
+    if let Some((uid, gid)) = options.user {
+        process.user.uid = uid;
+        process.user.gid = gid.unwrap_or(process.user.gid);
+    }
+    process
+        .user
+        .additional_gids
+        .extend(&options.additional_gids);
+    add_capabilities(&mut process, &options.capabilities);
+    process
+}
+
+/// Never inheritable, and ambient only where the config lets capabilities be inherited:
+/// CVE-2022-29162.
+fn add_capabilities(process: &mut Process, names: &[String]) {
+    if names.is_empty() {
+        return;
+    }
+    let sets = process
+        .capabilities
+        .get_or_insert_with(Capabilities::default);
+    for set in [&mut sets.bounding, &mut sets.effective, &mut sets.permitted] {
+        set.extend(names.iter().cloned());
+    }
+    if !sets.inheritable.is_empty() {
+        sets.ambient.extend(names.iter().cloned());
+    }
+}
+
+fn request(options: &ExecOptions, config: &Config) -> Request {
+    let text = |path: &PathBuf| path.to_string_lossy().into_owned();
+    let no_keyring = config.process.is_none();
+    Request {
+        id: options.id.clone(),
+        bundle: String::new(),
+        wait_for_start: false,
+        attachment: if options.detach {
+            Attachment::Detached
+        } else {
+            Attachment::Foreground
+        },
+        pid_file: options.pid_file.as_ref().map(text),
+        console_socket: options.console_socket.as_ref().map(text),
+        preserve_fds: options.preserve_fds,
+        no_pivot: false,
+        new_keyring: !no_keyring,
+    }
+}

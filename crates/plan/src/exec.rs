@@ -1,0 +1,65 @@
+//! `exec`: a process in a container that is there already, by the same steps as `create`.
+
+use crate::builder::Builder;
+use crate::create::{become_the_process, keyring, leave_the_caller};
+use crate::{Cgroups, Facts, Plan, Request, cgroups, namespaces, terminal, unplanned};
+use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_spec::Problem;
+use kan_spec::config::{Config, NamespaceType};
+
+/// Plans `exec`. `config` is the container's, with the new process as its `process`.
+///
+/// # Errors
+/// Every field that cannot be honoured, all at once.
+pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Plan, Vec<Problem>> {
+    let mut builder = Builder::new(config, facts, request);
+    unplanned::refuse(&mut builder);
+    terminal::check(&mut builder);
+    host_half(&mut builder);
+    init_half(&mut builder);
+    let Builder { plan, problems, .. } = builder;
+    problems.finish(plan)
+}
+
+fn host_half(b: &mut Builder<'_>) {
+    let join_pid = b.has_namespace(NamespaceType::Pid);
+    b.host("", HostStep::OpenContainer { join_pid });
+    terminal::connect(b);
+    let into_cgroup = matches!(b.facts.cgroups, Cgroups::Unified(_));
+    b.host(
+        "",
+        HostStep::Clone {
+            flags: 0,
+            into_cgroup,
+        },
+    );
+    cgroups::join(b);
+    b.host("", HostStep::Wait(Sync::Ready));
+    if let Some(path) = b.request.pid_file.clone() {
+        b.host("--pid-file", HostStep::WritePidFile { path });
+    }
+    b.host("", HostStep::Tell(Sync::Saved));
+}
+
+fn init_half(b: &mut Builder<'_>) {
+    leave_the_caller(b);
+    cgroups::await_move(b);
+    b.init("", InitStep::NewSession);
+    keyring(b);
+    let flags = namespaces::of_container(b);
+    b.init(
+        "linux.namespaces",
+        InitStep::Join {
+            slot: Slot::Container,
+            flags,
+        },
+    );
+    if b.process().is_some_and(|process| process.terminal) {
+        b.init("process.terminal", InitStep::OpenRoot);
+        terminal::open(b);
+        terminal::send(b);
+        b.init("process.terminal", InitStep::Close(Slot::Root));
+        terminal::use_as_stdio(b);
+    }
+    become_the_process(b);
+}
