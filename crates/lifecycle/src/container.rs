@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// The FIFO's name in a container's directory.
 pub(crate) const FIFO: &str = "exec.fifo";
 
+/// Its name until init is ready for `start`.
+pub(crate) const UNPUBLISHED_FIFO: &str = "exec.fifo.new";
+
 /// A container.
 #[derive(Debug)]
 pub struct Container {
@@ -49,9 +52,10 @@ impl Container {
         if kan_cgroup::frozen(&record.cgroups)? {
             return Ok(Status::Paused);
         }
-        let waits = init_waits(&self.directory);
-        Ok(if waits {
+        Ok(if has_reader(&self.directory.join(FIFO)) {
             Status::Created
+        } else if has_reader(&self.directory.join(UNPUBLISHED_FIFO)) {
+            Status::Creating
         } else {
             Status::Running
         })
@@ -94,9 +98,9 @@ impl Container {
 }
 
 /// Whether init still has the FIFO open for reading: fifo(7), ENXIO without a reader.
-fn init_waits(directory: &Path) -> bool {
+fn has_reader(fifo: &Path) -> bool {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    open(&directory.join(FIFO), flags, Mode::empty()).is_ok()
+    open(fifo, flags, Mode::empty()).is_ok()
 }
 
 /// A user's name from the host's /etc/passwd, or the number. Read by hand, because a static

@@ -1,6 +1,6 @@
 //! Performs the host half of a plan.
 
-use crate::container::FIFO;
+use crate::container::{FIFO, UNPUBLISHED_FIFO};
 use crate::error::{during, with};
 use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
@@ -89,7 +89,11 @@ impl<'p> Host<'p> {
         match step {
             HostStep::MakeContainer { id } => self.make_container(id),
             HostStep::SaveState => self.save_state(),
+            HostStep::SaveConfig => {
+                write_private(&self.directory().join("config.json"), self.config_text)
+            }
             HostStep::MakeFifo => self.make_fifo(),
+            HostStep::PublishFifo => self.publish_fifo(),
             HostStep::OpenContainer { join_pid } => self.open_container(*join_pid),
             HostStep::OpenNamespace { slot, path, flag } => self.open_namespace(*slot, path, *flag),
             HostStep::ConnectConsole { path } => self.connect_console(path.as_deref()),
@@ -110,8 +114,8 @@ impl<'p> Host<'p> {
 
     fn make_container(&mut self, id: &str) -> Result<()> {
         let (directory, locked) = self.store.make(id)?;
-        self.made.directory = Some((directory.clone(), locked));
-        write_private(&directory.join("config.json"), self.config_text)
+        self.made.directory = Some((directory, locked));
+        Ok(())
     }
 
     fn directory(&self) -> &Path {
@@ -130,13 +134,18 @@ impl<'p> Host<'p> {
 
     /// Open for reading and writing, so that the opening never waits for the other end, fifo(7).
     fn make_fifo(&mut self) -> Result<()> {
-        let path = self.directory().join(FIFO);
+        let path = self.directory().join(UNPUBLISHED_FIFO);
         let owner_only = nix::sys::stat::Mode::from_bits_truncate(0o600);
         nix::unistd::mkfifo(&path, owner_only)
             .map_err(|errno| with("make", &path)(errno.into()))?;
         let fifo = file::open(&c_path(&path)?, O_RDWR, 0).map_err(during("open the FIFO"))?;
         self.slots.fill(Slot::Fifo, fifo);
         Ok(())
+    }
+
+    fn publish_fifo(&self) -> Result<()> {
+        let fresh = self.directory().join(UNPUBLISHED_FIFO);
+        std::fs::rename(&fresh, self.directory().join(FIFO)).map_err(with("rename", &fresh))
     }
 
     fn open_container(&mut self, join_pid: bool) -> Result<()> {

@@ -94,8 +94,12 @@ pub enum HostStep {
     },
     /// Saves what is known, so that whatever follows can be deleted.
     SaveState,
+    /// Keeps a copy of config.json, for `exec` and hooks.
+    SaveConfig,
     /// The FIFO on which init waits for `start`.
     MakeFifo,
+    /// Gives the FIFO the name by which `start` finds it: the container is created now.
+    PublishFifo,
     /// Opens the container that `exec` enters, as a pidfd.
     OpenContainer {
         /// Whether the child is made in its pid namespace, which can't be entered later.

@@ -27,6 +27,7 @@ pub fn plan_create(
 
 /// The state is saved before anything that would have to be cleaned up is made, so that
 /// `delete --force` finds it whenever kan is killed; and again before init may go on without kan.
+/// What need not come before the clone comes after it, while init is at work.
 fn host_half(b: &mut Builder<'_>) {
     let id = b.request.id.clone();
     b.host("", HostStep::MakeContainer { id });
@@ -40,8 +41,12 @@ fn host_half(b: &mut Builder<'_>) {
     cgroups::limit_devices(b);
     namespaces::clone(b);
     cgroups::join(b);
-    b.host("", HostStep::Wait(Sync::Ready));
     b.host("", HostStep::SaveState);
+    b.host("", HostStep::SaveConfig);
+    b.host("", HostStep::Wait(Sync::Ready));
+    if b.request.wait_for_start {
+        b.host("", HostStep::PublishFifo);
+    }
     if let Some(path) = b.request.pid_file.clone() {
         b.host("--pid-file", HostStep::WritePidFile { path });
     }

@@ -70,7 +70,9 @@ pub fn host(step: &HostStep) -> String {
     match step {
         HostStep::MakeContainer { id } => format!("make and lock the directory of container {id}"),
         HostStep::SaveState => "save the state".into(),
+        HostStep::SaveConfig => "keep a copy of config.json".into(),
         HostStep::MakeFifo => "make the FIFO that start opens".into(),
+        HostStep::PublishFifo => "let start find the FIFO".into(),
         HostStep::OpenContainer { join_pid: false } => "open the container".into(),
         HostStep::OpenContainer { join_pid: true } => {
             "open the container, and make the child in its pid namespace".into()

@@ -7,6 +7,8 @@ extern crate alloc;
 
 mod call;
 pub mod credentials;
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+mod early;
 pub mod file;
 pub mod io;
 pub mod memory;
