@@ -32,7 +32,7 @@ fn main() -> ExitCode {
         return libtest_mimic::run(&args, trials).exit_code();
     }
     match prepare() {
-        Ok(world) => run(&args, &Arc::new(world)),
+        Ok(world) => run(&args, world),
         Err(why) => {
             eprintln!("conformance suite: {why}");
             ExitCode::FAILURE
@@ -50,7 +50,8 @@ fn prepare() -> Result<World, String> {
 }
 
 /// Runs the cases and compares the host before and after.
-fn run(args: &Arguments, world: &Arc<World>) -> ExitCode {
+fn run(args: &Arguments, world: World) -> ExitCode {
+    let mut world = Arc::new(world);
     let runtime = &world.runtime;
     eprintln!(
         "testing {} {}: {}",
@@ -61,9 +62,12 @@ fn run(args: &Arguments, world: &Arc<World>) -> ExitCode {
     let before = Snapshot::take();
     let trials = cases::all()
         .into_iter()
-        .map(|case| trial(case, Arc::clone(world)))
+        .map(|case| trial(case, Arc::clone(&world)))
         .collect();
     let conclusion = libtest_mimic::run(args, trials);
+    if let Some(world) = Arc::get_mut(&mut world) {
+        world.spare_mounts();
+    }
     let added = Snapshot::take().added_since(&before);
     for what in &added {
         eprintln!("left on the host after the run: {what}");

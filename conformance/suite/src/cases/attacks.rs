@@ -4,6 +4,7 @@
 use std::fs;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::harness::config::mount;
 use crate::harness::container::text;
@@ -293,40 +294,82 @@ fn mask_through_dev_null(ctx: &mut Ctx) -> Outcome {
     equal("decoy", bundle.read("decoy")?.as_str(), "decoy")
 }
 
-/// Opens what other processes execute, and writes to it as soon as nobody executes it.
-const WRITER: &str = "echo ready; while true; do for p in /proc/[0-9]*; do \
-    (exec 3<$p/exe && for i in 1 2 3 4 5 6 7 8 9; do echo x >/proc/self/fd/3; done) 2>/dev/null; \
-    done; done";
+/// Holds on to what a process executes, by the pid in /target, and writes to it as soon as nobody
+/// executes it any more.
+const WRITER: &str = "echo ready; while [ ! -s /target ]; do sleep 0.02; done; read n </target; \
+    exec 3</proc/$n/exe; echo opened; while true; do \
+    if echo changed 2>/dev/null >/proc/self/fd/3; then echo hit; fi; sleep 0.02; done";
+
+/// The pid of a process in the innermost of its PID namespaces.
+fn inner_pid(pid: i32) -> Result<String, Fault> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let pids = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))
+        .unwrap_or_default();
+    Ok(pids
+        .split_whitespace()
+        .next_back()
+        .unwrap_or_default()
+        .to_owned())
+}
 
 /// CVE-2019-5736: a program `#!/proc/self/exe` makes the runtime execute itself inside, where
-/// others can reach its file.
+/// another process of the container can reach its file. Here that other process is in a second
+/// container, whose PID namespace the first one joins, and the log is a FIFO, so that the runtime
+/// blocks until it is killed.
 fn runtime_binary_is_out_of_reach(ctx: &mut Ctx) -> Outcome {
     ctx.need_busybox()?;
-    let (copy, state) = (ctx.dir.join("runtime-copy"), ctx.state_dir());
+    let (copy, state, victim) = (
+        ctx.dir.join("runtime-copy"),
+        ctx.state_dir(),
+        ctx.another_id(),
+    );
     fs::copy(&ctx.runtime().path, &copy)?;
     let before = fs::read(&copy)?;
-    let mut bundle = ctx.bundle()?;
-    // The attack may hit busybox too, which is shared by hard link.
-    fs::copy(bundle.inside("bin/busybox"), bundle.inside("bin/own"))?;
-    fs::rename(bundle.inside("bin/own"), bundle.inside("bin/busybox"))?;
-    fs::write(bundle.inside("evil"), "#!/proc/self/exe\n")?;
+    let mut attacker = ctx.bundle()?;
+    attacker.shell(WRITER);
+    let attack = ctx.launch(&attacker)?;
+    attack.wait_for("ready")?;
+    let mut bundle = ctx.bundle_named("victim")?;
+    fs::write(bundle.inside("evil"), "#!/proc/self/exe --log=/fifo\n")?;
     fs::set_permissions(bundle.inside("evil"), fs::Permissions::from_mode(0o755))?;
-    bundle.shell(WRITER);
-    ctx.launch(&bundle)?.wait_for("ready")?;
-    for _ in 0..20 {
-        let argv = [
-            text(&copy)?,
-            "--root",
-            text(&state)?,
-            "exec",
-            &ctx.id,
-            "/evil",
-        ];
-        let _ = ctx.in_view(ctx.command(&argv)).run()?;
-    }
+    ctx.command(&["mkfifo", text(&bundle.inside("fifo"))?])
+        .run()?
+        .ok()?;
+    let joined = json!({"type": "pid", "path": format!("/proc/{}/ns/pid", ctx.pid()?)});
+    bundle
+        .without_namespace("pid")
+        .set("/linux/namespaces/-", joined)
+        .args(&["/evil"])
+        .save()?;
+    let run = |argv: &[&str]| {
+        let base = [text(&copy)?, "--root", text(&state)?];
+        ctx.in_view(ctx.command(&base).args(argv)).run()
+    };
+    let pid_file = ctx.dir.join("victim.pid");
+    let options = [
+        "--pid-file",
+        text(&pid_file)?,
+        "--bundle",
+        text(&bundle.dir)?,
+    ];
+    run(&[&["create"], &options[..], &[&victim]].concat())?.ok()?;
+    let inner = inner_pid(fs::read_to_string(&pid_file)?.parse()?)?;
+    // A runtime that is linked dynamically has no loader inside, and fails here.
+    let _ = run(&["start", &victim])?;
+    std::thread::sleep(Duration::from_millis(300));
+    fs::write(attacker.inside("target"), format!("{inner}\n"))?;
+    std::thread::sleep(Duration::from_millis(300));
+    let _ = run(&["kill", &victim, "KILL"])?;
+    std::thread::sleep(Duration::from_millis(300));
     check!(
         fs::read(&copy)? == before,
         "the runtime's binary was changed"
+    );
+    check!(
+        !attack.stdout_now()?.contains("hit"),
+        "the attacker could write"
     );
     Ok(())
 }

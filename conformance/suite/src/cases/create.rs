@@ -21,6 +21,7 @@ pub fn cases() -> Vec<Case> {
             "create::bundle_is_the_current_directory",
             bundle_is_the_current_directory,
         ),
+        Case::new("create::two_containers_are_apart", two_containers_are_apart),
         Case::new("create::options_after_the_id", options_after_the_id).deviates(
             "crun",
             "not in the spec; crun has its own command line",
@@ -143,6 +144,24 @@ fn bundle_is_the_current_directory(ctx: &mut Ctx) -> Outcome {
     ctx.oci(&["create", &ctx.id]).cwd(&bundle.dir).run()?.ok()?;
     let state = ctx.state()?;
     equal("bundle", state["bundle"].as_str(), Some(text(&bundle.dir)?))
+}
+
+/// Deleting one container leaves the other alone, also where they share a bundle.
+fn two_containers_are_apart(ctx: &mut Ctx) -> Outcome {
+    let second = ctx.another_id();
+    let bundle = ctx.launch_sleeper()?;
+    ctx.oci(&["run", "--detach", "--bundle"])
+        .arg(&bundle.dir)
+        .arg(&second)
+        .run()?
+        .ok()?;
+    let pid = ctx.pid()?;
+    ctx.oci(&["delete", "--force", &second]).run()?.ok()?;
+    ctx.oci(&["state", &second])
+        .run()?
+        .refuses(&["container does not exist"])?;
+    equal("pid of the other", ctx.pid()?, pid)?;
+    ctx.expect_status("running")
 }
 
 fn options_after_the_id(ctx: &mut Ctx) -> Outcome {

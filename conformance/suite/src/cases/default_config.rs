@@ -20,6 +20,10 @@ pub fn cases() -> Vec<Case> {
         Case::new(
             "default_config::cgroup_mount_is_read_only",
             cgroup_mount_is_read_only,
+        ),
+        Case::new(
+            "default_config::cgroup_tmpfs_is_read_only",
+            cgroup_tmpfs_is_read_only,
         )
         .deviates(
             "runc 1.1",
@@ -184,10 +188,25 @@ fn no_other_mounts(ctx: &mut Ctx) -> Outcome {
 
 fn cgroup_mount_is_read_only(ctx: &mut Ctx) -> Outcome {
     let (_, report) = look(ctx)?;
+    expect_read_only(&report, |fstype| fstype.starts_with("cgroup"))
+}
+
+/// On a v1 machine a tmpfs holds the hierarchies' mount points.
+fn cgroup_tmpfs_is_read_only(ctx: &mut Ctx) -> Outcome {
+    if ctx.unified {
+        skip!("cgroup v2 needs no tmpfs");
+    }
+    let (_, report) = look(ctx)?;
+    expect_read_only(&report, |fstype| fstype == "tmpfs")
+}
+
+/// Fails unless there are such mounts at and below /sys/fs/cgroup, and all are read-only.
+fn expect_read_only(report: &Report, wanted: impl Fn(&str) -> bool) -> Outcome {
     let mut count = 0;
     for mount in report.at("/mounts").as_array().into_iter().flatten() {
         let point = mount["mount_point"].as_str().unwrap_or_default();
-        if point.starts_with("/sys/fs/cgroup") {
+        let fstype = mount["fstype"].as_str().unwrap_or_default();
+        if point.starts_with("/sys/fs/cgroup") && wanted(fstype) {
             check!(
                 has(mount, "options", "ro"),
                 "{point} is not read-only: {mount}"
@@ -195,7 +214,7 @@ fn cgroup_mount_is_read_only(ctx: &mut Ctx) -> Outcome {
             count += 1;
         }
     }
-    check!(count > 0, "no cgroup mount");
+    check!(count > 0, "no such mount below /sys/fs/cgroup");
     Ok(())
 }
 

@@ -254,8 +254,14 @@ fn other_stdin(ctx: &mut Ctx) -> Outcome {
     let cmd = cmd.wrapped(&["sh", "-c", "exec \"$0\" \"$@\" </dev/null"]);
     let running = term.control(cmd)?.spawn()?;
     term.release();
-    term.master.read_until("hello")?;
-    running.wait()?.ok().map(drop)
+    let shown = term.master.read_to_end()?;
+    let done = running.wait()?;
+    check!(
+        shown.contains("hello") && done.status.success(),
+        "{}: {shown:?}",
+        done.status
+    );
+    Ok(())
 }
 
 fn detached_needs_a_socket(ctx: &mut Ctx) -> Outcome {

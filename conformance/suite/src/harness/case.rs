@@ -77,6 +77,8 @@ pub struct Case {
     pub body: fn(&mut Ctx) -> Outcome,
     /// Documented deviations; on those runtimes the case must fail, and in that way.
     pub deviations: Vec<Deviation>,
+    /// What a runtime under construction does not have yet, and how that shows.
+    pub lacks: Vec<Deviation>,
     /// If not empty, the runtimes to which the case applies, and why not to others.
     pub only: Option<(&'static str, &'static str)>,
 }
@@ -88,6 +90,7 @@ impl Case {
             name,
             body,
             deviations: Vec::new(),
+            lacks: Vec::new(),
             only: None,
         }
     }
@@ -108,6 +111,23 @@ impl Case {
         self
     }
 
+    /// Names a part that a runtime under construction does not have yet: the case is skipped
+    /// where it fails for that, and judged as any other as soon as it does not.
+    #[must_use]
+    pub fn lacks(
+        mut self,
+        runtime: &'static str,
+        part: &'static str,
+        symptom: &'static str,
+    ) -> Self {
+        self.lacks.push(Deviation {
+            runtime,
+            rule: part,
+            symptom,
+        });
+        self
+    }
+
     /// Restricts the case to one runtime, whose own promise it checks.
     #[must_use]
     pub const fn only(mut self, runtime: &'static str, reason: &'static str) -> Self {
@@ -120,6 +140,12 @@ impl Case {
     /// # Errors
     /// The fault to report: the body's own, or that a documented deviation was not seen.
     pub fn judge(&self, runtime: &Runtime, outcome: Outcome) -> Outcome {
+        if let Err(Fault::Failed(why)) = &outcome {
+            let mut lacking = self.lacks.iter().filter(|l| runtime.matches(l.runtime));
+            if let Some(part) = lacking.find(|l| why.contains(l.symptom)) {
+                skip!("{} does not have {} yet", part.runtime, part.rule);
+            }
+        }
         let Some(known) = self.deviations.iter().find(|d| runtime.matches(d.runtime)) else {
             return outcome;
         };

@@ -56,7 +56,7 @@ impl Ctx {
         fs::create_dir(&dir)?;
         let commands = std::cell::Cell::new(0);
         // crun 1.8 refuses a machine with v1 controllers beside v2.
-        let unified = world.runtime.matches("crun 1.8");
+        let unified = world.unified || world.runtime.matches("crun 1.8");
         Ok(Self {
             world,
             id,
@@ -148,7 +148,7 @@ impl Ctx {
 
     /// Gives a command the view of the cgroup hierarchies that the case has chosen.
     pub fn in_view(&self, cmd: Cmd) -> Cmd {
-        if self.unified {
+        if self.unified && !self.world.unified {
             cmd.wrapped(&UNIFIED_VIEW)
         } else {
             cmd

@@ -43,6 +43,7 @@ pub fn clear(id: &str, dir: &Path) {
         let _ = wait_for_exit(pid, Duration::from_secs(5));
     }
     reaper::collect();
+    unmount_below(dir);
     for cgroup in cgroups(id).iter().rev() {
         let _ = fs::remove_dir(cgroup);
     }
@@ -56,6 +57,26 @@ fn mounts(dir: &str) -> Vec<String> {
         .filter(|line| line.contains(dir))
         .map(str::to_owned)
         .collect()
+}
+
+/// Detaches whatever is mounted below a directory, last mount first: removing the directory would
+/// otherwise remove what is mounted, which may be the host's own.
+fn unmount_below(dir: &Path) {
+    let dir = dir.to_string_lossy();
+    for line in mounts(&dir).iter().rev() {
+        let point = line
+            .split(' ')
+            .nth(4)
+            .filter(|point| point.starts_with(&*dir));
+        if let Some(point) = point {
+            let _ = rustix::mount::unmount(point, rustix::mount::UnmountFlags::DETACH);
+        }
+    }
+}
+
+/// Whether anything is still mounted below a directory.
+pub fn has_mounts(dir: &Path) -> bool {
+    !mounts(&dir.to_string_lossy()).is_empty()
 }
 
 /// Cgroup directories, in any hierarchy, whose name contains the id; parents first.

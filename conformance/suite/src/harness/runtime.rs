@@ -85,14 +85,14 @@ pub fn find_in_path(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// Reads `NAME version VERSION` from the first line of `--version`.
+/// Reads `NAME version VERSION`, or without the word in between, from the first line of `--version`.
 fn ask_version(path: &Path) -> Result<(String, String), String> {
     let told = |e: std::io::Error| format!("{} --version: {e}", path.display());
     let output = Command::new(path).arg("--version").output().map_err(told)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let words: Vec<&str> = text.lines().next().unwrap_or_default().split(' ').collect();
     match words.as_slice() {
-        [name, "version", version, ..] => Ok(((*name).into(), (*version).into())),
+        [name, "version", version, ..] | [name, version] => Ok(((*name).into(), (*version).into())),
         _ => Err(format!(
             "{} --version: not understood: {text:?}",
             path.display()

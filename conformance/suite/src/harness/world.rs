@@ -21,6 +21,8 @@ pub struct World {
     pub runtime: Runtime,
     /// Holds every bundle and state directory; removed at the end.
     pub dir: TempDir,
+    /// Whether this machine, or the view of it that the suite was given, has cgroup v2 only.
+    pub unified: bool,
     /// Static busybox on the host, if it is installed.
     pub busybox: Option<PathBuf>,
     /// Counts ids.
@@ -41,9 +43,16 @@ impl World {
         Ok(Self {
             runtime,
             dir,
+            unified: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             busybox,
             next: AtomicU32::new(0),
         })
+    }
+
+    /// Keeps the directory if something is mounted in it: it would be removed with it.
+    pub fn spare_mounts(&mut self) {
+        let mounted = super::leftovers::has_mounts(self.dir.path());
+        self.dir.disable_cleanup(mounted);
     }
 
     /// A new container id, unlike any other on this machine.
