@@ -7,7 +7,7 @@ use kan_op::Flaw;
 use kan_op::init::{NodeKind, RootPath};
 use kan_sys::fd::BorrowedFd;
 use kan_sys::file::{
-    self, O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, RESOLVE_NO_XDEV,
+    self, O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
     S_IFBLK, S_IFCHR, S_IFIFO,
 };
 use kan_sys::{Errno, io, mount};
@@ -68,13 +68,14 @@ pub(crate) fn make_link(root: BorrowedFd<'_>, at: &RootPath, target: &CStr, repl
 const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// /proc is the host's here, as the container's root is not entered yet; it is checked all the
-/// same, and nothing mounted on it is followed (CVE-2019-16884, CVE-2025-52881).
+/// same, and nothing mounted on it is followed (CVE-2019-16884, CVE-2025-52881). Its plain link
+/// `self` is the kernel's own and stays below.
 pub(crate) fn write_proc(path: &CStr, value: &CStr) -> Step {
     let proc = file::open(c"/proc", O_PATH | O_DIRECTORY, 0)?;
     if mount::filesystem_magic(&proc)? != PROC_SUPER_MAGIC {
         return Err(Flaw::WrongKind.into());
     }
-    let resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_SYMLINKS;
+    let resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
     let opened = file::openat2(proc, path, O_WRONLY, 0, resolve)?;
     io::write(opened, value.to_bytes())?;
     Ok(())
