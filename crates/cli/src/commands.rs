@@ -43,7 +43,7 @@ pub(crate) fn dispatch(matches: &ArgMatches, globals: &Globals, log: &Log) -> Ou
         Some(("start", m)) => start(&store, m, globals, log),
         Some(("state", m)) => state(&store, m),
         Some(("kill", m)) => kill(&store, m),
-        Some(("delete", m)) => delete(&store, m),
+        Some(("delete", m)) => delete(&store, m, log),
         Some(("exec", m)) => exec(&store, m, globals, log),
         Some(("pause", m)) => done(kan_lifecycle::pause(&store, id(m))),
         Some(("resume", m)) => done(kan_lifecycle::resume(&store, id(m))),
@@ -235,13 +235,20 @@ fn kill(store: &Store, matches: &ArgMatches) -> Outcome {
 }
 
 /// Every container is tried; the first error is the one that is told.
-fn delete(store: &Store, matches: &ArgMatches) -> Outcome {
+fn delete(store: &Store, matches: &ArgMatches, log: &Log) -> Outcome {
     let ids = matches.get_many::<String>("id").into_iter().flatten();
     let force = matches.get_flag("force");
     let deleted: Vec<_> = ids
         .map(|id| kan_lifecycle::delete(store, id, force))
         .collect();
-    deleted.into_iter().collect::<Result<(), _>>()?;
+    for warning in deleted
+        .into_iter()
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter()
+        .flatten()
+    {
+        log.warning(&warning.to_string());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

@@ -113,7 +113,7 @@ impl Line {
     }
 }
 
-fn pointers(strings: &[CString]) -> Vec<*const c_char> {
+pub(crate) fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     let mut all = Vec::with_capacity(strings.len() + 2);
     all.extend(strings.iter().map(|string| string.as_ptr()));
     all

@@ -10,6 +10,7 @@ mod credentials;
 mod devices;
 mod exec;
 mod home;
+mod hooks;
 mod mounts;
 mod perform;
 mod rootpath;
@@ -30,6 +31,9 @@ pub struct Init<'p> {
     board: Board<'p>,
     slots: Slots,
     strings: ExecStrings<'p>,
+    hooks: hooks::HookStrings,
+    /// How many hooks have run.
+    hooks_run: usize,
     /// Set by `EnterDirectory` when root was refused, for `ConfirmDirectory`.
     directory_refused: bool,
 }
@@ -43,6 +47,8 @@ impl<'p> Init<'p> {
             board,
             slots,
             strings: ExecStrings::new(steps),
+            hooks: hooks::HookStrings::new(steps),
+            hooks_run: 0,
             directory_refused: false,
         }
     }

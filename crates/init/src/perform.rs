@@ -113,6 +113,7 @@ impl Init<'_> {
             } => credentials::set_capabilities(*effective, *permitted, *inheritable),
             InitStep::RaiseAmbient { capabilities } => credentials::raise_ambient(*capabilities),
             InitStep::NoNewPrivileges => Ok(kan_sys::credentials::set_no_new_privileges()?),
+            InitStep::RunHook(hook) => self.run_hook(hook),
             InitStep::FindHome { uid } => self.strings.find_home(*uid),
             InitStep::FindProgram => self.strings.find_program(),
             InitStep::Execute(_) => self.strings.execute(),

@@ -23,12 +23,12 @@ impl Init<'_> {
 
     /// The FIFO is open for reading and writing here, so that opening it never blocked and its
     /// end of file never comes: only a byte ends the wait.
-    pub(crate) fn await_start(&mut self) -> Step {
-        let fifo = self.slots.take(Slot::Fifo)?;
+    pub(crate) fn await_start(&self) -> Step {
+        let fifo = self.slots.get(Slot::Fifo)?;
         // A created container may wait for hours, and thousands of them do.
         kan_sys::memory::drop_unused_pages();
         let mut byte = [0];
-        io::read(&fifo, &mut byte)?;
+        io::read(fifo, &mut byte)?;
         Ok(())
     }
 

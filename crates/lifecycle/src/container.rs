@@ -76,24 +76,31 @@ impl Container {
     /// As [`Self::status`].
     pub fn state(&self) -> Result<State> {
         let status = self.status()?;
-        let record = self.record.as_ref();
-        let pid = record
-            .and_then(|record| record.init)
-            .map_or(0, |init| init.pid);
-        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let Some(record) = &self.record else {
+            return Ok(State {
+                id: self.id.clone(),
+                ..empty_state(status)
+            });
+        };
         Ok(State {
-            oci_version: record.map_or("1.0.0".into(), |record| record.oci_version.clone()),
-            id: self.id.clone(),
-            pid: if status == Status::Stopped { 0 } else { pid },
-            status,
-            bundle: record.map_or(String::new(), |record| text(&record.bundle)),
-            rootfs: record.map(|record| text(&record.rootfs)),
-            created: record.map(|record| record.created.clone()),
-            annotations: record.map_or(Vec::new(), |record| {
-                record.annotations.clone().into_iter().collect()
-            }),
-            owner: record.map(|record| user_name(record.owner)),
+            owner: Some(user_name(record.owner)),
+            ..record.state(status)
         })
+    }
+}
+
+/// What is known of a container whose `create` was killed at its very start.
+fn empty_state(status: Status) -> State {
+    State {
+        oci_version: kan_spec::version::NEWEST.into(),
+        id: String::new(),
+        pid: 0,
+        status,
+        bundle: String::new(),
+        rootfs: None,
+        created: None,
+        annotations: Vec::new(),
+        owner: None,
     }
 }
 

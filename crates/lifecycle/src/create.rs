@@ -3,7 +3,7 @@
 use crate::error::during;
 use crate::foreground::Foreground;
 use crate::host::Host;
-use crate::record::Record;
+use crate::record::{LaterHook, Record};
 use crate::{Error, Result, Store, Timeline, check_id, facts};
 use kan_plan::{Attachment, Plan, Request, plan_create};
 use kan_spec::Bundle;
@@ -115,6 +115,7 @@ pub fn plan_only(bundle: &Path, id: &str) -> Result<Plan> {
 
 fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placement) -> Record {
     let root = bundle.config.root.as_ref().map_or("", |root| &root.path);
+    let (poststart, poststop) = kan_plan::later_hooks(&bundle.config);
     Record {
         version: Record::VERSION,
         oci_version: bundle.config.oci_version.clone(),
@@ -126,6 +127,8 @@ fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placeme
         annotations: bundle.config.annotations.iter().cloned().collect(),
         cgroups,
         init: None,
+        poststart: poststart.into_iter().map(LaterHook::new).collect(),
+        poststop: poststop.into_iter().map(LaterHook::new).collect(),
     }
 }
 
@@ -171,7 +174,7 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
     let made = host.perform_all(timeline);
     let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
     host.add_init_to(timeline);
-    made?;
+    made.and_then(|()| host.run_poststart())?;
     let console = host.console.take();
     let Some((foreground, child)) = foreground.zip(host.finish()) else {
         return Ok(0);

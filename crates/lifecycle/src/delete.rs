@@ -10,17 +10,20 @@ use std::path::Path;
 
 /// Deletes a container. One that waits for `start` is ended, as runc does it, though runtime.md
 /// would have an error. With `force` a running one is ended too, and an unknown one is no error.
+/// What poststop hooks failed with comes back for the log: it stops nothing (runtime.md).
 ///
 /// # Errors
 /// [`Error::Unknown`], or [`Error::Status`] if it runs.
-pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
+pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
     let _locked = match store.lock(id) {
-        Err(Error::Unknown(_)) if force => return Ok(()),
+        Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
     let container = match store.find(id) {
-        Err(Error::BadState { .. }) if force => return forget(&store.directory(id)),
-        Err(Error::Unknown(_)) if force => return Ok(()),
+        Err(Error::BadState { .. }) if force => {
+            return forget(&store.directory(id)).map(|()| Vec::new());
+        }
+        Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
     let status = container.status()?;
@@ -32,13 +35,16 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<()> {
         status => return Err(Error::status("delete", id, status)),
     }
     end(&container)?;
-    forget(&container.directory)
+    forget(&container.directory)?;
+    Ok(container
+        .record
+        .map_or_else(Vec::new, |record| record.run_poststop()))
 }
 
 /// Deletes a container whose init this kan has just reaped.
-pub(crate) fn remove_stopped(store: &Store, id: &str) -> Result<()> {
+pub(crate) fn remove_stopped(store: &Store, id: &str) -> Result<Vec<Error>> {
     match delete(store, id, true) {
-        Err(Error::Unknown(_)) => Ok(()),
+        Err(Error::Unknown(_)) => Ok(Vec::new()),
         other => other,
     }
 }

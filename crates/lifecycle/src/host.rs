@@ -4,10 +4,11 @@ use crate::container::{FIFO, UNPUBLISHED_FIFO};
 use crate::error::{during, with};
 use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, console};
+use crate::{Error, Result, Timeline, console, hooks};
 use kan_init::{Init, Slots};
 use kan_op::{Board, HostStep, Slot, Sync};
 use kan_plan::Plan;
+use kan_spec::state::Status;
 use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY, O_RDWR};
 use kan_sys::process::{Child, Ended};
@@ -33,6 +34,8 @@ pub(crate) struct Host<'p> {
     /// kan's end of the console socket, where kan itself receives the terminal.
     pub(crate) console: Option<OwnedFd>,
     pub(crate) child: Option<Child>,
+    /// What init's hooks write to their stderr.
+    hook_errors: Option<OwnedFd>,
     cloned_at: u64,
 }
 
@@ -69,6 +72,7 @@ impl<'p> Host<'p> {
             pid_namespace: None,
             console: None,
             child: None,
+            hook_errors: None,
             cloned_at: 0,
         })
     }
@@ -106,6 +110,13 @@ impl<'p> Host<'p> {
             HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
             HostStep::JoinCgroup => self.join_cgroup(),
             HostStep::MapIds { .. } => Ok(()),
+            HostStep::MakeHookPipe => {
+                let (own, init_end) = io::pipe().map_err(during("make a pipe"))?;
+                self.slots.fill(Slot::HookErrors, init_end);
+                self.hook_errors = Some(own);
+                Ok(())
+            }
+            HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
             HostStep::Tell(sync) => self.tell(*sync),
             HostStep::Wait(sync) => self.wait(*sync),
             HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
@@ -259,11 +270,17 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
+    /// After `run`'s program was executed. One that fails ends the container (runtime.md).
+    pub(crate) fn run_poststart(&mut self) -> Result<()> {
+        self.record.run_poststart()
+    }
+
     /// Why init is gone: what it wrote on the board, or where it was when it was killed.
     fn init_error(&mut self) -> Error {
         let step = self.board.step();
         if let Some(failure) = self.board.failure() {
-            return Error::Step(kan_plan::explain_init(self.plan, step, failure));
+            let text = kan_plan::explain_init(self.plan, step, failure);
+            return Error::Step(text + &self.hook_words());
         }
         let Some(child) = self.child.take() else {
             return Error::Step("init was not made".into());
@@ -275,6 +292,21 @@ impl<'p> Host<'p> {
             Err(_) => "is gone".into(),
         };
         Error::Step(kan_plan::explain_lost(self.plan, step, &how))
+    }
+
+    /// What init's hooks wrote, when one of them failed.
+    fn hook_words(&mut self) -> String {
+        let Some(from) = self.hook_errors.take() else {
+            return String::new();
+        };
+        let mut buffer = [0; 4096];
+        let has_some = io::wait_readable(&from, Some(0)).unwrap_or(false);
+        let count = if has_some {
+            io::read(&from, &mut buffer).unwrap_or(0)
+        } else {
+            0
+        };
+        hooks::said(&String::from_utf8_lossy(&buffer[..count]))
     }
 
     /// Written beside the target and renamed, so that a reader never sees half a number.

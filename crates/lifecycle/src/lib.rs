@@ -13,6 +13,7 @@ mod error;
 mod exec;
 mod facts;
 mod foreground;
+mod hooks;
 mod host;
 mod id;
 mod kill;

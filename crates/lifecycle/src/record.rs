@@ -1,8 +1,10 @@
 //! `state.json`: what a later command needs to know of a container.
 
 use crate::error::with;
-use crate::{Error, Result};
+use crate::{Error, Result, hooks};
 use kan_cgroup::Placement;
+use kan_op::host::HostHook;
+use kan_spec::state::{State, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -41,10 +43,91 @@ pub(crate) struct Record {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroups: Placement,
     pub(crate) init: Option<InitProcess>,
+    /// What `start` runs after the program, and `delete` at the end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) poststart: Vec<LaterHook>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) poststop: Vec<LaterHook>,
+}
+
+/// A hook that a later command runs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LaterHook {
+    path: String,
+    args: Vec<String>,
+    env: Vec<String>,
+    timeout: Option<u64>,
+}
+
+impl LaterHook {
+    pub(crate) fn new(hook: HostHook) -> Self {
+        let HostHook {
+            path,
+            args,
+            env,
+            timeout,
+            ..
+        } = hook;
+        Self {
+            path,
+            args,
+            env,
+            timeout,
+        }
+    }
+
+    pub(crate) fn at(&self, kind: &'static str, index: usize) -> HostHook {
+        let Self {
+            path,
+            args,
+            env,
+            timeout,
+        } = self.clone();
+        HostHook {
+            kind,
+            index,
+            path,
+            args,
+            env,
+            timeout,
+        }
+    }
 }
 
 impl Record {
     pub(crate) const VERSION: u32 = VERSION;
+
+    /// runtime.md, Lifecycle, step 9.
+    pub(crate) fn run_poststart(&self) -> Result<()> {
+        let state = self.state(Status::Running);
+        let mut hooks = self.poststart.iter().enumerate();
+        hooks.try_for_each(|(index, hook)| hooks::run(&hook.at("poststart", index), &state))
+    }
+
+    /// runtime.md, Lifecycle, step 12: a failure stops nothing, the others run all the same.
+    pub(crate) fn run_poststop(&self) -> Vec<Error> {
+        let state = self.state(Status::Stopped);
+        let hooks = self.poststop.iter().enumerate();
+        let run = hooks.map(|(index, hook)| hooks::run(&hook.at("poststop", index), &state));
+        run.filter_map(Result::err).collect()
+    }
+
+    /// The state document, for hooks and for people.
+    pub(crate) fn state(&self, status: Status) -> State {
+        let text = |path: &Path| path.to_string_lossy().into_owned();
+        let pid = self.init.map_or(0, |init| init.pid);
+        State {
+            oci_version: self.oci_version.clone(),
+            id: self.id.clone(),
+            pid: if status == Status::Stopped { 0 } else { pid },
+            status,
+            bundle: text(&self.bundle),
+            rootfs: Some(text(&self.rootfs)),
+            created: Some(self.created.clone()),
+            annotations: self.annotations.clone().into_iter().collect(),
+            owner: None,
+        }
+    }
 
     /// Writes the file as a whole, or not at all.
     pub(crate) fn save(&self, directory: &Path) -> Result<()> {

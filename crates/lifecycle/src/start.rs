@@ -2,10 +2,13 @@
 
 use crate::container::FIFO;
 use crate::error::with;
+use crate::record::{InitProcess, Record};
 use crate::{Error, Result, Store, Timeline};
 use kan_spec::state::Status;
-use std::fs::OpenOptions;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -21,11 +24,29 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
         return Err(Error::status("start", id, status));
     }
     let path = container.directory.join(FIFO);
-    timeline.phase("let init go on", || open_fifo(&path))
+    let fifo = timeline.phase("let init go on", || open_fifo(&path))?;
+    match &container.record {
+        Some(record) if !record.poststart.is_empty() => {
+            timeline.phase("run poststart hooks", || after_exec(record, &fifo))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Init closes the FIFO when it executes the program, or dies: then it has no reader any more,
+/// which poll(2) tells by POLLERR. A hook that fails ends the container (runtime.md).
+fn after_exec(record: &Record, fifo: &File) -> Result<()> {
+    let mut watched = [PollFd::new(fifo.as_fd(), PollFlags::empty())];
+    let _ = poll(&mut watched, PollTimeout::NONE);
+    record.run_poststart().inspect_err(|_| {
+        if let Some(init) = record.init.and_then(InitProcess::open) {
+            let _ = kan_sys::process::pidfd_send_signal(&init, nix::libc::SIGKILL);
+        }
+    })
 }
 
 /// Not blocking: without a reader, init being dead, the opening fails (fifo(7), ENXIO).
-fn open_fifo(path: &Path) -> Result<()> {
+fn open_fifo(path: &Path) -> Result<File> {
     let mut options = OpenOptions::new();
     let opened = options
         .write(true)
@@ -33,5 +54,6 @@ fn open_fifo(path: &Path) -> Result<()> {
         .open(path);
     let mut fifo = opened.map_err(with("open", path))?;
     fifo.write_all(b"0").map_err(with("write", path))?;
-    std::fs::remove_file(path).map_err(with("remove", path))
+    std::fs::remove_file(path).map_err(with("remove", path))?;
+    Ok(fifo)
 }

@@ -84,6 +84,23 @@ fn number(f: &mut fmt::Formatter<'_>, number: Option<u32>) -> fmt::Result {
     }
 }
 
+/// A hook that kan runs itself, in the runtime's namespaces: config.md, POSIX-platform hooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostHook {
+    /// Its kind as in config.json, such as `createRuntime`.
+    pub kind: &'static str,
+    /// Its place in the list of its kind.
+    pub index: usize,
+    /// The executable.
+    pub path: String,
+    /// argv; empty means the path alone.
+    pub args: Vec<String>,
+    /// The environment; empty means kan's own.
+    pub env: Vec<String>,
+    /// Seconds until it is given up.
+    pub timeout: Option<u64>,
+}
+
 /// One thing that kan does itself. Every field is resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostStep {
@@ -143,6 +160,10 @@ pub enum HostStep {
     Tell(Sync),
     /// Waits until init tells that it has reached this point.
     Wait(Sync),
+    /// A pipe through which the errors of hooks that init runs come back.
+    MakeHookPipe,
+    /// Runs a hook.
+    RunHook(HostHook),
     /// Writes the child's pid, for whoever started kan.
     WritePidFile {
         /// Where.

@@ -124,6 +124,29 @@ pub struct Program {
     pub with_home: bool,
 }
 
+/// A hook that init runs, in the container's namespaces: config.md, POSIX-platform hooks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InitHook {
+    /// Its kind as in config.json, such as `createContainer`.
+    pub kind: &'static str,
+    /// Its place in the list of its kind.
+    pub index: usize,
+    /// The executable.
+    pub path: CString,
+    /// argv.
+    pub args: Vec<CString>,
+    /// The environment.
+    pub env: Vec<CString>,
+    /// The state document for its stdin, up to the pid, which only init knows.
+    pub state_before: Vec<u8>,
+    /// The rest of it.
+    pub state_after: Vec<u8>,
+    /// Seconds until it is given up.
+    pub timeout: Option<u64>,
+    /// Whether its errors go to the host half, for the message, rather than to init's stderr.
+    pub reports: bool,
+}
+
 /// One thing that init does. Every field is resolved; there is nothing left to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitStep {
@@ -323,14 +346,20 @@ pub enum InitStep {
     },
     /// Looks the executable up, so that a missing one is an error of `create`.
     FindProgram,
-    /// Blocks on the FIFO until `start` writes a byte; its slot is empty afterwards.
+    /// Blocks on the FIFO until `start` writes a byte. It stays open until the program is
+    /// executed, by which `start` knows of that.
     AwaitStart,
+    /// Runs a hook and waits for it.
+    RunHook(InitHook),
     /// execve(2) of what [`Self::FindProgram`] found. It closes the channel, by which the host
     /// knows of its success.
     Execute(Program),
 }
 
 impl InitStep {
+    /// The slots that are full to the end on purpose: that exec closes them tells the other half.
+    pub const CLOSED_BY_EXEC: [Slot; 2] = [Slot::Channel, Slot::Fifo];
+
     /// The slots this step uses, in order.
     #[must_use]
     pub fn slots(&self) -> [Option<SlotUse>; 2] {
@@ -369,10 +398,11 @@ impl InitStep {
                 Some(Empties(Slot::ConsoleSocket)),
             ],
             Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
+            Self::RunHook(hook) if hook.reports => [Some(Reads(Slot::HookErrors)), None],
             Self::Close(slot) => [Some(Empties(*slot)), None],
-            Self::Execute(_) => [Some(Empties(Slot::Channel)), None],
-            Self::AwaitStart => [Some(Empties(Slot::Fifo)), None],
-            Self::CloseInherited { .. }
+            Self::AwaitStart => [Some(Reads(Slot::Fifo)), None],
+            Self::RunHook(_)
+            | Self::CloseInherited { .. }
             | Self::ResetSignals { .. }
             | Self::NewSession
             | Self::NewKeyring { .. }
@@ -395,7 +425,8 @@ impl InitStep {
             | Self::RaiseAmbient { .. }
             | Self::NoNewPrivileges
             | Self::FindHome { .. }
-            | Self::FindProgram => [None, None],
+            | Self::FindProgram
+            | Self::Execute(_) => [None, None],
         }
     }
 }

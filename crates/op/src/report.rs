@@ -29,10 +29,16 @@ pub enum Flaw {
     PathTooLong,
     /// A file that a step writes or masks is not of the kind it has to be.
     WrongKind,
+    /// A hook exited with the code in `part`, not zero.
+    HookExited,
+    /// A hook was ended by the signal in `part`.
+    HookSignalled,
+    /// A hook took longer than its timeout.
+    HookTimedOut,
 }
 
 impl Flaw {
-    const ALL: [Self; 10] = [
+    const ALL: [Self; 13] = [
         Self::Call,
         Self::OutOfStep,
         Self::NotOrdinaryDirectory,
@@ -43,6 +49,9 @@ impl Flaw {
         Self::IsDirectory,
         Self::PathTooLong,
         Self::WrongKind,
+        Self::HookExited,
+        Self::HookSignalled,
+        Self::HookTimedOut,
     ];
 }
 

@@ -22,6 +22,8 @@ pub enum Slot {
     Terminal,
     /// The socket over which the terminal's master is sent.
     ConsoleSocket,
+    /// Where hooks that init runs before `start` write their errors.
+    HookErrors,
     /// A namespace that init joins.
     Namespace(NamespaceSlot),
     /// The init process of the container that `exec` enters, a pidfd.
@@ -52,7 +54,7 @@ pub enum NamespaceSlot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 18;
+    pub const COUNT: usize = 19;
 
     /// This slot's place in a table of [`Slot::COUNT`] entries.
     pub const fn index(self) -> usize {
@@ -67,7 +69,8 @@ impl Slot {
             Self::Terminal => 7,
             Self::ConsoleSocket => 8,
             Self::Container => 9,
-            Self::Namespace(kind) => 10 + kind as usize,
+            Self::HookErrors => 10,
+            Self::Namespace(kind) => 11 + kind as usize,
         }
     }
 }

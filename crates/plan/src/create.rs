@@ -1,7 +1,9 @@
 //! `create` and `run`: the order of everything.
 
 use crate::builder::Builder;
-use crate::{Facts, Plan, Request, capabilities, cgroups, devices, masks, mounts, namespaces};
+use crate::{
+    Facts, Plan, Request, capabilities, cgroups, devices, hooks, masks, mounts, namespaces,
+};
 use crate::{process, program, root, sysctl, terminal, unplanned};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
@@ -36,6 +38,7 @@ fn host_half(b: &mut Builder<'_>) {
         b.host("", HostStep::MakeFifo);
     }
     terminal::connect(b);
+    hooks::make_pipe(b);
     namespaces::open(b);
     cgroups::make(b);
     cgroups::limit_devices(b);
@@ -43,6 +46,7 @@ fn host_half(b: &mut Builder<'_>) {
     cgroups::join(b);
     b.host("", HostStep::SaveState);
     b.host("", HostStep::SaveConfig);
+    hooks::in_runtime(b);
     b.host("", HostStep::Wait(Sync::Ready));
     if b.request.wait_for_start {
         b.host("", HostStep::PublishFifo);
@@ -66,6 +70,7 @@ fn init_half(b: &mut Builder<'_>) {
     mounts::all(b);
     devices::make(b);
     process::make_directory(b);
+    hooks::in_container(b);
     terminal::open(b);
     terminal::bind_console(b);
     terminal::send(b);
@@ -73,9 +78,11 @@ fn init_half(b: &mut Builder<'_>) {
     root::enter(b);
     terminal::use_as_stdio(b);
     become_the_process(b);
+    hooks::before_program(b);
+    program::execute(b);
 }
 
-/// The end of every init half, of `create` and of `exec`.
+/// The end of every init half, of `create` and of `exec`, but for the execution itself.
 pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::limits(b);
     process::umask(b);
@@ -91,7 +98,6 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     if b.request.wait_for_start {
         b.init("", InitStep::AwaitStart);
     }
-    program::execute(b);
 }
 
 /// The beginning of every init half.

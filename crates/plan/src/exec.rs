@@ -2,7 +2,7 @@
 
 use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller};
-use crate::{Cgroups, Facts, Plan, Request, cgroups, namespaces, terminal, unplanned};
+use crate::{Cgroups, Facts, Plan, Request, cgroups, namespaces, program, terminal, unplanned};
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
@@ -62,4 +62,5 @@ fn init_half(b: &mut Builder<'_>) {
         terminal::use_as_stdio(b);
     }
     become_the_process(b);
+    program::execute(b);
 }

@@ -1,7 +1,7 @@
 //! Why init failed, in one line: field, operation, call, reason.
 
 use crate::{Plan, text};
-use kan_op::init::Program;
+use kan_op::init::{InitHook, Program};
 use kan_op::{Failure, Flaw, InitStep};
 use syscalls::{Errno, Sysno};
 
@@ -16,6 +16,7 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
         _ => None,
     });
     match (step, program) {
+        (InitStep::RunHook(hook), _) => hook_failed(hook, failure),
         (InitStep::FindProgram, Some(program)) => not_found(program, failure),
         (InitStep::Execute(program), _) => exec_failed(program, failure),
         _ => {
@@ -99,6 +100,7 @@ fn reason(step: &InitStep, failure: Failure) -> String {
         Flaw::PathTooLong => "the path has more than 4095 bytes or 40 links".into(),
         Flaw::WrongKind => wrong_kind(step).into(),
         Flaw::NotFound | Flaw::IsDirectory => "not found".into(),
+        Flaw::HookExited | Flaw::HookSignalled | Flaw::HookTimedOut => "failed".into(),
     }
 }
 
@@ -138,6 +140,22 @@ fn not_found(program: &Program, failure: Failure) -> String {
         Flaw::NotFound => format!("exec: {name:?}: executable file not found in $PATH"),
         _ => format!("exec: {name:?}: {}", errno(failure)),
     }
+}
+
+/// As runc words it, which people match; what the hook wrote follows.
+fn hook_failed(hook: &InitHook, failure: Failure) -> String {
+    let how = match failure.flaw {
+        Flaw::HookExited => format!("exit status {}", failure.part),
+        Flaw::HookSignalled => format!("ended by signal {}", failure.part),
+        Flaw::HookTimedOut => {
+            format!(
+                "hook ran past specified timeout of {}s",
+                hook.timeout.unwrap_or(0)
+            )
+        }
+        _ => system_call(failure),
+    };
+    format!("error running {} hook #{}: {how}", hook.kind, hook.index)
 }
 
 fn exec_failed(program: &Program, failure: Failure) -> String {

@@ -13,6 +13,7 @@ mod devices;
 mod exec;
 mod explain;
 mod facts;
+mod hooks;
 mod masks;
 mod mount_options;
 mod mounts;
@@ -30,6 +31,7 @@ pub use create::plan_create;
 pub use exec::plan_exec;
 pub use explain::{explain_init, explain_lost};
 pub use facts::{CgroupFact, Cgroups, Facts};
+pub use hooks::later_hooks;
 pub use text::{Line, host as host_text, init_texts, lines, table};
 
 use kan_op::{HostStep, InitStep};

@@ -95,6 +95,8 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::JoinCgroup => "move the child into the cgroup".into(),
         HostStep::MapIds { uids, gids } => format!("map ids: {uids:?} {gids:?}"),
+        HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
+        HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
         HostStep::Tell(sync) => format!("tell {}", sync.name()),
         HostStep::Wait(sync) => format!("wait {}", sync.name()),
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
@@ -262,6 +264,7 @@ fn becoming(step: &InitStep) -> Option<String> {
         InitStep::RaiseAmbient { capabilities } => {
             format!("raise ambient capabilities: {}", caps(*capabilities))
         }
+        InitStep::RunHook(hook) => format!("run {} hook {}", hook.kind, text(&hook.path)),
         InitStep::NoNewPrivileges => "allow no new privileges".into(),
         InitStep::FindHome { uid } => format!("look up the home of user {uid}"),
         InitStep::FindProgram => "find the program".into(),

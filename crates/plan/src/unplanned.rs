@@ -1,14 +1,13 @@
 //! Fields that this version of kan does not carry out yet. Refused, never ignored.
 
 use crate::builder::Builder;
-use kan_spec::config::{Hooks, Linux, NamespaceType, Process, Resources};
+use kan_spec::config::{Linux, NamespaceType, Process, Resources};
 
 /// Notes a problem for each field that would be needed and is not planned.
 pub(crate) fn refuse(b: &mut Builder<'_>) {
     let config = b.config;
     let mut fields = Vec::new();
     fields.extend(config.process.as_ref().map_or_else(no_process, process));
-    fields.extend(config.hooks.iter().flat_map(hooks));
     fields.extend(config.linux.iter().flat_map(linux));
     for field in fields {
         b.problem(field, "is not supported by this version of kan");
@@ -46,17 +45,6 @@ fn process(process: &Process) -> Fields {
             "process.execCPUAffinity",
             process.exec_cpu_affinity.is_some(),
         ),
-    ])
-}
-
-fn hooks(hooks: &Hooks) -> Fields {
-    present(&[
-        ("hooks.prestart", !hooks.prestart.is_empty()),
-        ("hooks.createRuntime", !hooks.create_runtime.is_empty()),
-        ("hooks.createContainer", !hooks.create_container.is_empty()),
-        ("hooks.startContainer", !hooks.start_container.is_empty()),
-        ("hooks.poststart", !hooks.poststart.is_empty()),
-        ("hooks.poststop", !hooks.poststop.is_empty()),
     ])
 }
 

@@ -102,3 +102,34 @@ pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
     // SAFETY: plain numbers.
     unsafe { call!(fcntl, fd, F_SETFL, flags | O_NONBLOCK as usize).map(drop) }
 }
+
+/// ppoll(2) of one descriptor until it is readable or at its end: whether it is, after `seconds`
+/// at the most, or without an end to the waiting.
+pub fn wait_readable(fd: impl AsFd, seconds: Option<u64>) -> Result<bool> {
+    use linux_raw_sys::general::{POLLIN, pollfd, timespec};
+    let mut watched = pollfd {
+        fd: raw(&fd) as i32,
+        events: POLLIN as i16,
+        revents: 0,
+    };
+    let mut limit = timespec {
+        tv_sec: seconds.unwrap_or(0).min(i32::MAX as u64) as i64,
+        tv_nsec: 0,
+    };
+    loop {
+        let limit = if seconds.is_some() {
+            &raw mut limit
+        } else {
+            core::ptr::null_mut()
+        };
+        // SAFETY: both structures outlive the call; the kernel leaves the rest of the time in
+        // `limit`, so that an interrupted wait goes on where it was; no signal mask is given.
+        match unsafe { call!(ppoll, &raw mut watched, 1, limit, 0, 8) } {
+            Err(Error {
+                errno: Errno::EINTR,
+                ..
+            }) => {}
+            other => return other.map(|ready| ready > 0),
+        }
+    }
+}

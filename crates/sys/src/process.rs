@@ -212,6 +212,12 @@ fn waitid(which: u32, id: isize, options: u32) -> Result<(i32, Ended)> {
     Ok((fields._pid, ended))
 }
 
+/// getpid(2), as the process' own pid namespace has it.
+pub fn own_pid() -> i32 {
+    // SAFETY: no arguments. The call cannot fail.
+    unsafe { call!(getpid).map_or(0, |pid| pid as i32) }
+}
+
 /// setsid(2).
 pub fn setsid() -> Result<()> {
     // SAFETY: no arguments.

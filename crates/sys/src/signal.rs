@@ -20,3 +20,19 @@ pub fn set_mask(mask: u64) -> Result<()> {
     // SAFETY: the set outlives the call, the old one is not asked for.
     unsafe { call!(rt_sigprocmask, SIG_SETMASK, &raw const mask, 0, SET_SIZE).map(drop) }
 }
+
+/// rt_sigaction(2): ignores `signal` (1 to 64).
+pub fn ignore(signal: u32) -> Result<()> {
+    const SIG_IGN: usize = 1;
+    // SAFETY: all-zero is a valid action; the handler's place then holds SIG_IGN, which is no
+    // function and is never called.
+    let action: kernel_sigaction = unsafe {
+        let mut action: kernel_sigaction = core::mem::zeroed();
+        (&raw mut action.sa_handler_kernel)
+            .cast::<usize>()
+            .write(SIG_IGN);
+        action
+    };
+    // SAFETY: the action outlives the call, the old one is not asked for.
+    unsafe { call!(rt_sigaction, signal, &raw const action, 0, SET_SIZE).map(drop) }
+}

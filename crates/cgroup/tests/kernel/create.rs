@@ -174,3 +174,28 @@ fn a_cgroup_below_a_threaded_one_becomes_threaded() {
     crate::scratch::assert_dies(pid);
     kan_cgroup::remove(&leaf).unwrap();
 }
+
+/// Of a cgroup that does not exist rmdir(2) says EROFS on a read-only mount, not ENOENT.
+#[test]
+fn on_a_read_only_mount_nothing_can_be_made_and_nothing_is_to_be_removed() {
+    if crate::view::is("read-only") {
+        return on_read_only();
+    }
+    if !crate::scratch::is_root() || std::env::var_os(crate::view::VIEW).is_some() {
+        return;
+    }
+    let setup = "for m in /sys/fs/cgroup /sys/fs/cgroup/*/; do \
+                 mount -o remount,bind,ro $m 2>/dev/null; done; true";
+    let name = "create::on_a_read_only_mount_nothing_can_be_made_and_nothing_is_to_be_removed";
+    let command = crate::view::again("read-only", setup, &["--exact", name]);
+    crate::view::passes(command, 1, |_| {});
+}
+
+fn on_read_only() {
+    let placement = crate::scratch::placed(Some("/kan-cgroup-test-read-only"), "unused");
+    let error = kan_cgroup::create(&placement).unwrap_err();
+    let text = error.to_string();
+    assert!(text.ends_with(": Read-only file system"), "{text}");
+    assert!(error.is_permission() && error.hint().is_some());
+    kan_cgroup::remove(&placement).unwrap();
+}

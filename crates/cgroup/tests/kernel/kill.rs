@@ -55,6 +55,27 @@ fn chains_of_forks_die() {
     assert_eq!(scratch.processes(), []);
 }
 
+/// Every process forks two and ends, at the most 300 at a time: whoever kills without freezing first
+/// is always late.
+#[test]
+fn a_fork_bomb_dies() {
+    let Some(mut scratch) = Scratch::made("kill-bomb") else {
+        return;
+    };
+    let Some(pids) = scratch.placement.v1("pids") else {
+        return;
+    };
+    let limit = pids.path().join("pids.max");
+    std::fs::write(&limit, "300").unwrap();
+    scratch.run("exec 2>/dev/null; f() { f & f & }; f; sleep 1000");
+    scratch.wait_for(100);
+    let killed = kill_all(&scratch.placement);
+    // Where that failed, the bomb goes out by itself.
+    std::fs::write(&limit, "0").unwrap();
+    killed.unwrap();
+    assert_eq!(scratch.processes(), []);
+}
+
 #[test]
 fn frozen_processes_die() {
     let Some(mut scratch) = Scratch::made("kill-frozen") else {

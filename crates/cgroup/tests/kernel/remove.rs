@@ -132,3 +132,25 @@ fn waiting_until_empty_ends_with_the_last_process_or_names_it() {
     wait_until_empty(&scratch.placement, Duration::from_secs(5)).unwrap();
     assert_eq!(scratch.processes(), []);
 }
+
+/// rmdir(2) says EBUSY for a moment though no process is left.
+#[test]
+fn cgroups_that_appear_meanwhile_go_too() {
+    let Some(scratch) = Scratch::new("remove-race") else {
+        return;
+    };
+    for _ in 0..10 {
+        let _ = kan_cgroup::create(&scratch.placement).unwrap();
+        let sub = scratch.paths("sub").pop().unwrap();
+        let end = Instant::now() + Duration::from_millis(50);
+        let maker = std::thread::spawn(move || {
+            while Instant::now() < end {
+                let _ = fs::create_dir(&sub);
+            }
+        });
+        let removed = remove(&scratch.placement);
+        maker.join().unwrap();
+        removed.unwrap();
+        scratch.assert_gone();
+    }
+}

@@ -7,7 +7,7 @@ mod slots;
 mod sync;
 
 use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create};
-use kan_spec::config::{Config, NamespaceType};
+use kan_spec::config::{Config, Hook, Hooks, NamespaceType};
 
 /// The config of `kan spec`, changed as a test needs it.
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -92,6 +92,18 @@ fn enrich(config: &mut Config) {
     process.oom_score_adj = Some(100);
     process.cwd = "/work".into();
     config.domainname = Some("d".into());
+    let hook = || {
+        vec![Hook {
+            path: "/hook".into(),
+            ..Hook::default()
+        }]
+    };
+    config.hooks = Some(Hooks {
+        create_runtime: hook(),
+        create_container: hook(),
+        start_container: hook(),
+        ..Hooks::default()
+    });
     let linux = config.linux.as_mut().unwrap();
     linux.sysctl = vec![("net.ipv4.ip_forward".into(), "1".into())];
     for namespace in &mut linux.namespaces {

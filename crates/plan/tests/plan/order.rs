@@ -158,6 +158,33 @@ fn the_program_is_looked_for_as_the_user() {
     );
 }
 
+fn is_hook(step: &InitStep, wanted: &str) -> bool {
+    matches!(step, InitStep::RunHook(hook) if hook.kind == wanted)
+}
+
+/// runtime.md, Lifecycle; NVIDIA's and others' hooks mount into the root from outside.
+#[test]
+fn hooks_find_the_mounted_root_and_run_before_the_pivot() {
+    let outside = is!(InitStep::Tell(Sync::RootMounted));
+    let inside = |step: &InitStep| is_hook(step, "createContainer");
+    before(
+        is!(InitStep::Attach { .. } | InitStep::MakeNode { .. }),
+        outside,
+    );
+    before(outside, inside);
+    before(inside, is!(InitStep::EnterRoot(_)));
+}
+
+#[test]
+fn start_container_hooks_run_within_start() {
+    let hook = |step: &InitStep| is_hook(step, "startContainer");
+    before(
+        is!(InitStep::AwaitStart | InitStep::Wait(_) | InitStep::SetIds(_)),
+        hook,
+    );
+    before(hook, is!(InitStep::Execute(_)));
+}
+
 #[test]
 fn the_bounding_set_shrinks_while_that_is_allowed() {
     before(is!(InitStep::DropBounding { .. }), is!(InitStep::SetIds(_)));

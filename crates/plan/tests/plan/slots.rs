@@ -9,6 +9,7 @@ fn inherited(plan: &Plan) -> Vec<Slot> {
     let filled = plan.host.steps().iter().filter_map(|step| match step {
         HostStep::MakeFifo => Some(Slot::Fifo),
         HostStep::ConnectConsole { .. } => Some(Slot::ConsoleSocket),
+        HostStep::MakeHookPipe => Some(Slot::HookErrors),
         HostStep::OpenNamespace { slot, .. } => Some(*slot),
         _ => None,
     });
@@ -23,6 +24,7 @@ fn follow(plan: &Plan, steps: &[InitStep]) -> Result<Vec<Slot>, String> {
             apply(&mut full, slot_use).map_err(|why| format!("{step:?}: {why}"))?;
         }
     }
+    full.retain(|slot| !InitStep::CLOSED_BY_EXEC.contains(slot));
     Ok(full)
 }
 

@@ -1,0 +1,45 @@
+//! Each kind of step against the real kernel: in a child, as kan makes it, in namespaces and a
+//! root file system that go with it.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
+
+mod attach;
+mod credentials;
+mod devices;
+mod directory;
+mod exec;
+#[path = "../../../sys/tests/harness/mod.rs"]
+mod harness;
+mod home;
+mod kinds;
+mod masks;
+mod mounts;
+mod process;
+mod race;
+mod root;
+mod scene;
+mod sync;
+mod terminal;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kinds::prepare();
+    let tests = [
+        attach::TESTS,
+        race::TESTS,
+        mounts::TESTS,
+        masks::TESTS,
+        root::TESTS,
+        devices::TESTS,
+        terminal::TESTS,
+        process::TESTS,
+        credentials::TESTS,
+        directory::TESTS,
+        home::TESTS,
+        exec::TESTS,
+        sync::TESTS,
+        // Last, as it looks at what the others did.
+        kinds::TESTS,
+    ];
+    harness::main(tests.concat().leak())
+}

@@ -1,0 +1,164 @@
+//! `hooks`: config.md, POSIX-platform hooks; runtime.md, Lifecycle.
+
+use crate::builder::Builder;
+use kan_op::host::HostHook;
+use kan_op::init::InitHook;
+use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_spec::config::{Config, Hook};
+use kan_spec::state::{State, Status};
+
+/// The hooks of one kind, with what asked for them.
+fn list<'a>(b: &Builder<'a>, kind: &str) -> &'a [Hook] {
+    let Some(hooks) = &b.config.hooks else {
+        return &[];
+    };
+    match kind {
+        "prestart" => &hooks.prestart,
+        "createRuntime" => &hooks.create_runtime,
+        "createContainer" => &hooks.create_container,
+        "startContainer" => &hooks.start_container,
+        _ => &[],
+    }
+}
+
+fn any_before_pivot(b: &Builder<'_>) -> bool {
+    ["prestart", "createRuntime", "createContainer"]
+        .iter()
+        .any(|kind| !list(b, kind).is_empty())
+}
+
+/// The hooks that `start` (`poststart`) and `delete` (`poststop`) run later.
+#[must_use]
+pub fn later_hooks(config: &Config) -> (Vec<HostHook>, Vec<HostHook>) {
+    let Some(hooks) = &config.hooks else {
+        return Default::default();
+    };
+    let all = |kind, hooks: &[Hook]| -> Vec<HostHook> {
+        hooks
+            .iter()
+            .enumerate()
+            .map(|(index, hook)| host_hook(kind, index, hook))
+            .collect()
+    };
+    (
+        all("poststart", &hooks.poststart),
+        all("poststop", &hooks.poststop),
+    )
+}
+
+fn host_hook(kind: &'static str, index: usize, hook: &Hook) -> HostHook {
+    HostHook {
+        kind,
+        index,
+        path: hook.path.clone(),
+        args: hook.args.clone(),
+        env: hook.env.clone(),
+        timeout: hook.timeout,
+    }
+}
+
+/// Host: hooks that find the mounted root and change the container's namespaces from outside.
+pub(crate) fn in_runtime(b: &mut Builder<'_>) {
+    if !any_before_pivot(b) {
+        return;
+    }
+    b.host("hooks", HostStep::Wait(Sync::RootMounted));
+    for kind in ["prestart", "createRuntime"] {
+        for (index, hook) in list(b, kind).iter().enumerate() {
+            let step = HostStep::RunHook(host_hook(kind, index, hook));
+            b.host(format!("hooks.{kind}[{index}]"), step);
+        }
+    }
+    b.host("hooks", HostStep::Tell(Sync::HooksRun));
+}
+
+/// Host: init's hooks can't talk to kan but through a pipe.
+pub(crate) fn make_pipe(b: &mut Builder<'_>) {
+    if !list(b, "createContainer").is_empty() {
+        b.host("hooks.createContainer", HostStep::MakeHookPipe);
+    }
+}
+
+/// Init: waits for the hooks outside, then runs those inside, before the pivot.
+pub(crate) fn in_container(b: &mut Builder<'_>) {
+    if !any_before_pivot(b) {
+        return;
+    }
+    b.init("hooks", InitStep::Tell(Sync::RootMounted));
+    b.init("hooks", InitStep::Wait(Sync::HooksRun));
+    init_hooks(b, "createContainer", Status::Creating);
+    if !list(b, "createContainer").is_empty() {
+        b.init("hooks.createContainer", InitStep::Close(Slot::HookErrors));
+    }
+}
+
+/// Init: the last thing before the program, in its place and as its user.
+pub(crate) fn before_program(b: &mut Builder<'_>) {
+    init_hooks(b, "startContainer", Status::Created);
+}
+
+fn init_hooks(b: &mut Builder<'_>, kind: &'static str, status: Status) {
+    for (index, hook) in list(b, kind).iter().enumerate() {
+        let at = format!("hooks.{kind}[{index}]");
+        let step = init_hook(b, &at, kind, status, (index, hook));
+        b.init(at, step);
+    }
+}
+
+fn init_hook(
+    b: &mut Builder<'_>,
+    at: &str,
+    kind: &'static str,
+    status: Status,
+    (index, hook): (usize, &Hook),
+) -> InitStep {
+    let process_env = b.process().map_or(&[][..], |process| &process.env);
+    let inherits = kind == "startContainer" && hook.env.is_empty();
+    let env = if inherits { process_env } else { &hook.env[..] };
+    let path_alone = std::slice::from_ref(&hook.path);
+    let args = if hook.args.is_empty() {
+        path_alone
+    } else {
+        &hook.args[..]
+    };
+    let (state_before, state_after) = state(b, status);
+    InitStep::RunHook(InitHook {
+        kind,
+        index,
+        path: b.c_string(&format!("{at}.path"), hook.path.as_str()),
+        args: args
+            .iter()
+            .map(|arg| b.c_string(&format!("{at}.args"), arg.as_str()))
+            .collect(),
+        env: env
+            .iter()
+            .map(|entry| b.c_string(&format!("{at}.env"), entry.as_str()))
+            .collect(),
+        state_before,
+        state_after,
+        timeout: hook.timeout,
+        reports: kind == "createContainer",
+    })
+}
+
+/// The state document, cut where the pid goes.
+fn state(b: &Builder<'_>, status: Status) -> (Vec<u8>, Vec<u8>) {
+    const PLACE: i32 = i32::MIN;
+    let text = State {
+        oci_version: b.config.oci_version.clone(),
+        id: b.request.id.clone(),
+        pid: PLACE,
+        status,
+        bundle: b.request.bundle.clone(),
+        rootfs: None,
+        created: None,
+        annotations: b.config.annotations.clone(),
+        owner: None,
+    }
+    .compact();
+    let place = format!("\"pid\":{PLACE}");
+    match text.split_once(&place) {
+        Some((before, after)) => (format!("{before}\"pid\":").into(), after.into()),
+        None => (text.into(), Vec::new()),
+    }
+}
