@@ -2,8 +2,8 @@
 
 use kan_init::Slots;
 use kan_op::init::{
-    Ids, MountChange, MountPoint, MountTarget, NodeKind, Parameter, Program, RootEntry, RootPath,
-    TreeSource,
+    Ids, InitHook, MountChange, MountPoint, MountTarget, NodeKind, Parameter, Program, RootEntry,
+    RootPath, TreeSource,
 };
 use kan_op::{Flaw, InitStep, NamespaceSlot, Slot, Sync};
 use kan_sys::fd::OwnedFd;
@@ -234,9 +234,25 @@ pub fn inside() -> Vec<InitStep> {
         InitStep::LockPath {
             path: at("/missing"),
         },
+        hook(),
         InitStep::Close(Slot::Null),
         InitStep::Close(Slot::Empty),
     ]
+}
+
+/// A hook that reads no state.
+fn hook() -> InitStep {
+    InitStep::RunHook(InitHook {
+        kind: "createContainer",
+        index: 0,
+        path: c("/bin/true"),
+        args: vec![c("true")],
+        env: vec![c("A=b")],
+        state_before: b"{".into(),
+        state_after: b"}".into(),
+        timeout: Some(10),
+        reports: false,
+    })
 }
 
 /// The root, and the credentials of another user.

@@ -65,6 +65,7 @@ kinds! {
     InitStep::SetCapabilities { .. } => crate::credentials::each_set_is_as_asked_for,
     InitStep::RaiseAmbient { .. } => crate::credentials::ambient_capabilities_are_raised,
     InitStep::NoNewPrivileges => crate::credentials::no_new_privileges_are_allowed,
+    InitStep::RunHook(_) => crate::hooks::a_hook_gets_state_arguments_and_environment,
     InitStep::FindHome { .. } => crate::home::the_users_home_is_found,
     InitStep::FindProgram => crate::exec::the_first_candidate_that_exists_is_taken,
     InitStep::AwaitStart => crate::sync::await_start_blocks_until_a_byte_comes,

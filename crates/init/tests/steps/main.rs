@@ -10,6 +10,7 @@ mod exec;
 #[path = "../../../sys/tests/harness/mod.rs"]
 mod harness;
 mod home;
+mod hooks;
 mod kinds;
 mod masks;
 mod mounts;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
         process::TESTS,
         credentials::TESTS,
         directory::TESTS,
+        hooks::TESTS,
         home::TESTS,
         exec::TESTS,
         sync::TESTS,
