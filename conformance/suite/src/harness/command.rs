@@ -283,12 +283,25 @@ impl Running {
         Ok(())
     }
 
+    /// Waits, meanwhile collecting orphans as init would: a command may be waiting for the end of
+    /// a PID namespace, which ends only when the last of its dead has been collected.
+    fn wait_reaping(&self) -> Result<bool, Fault> {
+        let end = Instant::now() + TIMEOUT;
+        while !wait_for_exit(self.pid(), Duration::from_millis(100))? {
+            reaper::collect();
+            if Instant::now() > end {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
     /// Waits for its end; kills it after [`TIMEOUT`].
     ///
     /// # Errors
     /// If it took too long.
     pub fn wait(mut self) -> Result<Done, Fault> {
-        if !wait_for_exit(self.pid(), TIMEOUT)? {
+        if !self.wait_reaping()? {
             self.child.kill()?;
             self.child.wait()?;
             reaper::register().disown(self.pid());
