@@ -355,7 +355,11 @@ impl Ctx {
         let ids = std::iter::once(self.id.clone()).chain(self.others.clone());
         let mut left: Vec<String> = Vec::new();
         for id in ids {
-            if let Err(why) = self.oci(&["delete", "--force", &id]).run()?.ok() {
+            if let Err(why) = self
+                .oci(&["delete", "--force", &id])
+                .run()
+                .and_then(Done::ok)
+            {
                 left.push(format!("delete --force: {why}"));
             }
         }
