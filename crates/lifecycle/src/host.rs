@@ -4,7 +4,7 @@ use crate::container::{FIFO, UNPUBLISHED_FIFO};
 use crate::error::{during, with};
 use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, console, hooks};
+use crate::{Error, Result, Timeline, console, hooks, id_maps};
 use kan_init::{Init, Slots};
 use kan_op::{Board, HostStep, Slot, Sync};
 use kan_plan::Plan;
@@ -109,7 +109,17 @@ impl<'p> Host<'p> {
             HostStep::LimitDevices(_) => Ok(()),
             HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
             HostStep::JoinCgroup => self.join_cgroup(),
-            HostStep::MapIds { .. } => Ok(()),
+            HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
+            HostStep::SetOomScoreAdj(score) => {
+                let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
+                std::fs::write(&path, score.to_string()).map_err(with("write", &path))
+            }
+            HostStep::SetLimit {
+                resource,
+                soft,
+                hard,
+            } => kan_sys::resource::set_limit_of(self.child_pid(), *resource, *soft, *hard)
+                .map_err(during("limit the child")),
             HostStep::MakeHookPipe => {
                 let (own, init_end) = io::pipe().map_err(during("make a pipe"))?;
                 self.slots.fill(Slot::HookErrors, init_end);
@@ -232,6 +242,10 @@ impl<'p> Host<'p> {
         };
         let target = if container { joined } else { own };
         namespace::setns(target, namespace::CLONE_NEWPID).map_err(during("join the pid namespace"))
+    }
+
+    fn child_pid(&self) -> i32 {
+        self.child.as_ref().map_or(0, |child| child.pid)
     }
 
     fn join_cgroup(&mut self) -> Result<()> {

@@ -16,6 +16,7 @@ mod foreground;
 mod hooks;
 mod host;
 mod id;
+mod id_maps;
 mod kill;
 mod pause;
 mod process;

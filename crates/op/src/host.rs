@@ -156,6 +156,17 @@ pub enum HostStep {
         /// Group ids.
         gids: Vec<IdRange>,
     },
+    /// Writes the child's oom_score_adj, proc(5).
+    SetOomScoreAdj(i32),
+    /// prlimit(2) on the child.
+    SetLimit {
+        /// RLIMIT_*.
+        resource: u32,
+        /// The soft limit; `u64::MAX` is none.
+        soft: u64,
+        /// The hard limit.
+        hard: u64,
+    },
     /// Tells init that the host has reached this point.
     Tell(Sync),
     /// Waits until init tells that it has reached this point.

@@ -1,6 +1,7 @@
 //! `process.capabilities`: config.md, Linux Process; capabilities(7).
 
 use crate::builder::Builder;
+use crate::user_namespace;
 use caps::Capability;
 use kan_op::InitStep;
 use kan_spec::config::Capabilities;
@@ -15,12 +16,21 @@ struct Sets {
     ambient: u64,
 }
 
+/// Up to CAP_CHECKPOINT_RESTORE (Linux 5.9), the last one there is.
+const EVERY: u64 = (1 << 41) - 1;
+
 const FIELD: &str = "process.capabilities";
 
 /// Init: what is not in the bounding set is dropped from it, while that is still allowed.
 pub(crate) fn drop_bounding(b: &mut Builder<'_>) {
     let sets = resolve(b);
-    let drop = b.facts.bounding & !sets.bounding;
+    // Whoever enters a new user namespace has everything there, in the bounding set too.
+    let before = if user_namespace::is_new(b) {
+        EVERY
+    } else {
+        b.facts.bounding
+    };
+    let drop = before & !sets.bounding;
     b.init(format!("{FIELD}.bounding"), InitStep::DropBounding { drop });
 }
 
@@ -65,10 +75,15 @@ fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
     let Some(named) = named else {
         return (Sets::default(), Vec::new());
     };
+    let available = if user_namespace::is_new(b) {
+        EVERY
+    } else {
+        b.facts.permitted
+    };
     let mut unknown = Vec::new();
     let mut bits = |names: &[String]| {
         names.iter().fold(0, |set, name| match number(name) {
-            Some(bit) if bit & b.facts.permitted != 0 => set | bit,
+            Some(bit) if bit & available != 0 => set | bit,
             _ => {
                 if !unknown.contains(name) {
                     unknown.push(name.clone());

@@ -4,7 +4,7 @@ use crate::builder::Builder;
 use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, masks, mounts, namespaces,
 };
-use crate::{process, program, root, sysctl, terminal, unplanned};
+use crate::{process, program, root, sysctl, terminal, unplanned, user_namespace};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::Config;
@@ -44,10 +44,13 @@ fn host_half(b: &mut Builder<'_>) {
     cgroups::limit_devices(b);
     namespaces::clone(b);
     cgroups::join(b);
+    user_namespace::map(b);
+    process::oom_score_adj_from_outside(b);
     b.host("", HostStep::SaveState);
     b.host("", HostStep::SaveConfig);
     hooks::in_runtime(b);
     b.host("", HostStep::Wait(Sync::Ready));
+    process::limits_from_outside(b);
     if b.request.wait_for_start {
         b.host("", HostStep::PublishFifo);
     }
@@ -60,6 +63,8 @@ fn host_half(b: &mut Builder<'_>) {
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
     cgroups::enter_namespace(b);
+    user_namespace::become_root(b);
+    b.init("", InitStep::HideMemory);
     b.init("", InitStep::NewSession);
     keyring(b);
     namespaces::join(b);
@@ -107,7 +112,6 @@ pub(crate) fn leave_the_caller(b: &mut Builder<'_>) {
     let preserved = b.request.preserve_fds;
     b.init("", InitStep::CloseInherited { preserved });
     process::oom_score_adj(b);
-    b.init("", InitStep::HideMemory);
 }
 
 pub(crate) fn keyring(b: &mut Builder<'_>) {

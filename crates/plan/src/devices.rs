@@ -2,8 +2,9 @@
 //! links of runtime-linux.md, Dev symbolic links.
 
 use crate::builder::Builder;
-use kan_op::InitStep;
-use kan_op::init::NodeKind;
+use crate::user_namespace;
+use kan_op::init::{MountPoint, NodeKind, TreeSource};
+use kan_op::{InitStep, Slot};
 use kan_spec::config::{Device, DeviceType};
 
 /// The devices of config-linux.md, Default Devices: path and minor or major number.
@@ -33,17 +34,7 @@ pub(crate) fn make(b: &mut Builder<'_>) {
     for (path, major, minor) in DEFAULTS {
         if !devices.iter().any(|device| device.path == path) {
             let kind = NodeKind::Character { major, minor };
-            let at = b.root_path("", path);
-            b.init(
-                "",
-                InitStep::MakeNode {
-                    at,
-                    kind,
-                    mode: 0o666,
-                    uid: 0,
-                    gid: 0,
-                },
-            );
+            place(b, "", path, kind, (0o666, 0, 0));
         }
     }
     for (index, device) in devices.iter().enumerate() {
@@ -84,15 +75,48 @@ fn node(b: &mut Builder<'_>, at: &str, device: &Device) {
     let Some(kind) = kind(b, at, device) else {
         return;
     };
-    let path = b.root_path(&format!("{at}.path"), &device.path);
-    let step = InitStep::MakeNode {
-        at: path,
-        kind,
-        mode: device.file_mode.unwrap_or(0o666) & 0o7777,
-        uid: device.uid.unwrap_or(0),
-        gid: device.gid.unwrap_or(0),
-    };
-    b.init(at.to_owned(), step);
+    let mode = device.file_mode.unwrap_or(0o666) & 0o7777;
+    let (uid, gid) = (device.uid.unwrap_or(0), device.gid.unwrap_or(0));
+    place(b, at, &device.path, kind, (mode, uid, gid));
+}
+
+/// A node of its own, or where mknod(2) is not permitted, inside a user namespace, the host's.
+fn place(
+    b: &mut Builder<'_>,
+    at: &str,
+    path: &str,
+    kind: NodeKind,
+    (mode, uid, gid): (u32, u32, u32),
+) {
+    let inside = b.root_path(at, path);
+    if !user_namespace::is_new(b) || kind == NodeKind::Fifo {
+        let step = InitStep::MakeNode {
+            at: inside,
+            kind,
+            mode,
+            uid,
+            gid,
+        };
+        return b.init(at.to_owned(), step);
+    }
+    let source = TreeSource::Host(b.c_string(at, path));
+    b.init(
+        at.to_owned(),
+        InitStep::CloneTree {
+            out: Slot::Tree,
+            source,
+            recursive: false,
+        },
+    );
+    let point = MountPoint::Any;
+    b.init(
+        at.to_owned(),
+        InitStep::Attach {
+            tree: Slot::Tree,
+            at: inside,
+            point,
+        },
+    );
 }
 
 fn kind(b: &mut Builder<'_>, at: &str, device: &Device) -> Option<NodeKind> {

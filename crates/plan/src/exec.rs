@@ -2,7 +2,9 @@
 
 use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller};
-use crate::{Cgroups, Facts, Plan, Request, cgroups, namespaces, program, terminal, unplanned};
+use crate::{
+    Cgroups, Facts, Plan, Request, cgroups, namespaces, process, program, terminal, unplanned,
+};
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
@@ -34,7 +36,9 @@ fn host_half(b: &mut Builder<'_>) {
         },
     );
     cgroups::join(b);
+    process::oom_score_adj_from_outside(b);
     b.host("", HostStep::Wait(Sync::Ready));
+    process::limits_from_outside(b);
     if let Some(path) = b.request.pid_file.clone() {
         b.host("--pid-file", HostStep::WritePidFile { path });
     }
@@ -43,6 +47,7 @@ fn host_half(b: &mut Builder<'_>) {
 
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
+    b.init("", InitStep::HideMemory);
     cgroups::await_move(b);
     b.init("", InitStep::NewSession);
     keyring(b);

@@ -25,6 +25,7 @@ mod sysctl;
 mod terminal;
 mod text;
 mod unplanned;
+mod user_namespace;
 
 pub use cgroups::cgroups_path;
 pub use create::plan_create;

@@ -2,6 +2,7 @@
 
 use crate::builder::Builder;
 use crate::mount_options::Options;
+use crate::user_namespace;
 use crate::{CgroupFact, Cgroups};
 use kan_op::init::{MountChange, MountPoint, MountTarget, Parameter, RootPath, TreeSource};
 use kan_op::{InitStep, Slot};
@@ -149,15 +150,22 @@ impl Entry<'_> {
             | MOUNT_ATTR_NOEXEC
             | MOUNT_ATTR_NODIRATIME
             | MOUNT_ATTR_NOSYMFOLLOW;
-        let Options { set, clear, .. } = self.options;
-        if set | clear != 0 {
-            let change = MountChange {
-                set,
-                clear: clear | FLAGS & !set,
-                ..MountChange::default()
-            };
-            self.change(b, change);
+        let Options { set, mut clear, .. } = self.options;
+        if set | clear == 0 {
+            return;
         }
+        // Inside a user namespace the flags of the host's mounts are locked: mount_namespaces(7).
+        if !user_namespace::is_new(b) {
+            clear |= FLAGS & !set;
+        }
+        self.change(
+            b,
+            MountChange {
+                set,
+                clear,
+                ..MountChange::default()
+            },
+        );
     }
 
     fn change(&self, b: &mut Builder<'_>, change: MountChange) {

@@ -1,14 +1,47 @@
 //! `process`, without capabilities and the program: config.md, Process.
 
 use crate::builder::Builder;
-use kan_op::InitStep;
+use crate::user_namespace;
 use kan_op::init::Ids;
+use kan_op::{HostStep, InitStep};
 use kan_spec::config::RlimitType;
 use linux_raw_sys::general as raw;
 
+/// Inside a user namespace init may not lower its score, nor raise a hard limit: kan does both.
+fn from_outside(b: &Builder<'_>) -> bool {
+    user_namespace::is_new(b)
+}
+
+/// Host: see [`from_outside`].
+pub(crate) fn oom_score_adj_from_outside(b: &mut Builder<'_>) {
+    let score = b.process().and_then(|process| process.oom_score_adj);
+    if let Some(score) = score.filter(|_| from_outside(b)) {
+        b.host("process.oomScoreAdj", HostStep::SetOomScoreAdj(score));
+    }
+}
+
+/// Host: see [`from_outside`].
+pub(crate) fn limits_from_outside(b: &mut Builder<'_>) {
+    let Some(process) = b.process().filter(|_| from_outside(b)) else {
+        return;
+    };
+    for (index, limit) in process.rlimits.iter().enumerate() {
+        let (resource, soft, hard) = (resource(limit.r#type), limit.soft, limit.hard);
+        b.host(
+            format!("process.rlimits[{index}]"),
+            HostStep::SetLimit {
+                resource,
+                soft,
+                hard,
+            },
+        );
+    }
+}
+
 /// Init: written while the host's /proc is in sight and init may still be looked into.
 pub(crate) fn oom_score_adj(b: &mut Builder<'_>) {
-    let Some(score) = b.process().and_then(|process| process.oom_score_adj) else {
+    let score = b.process().and_then(|process| process.oom_score_adj);
+    let Some(score) = score.filter(|_| !from_outside(b)) else {
         return;
     };
     let value = b.c_string("process.oomScoreAdj", score.to_string());
@@ -27,7 +60,9 @@ pub(crate) fn make_directory(b: &mut Builder<'_>) {
 
 /// Init: resource limits, while it still has the capability to raise them.
 pub(crate) fn limits(b: &mut Builder<'_>) {
-    let Some(process) = b.process() else { return };
+    let Some(process) = b.process().filter(|_| !from_outside(b)) else {
+        return;
+    };
     for (index, limit) in process.rlimits.iter().enumerate() {
         let step = InitStep::SetLimit {
             resource: resource(limit.r#type),

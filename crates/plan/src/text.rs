@@ -1,7 +1,7 @@
 //! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
 
 use crate::{Half, Plan};
-use kan_op::host::CgroupDirectory;
+use kan_op::host::{CgroupDirectory, IdRange};
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NodeKind, Parameter, RootEntry, RootPath, TreeSource,
 };
@@ -94,13 +94,38 @@ pub fn host(step: &HostStep) -> String {
             format!("clone{into}, with new namespaces: {}", namespaces(*flags))
         }
         HostStep::JoinCgroup => "move the child into the cgroup".into(),
-        HostStep::MapIds { uids, gids } => format!("map ids: {uids:?} {gids:?}"),
+        HostStep::MapIds { uids, gids } => {
+            format!("map users {}, groups {}", ranges(uids), ranges(gids))
+        }
+        HostStep::SetOomScoreAdj(score) => format!("set the child's oom_score_adj to {score}"),
+        HostStep::SetLimit {
+            resource,
+            soft,
+            hard,
+        } => limit_text(*resource, *soft, *hard),
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
         HostStep::Tell(sync) => format!("tell {}", sync.name()),
         HostStep::Wait(sync) => format!("wait {}", sync.name()),
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
     }
+}
+
+fn ranges(ranges: &[IdRange]) -> String {
+    let all = ranges.iter();
+    let all: Vec<_> = all
+        .map(|r| format!("{}+{} from {}", r.inside, r.count, r.outside))
+        .collect();
+    all.join(" ")
+}
+
+fn limit_text(resource: u32, soft: u64, hard: u64) -> String {
+    format!(
+        "limit {} to {}, at most {}",
+        limit_name(resource),
+        limit(soft),
+        limit(hard)
+    )
 }
 
 fn cgroups(directories: &[CgroupDirectory]) -> String {
@@ -232,14 +257,7 @@ fn becoming(step: &InitStep) -> Option<String> {
             resource,
             soft,
             hard,
-        } => {
-            format!(
-                "limit {} to {}, at most {}",
-                limit_name(*resource),
-                limit(*soft),
-                limit(*hard)
-            )
-        }
+        } => limit_text(*resource, *soft, *hard),
         InitStep::SetUmask(mask) => format!("set umask {mask:04o}"),
         InitStep::EnterDirectory(path) => format!("enter {}", text(path)),
         InitStep::ConfirmDirectory(path) => format!("make sure that {} is inside", text(path)),

@@ -49,10 +49,20 @@ fn process(process: &Process) -> Fields {
 }
 
 fn linux(linux: &Linux) -> Fields {
-    let makes = |kind| linux.namespace(kind).is_some();
+    let joins = |kind| {
+        linux
+            .namespace(kind)
+            .is_some_and(|namespace| namespace.path.is_some())
+    };
     let mut fields = present(&[
-        ("linux.namespaces (user)", makes(NamespaceType::User)),
-        ("linux.namespaces (time)", makes(NamespaceType::Time)),
+        (
+            "linux.namespaces (user, by path)",
+            joins(NamespaceType::User),
+        ),
+        (
+            "linux.namespaces (time)",
+            linux.namespace(NamespaceType::Time).is_some(),
+        ),
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.seccomp", linux.seccomp.is_some()),
         ("linux.mountLabel", linux.mount_label.is_some()),

@@ -6,12 +6,17 @@ use linux_raw_sys::general::rlimit64;
 
 /// prlimit(2) on the calling process. `resource` is RLIMIT_*, [`u64::MAX`] means no limit.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
+    set_limit_of(0, resource, soft, hard)
+}
+
+/// prlimit(2) on another process; 0 is the calling one.
+pub fn set_limit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = rlimit64 {
         rlim_cur: soft,
         rlim_max: hard,
     };
     // SAFETY: the new limit outlives the call, the old one is not asked for.
-    unsafe { call!(prlimit64, 0, resource, &raw const limit, 0).map(drop) }
+    unsafe { call!(prlimit64, pid as isize, resource, &raw const limit, 0).map(drop) }
 }
 
 /// prlimit(2) on the calling process: (soft, hard).

@@ -1,0 +1,55 @@
+//! `linux.uidMappings`, `linux.gidMappings`: config-linux.md, User namespace mappings;
+//! user_namespaces(7).
+
+use crate::builder::Builder;
+use kan_op::host::IdRange;
+use kan_op::init::Ids;
+use kan_op::{HostStep, InitStep, Sync};
+use kan_spec::config::{IdMapping, NamespaceType};
+
+/// Whether the container gets a user namespace of its own.
+pub(crate) fn is_new(b: &Builder<'_>) -> bool {
+    b.makes_namespace(NamespaceType::User)
+}
+
+/// Host: the child can't map ids that kan may not.
+pub(crate) fn map(b: &mut Builder<'_>) {
+    if !is_new(b) {
+        return;
+    }
+    let Some(linux) = b.linux() else { return };
+    let (uids, gids) = (ranges(&linux.uid_mappings), ranges(&linux.gid_mappings));
+    if uids.is_empty() || gids.is_empty() {
+        let field = if uids.is_empty() {
+            "linux.uidMappings"
+        } else {
+            "linux.gidMappings"
+        };
+        b.problem(field, "is required with a new user namespace");
+    }
+    b.host("linux.uidMappings", HostStep::MapIds { uids, gids });
+    b.host("", HostStep::Tell(Sync::IdsMapped));
+}
+
+fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
+    let range = |mapping: &IdMapping| IdRange {
+        inside: mapping.container_id,
+        outside: mapping.host_id,
+        count: mapping.size,
+    };
+    mappings.iter().map(range).collect()
+}
+
+/// Init: until its ids are mapped it is nobody, and can make no file; from then on it is root
+/// of its namespace.
+pub(crate) fn become_root(b: &mut Builder<'_>) {
+    if is_new(b) {
+        b.init("linux.uidMappings", InitStep::Wait(Sync::IdsMapped));
+        let ids = Ids {
+            uid: 0,
+            gid: 0,
+            groups: None,
+        };
+        b.init("linux.uidMappings", InitStep::SetIds(ids));
+    }
+}
