@@ -55,8 +55,7 @@ fn chains_of_forks_die() {
     assert_eq!(scratch.processes(), []);
 }
 
-/// Every process forks two and ends, at the most 300 at a time: whoever kills without freezing first
-/// is always late.
+/// Every process forks two and ends, at the most 300 at a time.
 #[test]
 fn a_fork_bomb_dies() {
     let Some(mut scratch) = Scratch::made("kill-bomb") else {

@@ -129,7 +129,10 @@ fn waiting_until_empty_ends_with_the_last_process_or_names_it() {
         matches!(&error, Error::Busy { pids, .. } if pids[..] == [pid]),
         "{error}"
     );
+    let before = thread_time();
     wait_until_empty(&scratch.placement, Duration::from_secs(5)).unwrap();
+    // Asleep meanwhile.
+    assert!(thread_time() - before < Duration::from_millis(50));
     assert_eq!(scratch.processes(), []);
 }
 
@@ -153,4 +156,10 @@ fn cgroups_that_appear_meanwhile_go_too() {
         removed.unwrap();
         scratch.assert_gone();
     }
+}
+
+/// The processor time of this thread.
+fn thread_time() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    time.try_into().unwrap()
 }
