@@ -1,5 +1,7 @@
 //! The plan of every bundle, against `plan.txt` beside it. `KAN_GOLDEN=write` writes the files.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 use kan_plan::{Attachment, Facts, Request, lines, plan_create, table};
 use std::path::{Path, PathBuf};
 

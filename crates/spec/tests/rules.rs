@@ -383,6 +383,7 @@ fn seccomp_rules() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table of cases")]
 fn linux_rules() {
     complains(&[
         (

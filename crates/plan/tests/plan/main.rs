@@ -1,6 +1,8 @@
 //! Plans as data: what comes before what, what is full when, who waits for whom, and that every
 //! problem is told with its field.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
 mod order;
 mod problems;
 mod slots;

@@ -44,10 +44,13 @@ fn all_are_told_at_once_in_the_order_of_the_plan() {
     }
 }
 
+/// Puts a value into a field.
+type Change = fn(&mut Config, String);
+
 #[test]
 fn a_nul_is_its_fields_problem() {
     let nul = "x\0y".to_owned();
-    let cases: [(&str, fn(&mut Config, String)); 8] = [
+    let cases: [(&str, Change); 8] = [
         ("root.path", |config, nul| {
             config.root.as_mut().unwrap().path = nul
         }),
