@@ -55,10 +55,11 @@ impl World {
         self.dir.disable_cleanup(mounted);
     }
 
-    /// A new container id, unlike any other on this machine.
+    /// A new container id, unlike any other on this machine, and none a part of another: leftovers
+    /// are looked for by it.
     pub fn new_id(&self) -> String {
         format!(
-            "suite-{}-{}",
+            "suite-{}-{:04}",
             std::process::id(),
             self.next.fetch_add(1, Ordering::Relaxed)
         )
