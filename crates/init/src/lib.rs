@@ -14,6 +14,7 @@ mod hooks;
 mod mounts;
 mod perform;
 mod rootpath;
+mod schedule;
 mod slots;
 mod sync;
 mod terminal;

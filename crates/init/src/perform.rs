@@ -1,6 +1,6 @@
 //! One step of the plan: which function performs it.
 
-use crate::{Init, Step, credentials, devices, mounts, rootpath, terminal};
+use crate::{Init, Step, credentials, devices, mounts, rootpath, schedule, terminal};
 use kan_op::{InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
 use kan_sys::{io, namespace, process, resource, signal};
@@ -98,6 +98,12 @@ impl Init<'_> {
                 soft,
                 hard,
             } => Ok(resource::set_limit(*resource, *soft, *hard)?),
+            InitStep::SetScheduler(_)
+            | InitStep::SetIoPriority(_)
+            | InitStep::SetAffinity(_)
+            | InitStep::SetPersonality(_)
+            | InitStep::SetMemoryPolicy { .. }
+            | InitStep::EnterTimeNamespace => schedule::perform(step),
             InitStep::SetUmask(mask) => {
                 file::umask(*mask);
                 Ok(())

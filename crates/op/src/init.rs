@@ -147,6 +147,25 @@ pub struct InitHook {
     pub reports: bool,
 }
 
+/// Arguments of sched_setattr(2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Scheduling {
+    /// SCHED_*.
+    pub policy: u32,
+    /// SCHED_FLAG_*.
+    pub flags: u64,
+    /// Nice value.
+    pub nice: i32,
+    /// Static priority.
+    pub priority: u32,
+    /// Nanoseconds.
+    pub runtime: u64,
+    /// Nanoseconds.
+    pub deadline: u64,
+    /// Nanoseconds.
+    pub period: u64,
+}
+
 /// One thing that init does. Every field is resolved; there is nothing left to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitStep {
@@ -309,6 +328,23 @@ pub enum InitStep {
         /// The hard limit.
         hard: u64,
     },
+    /// sched_setattr(2).
+    SetScheduler(Scheduling),
+    /// ioprio_set(2): class and level as the call takes them.
+    SetIoPriority(u32),
+    /// sched_setaffinity(2): bit n of the words is CPU n.
+    SetAffinity(Vec<u64>),
+    /// personality(2).
+    SetPersonality(u32),
+    /// set_mempolicy(2).
+    SetMemoryPolicy {
+        /// Mode and flags.
+        mode: u32,
+        /// The nodes, bit n of the words for node n.
+        nodes: Vec<u64>,
+    },
+    /// Enters the time namespace that was unshared for children, time_namespaces(7).
+    EnterTimeNamespace,
     /// umask(2).
     SetUmask(u32),
     /// Enters the working directory as root. A refusal is kept for the step after [`Self::SetIds`].
@@ -416,6 +452,12 @@ impl InitStep {
             | Self::SetDomainname(_)
             | Self::WriteProc { .. }
             | Self::SetLimit { .. }
+            | Self::SetScheduler(_)
+            | Self::SetIoPriority(_)
+            | Self::SetAffinity(_)
+            | Self::SetPersonality(_)
+            | Self::SetMemoryPolicy { .. }
+            | Self::EnterTimeNamespace
             | Self::SetUmask(_)
             | Self::EnterDirectory(_)
             | Self::ConfirmDirectory(_)

@@ -4,7 +4,7 @@ use crate::builder::Builder;
 use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, masks, mounts, namespaces,
 };
-use crate::{process, program, root, sysctl, terminal, unplanned, user_namespace};
+use crate::{process, program, root, schedule, sysctl, terminal, unplanned, user_namespace};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::Config;
@@ -64,9 +64,11 @@ fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
     cgroups::enter_namespace(b);
     user_namespace::become_root(b);
+    schedule::time_namespace(b);
     b.init("", InitStep::HideMemory);
     b.init("", InitStep::NewSession);
     keyring(b);
+    schedule::reset_affinity(b);
     namespaces::join(b);
     namespaces::names(b);
     sysctl::write(b);
@@ -84,11 +86,15 @@ fn init_half(b: &mut Builder<'_>) {
     terminal::use_as_stdio(b);
     become_the_process(b);
     hooks::before_program(b);
+    schedule::late_scheduler(b);
     program::execute(b);
 }
 
 /// The end of every init half, of `create` and of `exec`, but for the execution itself.
 pub(crate) fn become_the_process(b: &mut Builder<'_>) {
+    schedule::priorities(b);
+    schedule::personality(b);
+    schedule::memory_policy(b);
     process::limits(b);
     process::umask(b);
     process::enter_directory(b);

@@ -3,7 +3,8 @@
 use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller};
 use crate::{
-    Cgroups, Facts, Plan, Request, cgroups, namespaces, process, program, terminal, unplanned,
+    Cgroups, Facts, Plan, Request, cgroups, namespaces, process, program, schedule, terminal,
+    unplanned,
 };
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
@@ -48,7 +49,9 @@ fn host_half(b: &mut Builder<'_>) {
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
     b.init("", InitStep::HideMemory);
+    schedule::initial_affinity(b);
     cgroups::await_move(b);
+    schedule::final_affinity(b);
     b.init("", InitStep::NewSession);
     keyring(b);
     let flags = namespaces::of_container(b);

@@ -21,6 +21,7 @@ mod namespaces;
 mod process;
 mod program;
 mod root;
+mod schedule;
 mod sysctl;
 mod terminal;
 mod text;

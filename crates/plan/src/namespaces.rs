@@ -65,6 +65,7 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
     let flags = all
         .iter()
         .filter(|namespace| namespace.path.is_none())
+        .filter(|namespace| namespace.r#type != NamespaceType::Time)
         .filter(|namespace| into_cgroup || namespace.r#type != NamespaceType::Cgroup)
         .fold(0, |flags, namespace| flags | flag(namespace.r#type));
     b.host("linux.namespaces", HostStep::Clone { flags, into_cgroup });

@@ -119,6 +119,16 @@ fn ranges(ranges: &[IdRange]) -> String {
     all.join(" ")
 }
 
+/// A bit mask as a list; `all` where every bit of it is set.
+fn bits(words: &[u64]) -> String {
+    if words.iter().all(|word| *word == u64::MAX) && !words.is_empty() {
+        return "all".into();
+    }
+    let numbers = (0..words.len() * 64).filter(|bit| words[bit / 64] >> (bit % 64) & 1 == 1);
+    let numbers: Vec<_> = numbers.map(|bit| bit.to_string()).collect();
+    numbers.join(",")
+}
+
 fn limit_text(resource: u32, soft: u64, hard: u64) -> String {
     format!(
         "limit {} to {}, at most {}",
@@ -258,6 +268,29 @@ fn becoming(step: &InitStep) -> Option<String> {
             soft,
             hard,
         } => limit_text(*resource, *soft, *hard),
+        InitStep::SetScheduler(wanted) => format!(
+            "schedule by policy {} with flags {:#x}, nice {}, priority {}, {}/{}/{} ns",
+            wanted.policy,
+            wanted.flags,
+            wanted.nice,
+            wanted.priority,
+            wanted.runtime,
+            wanted.deadline,
+            wanted.period
+        ),
+        InitStep::SetIoPriority(value) => {
+            format!(
+                "set I/O priority class {} level {}",
+                value >> 13,
+                value & 0x1fff
+            )
+        }
+        InitStep::SetAffinity(words) => format!("run on CPUs {}", bits(words)),
+        InitStep::SetPersonality(domain) => format!("set personality {domain}"),
+        InitStep::SetMemoryPolicy { mode, nodes } => {
+            format!("set memory policy {mode:#x} for nodes {}", bits(nodes))
+        }
+        InitStep::EnterTimeNamespace => "enter the time namespace".into(),
         InitStep::SetUmask(mask) => format!("set umask {mask:04o}"),
         InitStep::EnterDirectory(path) => format!("enter {}", text(path)),
         InitStep::ConfirmDirectory(path) => format!("make sure that {} is inside", text(path)),

@@ -39,12 +39,6 @@ fn process(process: &Process) -> Fields {
             process.apparmor_profile.is_some(),
         ),
         ("process.selinuxLabel", process.selinux_label.is_some()),
-        ("process.scheduler", process.scheduler.is_some()),
-        ("process.ioPriority", process.io_priority.is_some()),
-        (
-            "process.execCPUAffinity",
-            process.exec_cpu_affinity.is_some(),
-        ),
     ])
 }
 
@@ -59,16 +53,10 @@ fn linux(linux: &Linux) -> Fields {
             "linux.namespaces (user, by path)",
             joins(NamespaceType::User),
         ),
-        (
-            "linux.namespaces (time)",
-            linux.namespace(NamespaceType::Time).is_some(),
-        ),
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.seccomp", linux.seccomp.is_some()),
         ("linux.mountLabel", linux.mount_label.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
-        ("linux.personality", linux.personality.is_some()),
-        ("linux.memoryPolicy", linux.memory_policy.is_some()),
     ]);
     fields.extend(linux.resources.iter().flat_map(resources));
     fields

@@ -5,6 +5,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod bpf;
 mod call;
 pub mod credentials;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
@@ -16,6 +17,7 @@ pub mod mount;
 pub mod namespace;
 pub mod process;
 pub mod resource;
+pub mod schedule;
 pub mod signal;
 pub mod socket;
 pub mod terminal;
