@@ -1,0 +1,116 @@
+//! The list of cases.
+
+use crate::outcome::Verdict;
+use crate::stage::{Config, Stage, View};
+use crate::sweep::{Blow, Sweep, Verb};
+
+/// A named case, performed in a process of its own.
+pub struct Case {
+    /// `part::what::view`
+    pub name: String,
+    /// The cgroup hierarchies it sees.
+    pub view: View,
+    /// What is done.
+    pub deed: Deed,
+}
+
+/// What a case does.
+#[derive(Clone, Copy)]
+pub enum Deed {
+    /// Strikes at many calls.
+    Sweep(Sweep),
+    /// Anything else.
+    Body(fn(&Stage) -> Verdict),
+}
+
+impl Case {
+    /// Performs it.
+    ///
+    /// # Errors
+    /// Its fault.
+    pub fn perform(&self, stage: &Stage) -> Verdict {
+        match self.deed {
+            Deed::Sweep(sweep) => sweep.perform(stage),
+            Deed::Body(body) => body(stage),
+        }
+    }
+}
+
+/// Every case, in both views of the cgroups where that makes a difference.
+pub fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (view, suffix) in [(View::Host, "host"), (View::V2, "v2")] {
+        for (name, sweep) in sweeps() {
+            let name = format!("{name}::{suffix}");
+            let deed = Deed::Sweep(sweep);
+            cases.push(Case { name, view, deed });
+        }
+    }
+    for (name, body) in bodies() {
+        cases.push(Case {
+            name: name.into(),
+            view: View::Host,
+            deed: Deed::Body(body),
+        });
+    }
+    cases
+}
+
+fn sweeps() -> Vec<(&'static str, Sweep)> {
+    use Blow::{FailHost, FailInit, KillBothAtInit, KillHost, KillHostAtInit, KillInit};
+    use Verb::{Create, DeleteCreated, DeleteRunning, DeleteStopped, Run, Start};
+    let small = |verb, blow, stride| Sweep {
+        verb,
+        blow,
+        config: Config::Small,
+        stride,
+    };
+    let default = |verb, blow, stride| Sweep {
+        config: Config::Default,
+        ..small(verb, blow, stride)
+    };
+    vec![
+        ("kill::create_host", small(Create, KillHost, 1)),
+        ("kill::create_init", small(Create, KillInit, 1)),
+        (
+            "kill::create_host_at_init",
+            small(Create, KillHostAtInit, 1),
+        ),
+        (
+            "kill::create_both_at_init",
+            small(Create, KillBothAtInit, 1),
+        ),
+        ("kill::create_default_host", default(Create, KillHost, 7)),
+        (
+            "kill::create_default_host_at_init",
+            default(Create, KillHostAtInit, 11),
+        ),
+        ("kill::create_default_init", default(Create, KillInit, 13)),
+        ("kill::run_host", small(Run, KillHost, 1)),
+        ("kill::run_init", small(Run, KillInit, 5)),
+        ("kill::run_host_at_init", small(Run, KillHostAtInit, 5)),
+        ("kill::run_both_at_init", small(Run, KillBothAtInit, 5)),
+        ("kill::start", small(Start, KillHost, 1)),
+        ("kill::delete_created", small(DeleteCreated, KillHost, 1)),
+        ("kill::delete_stopped", small(DeleteStopped, KillHost, 1)),
+        (
+            "kill::delete_force_running",
+            small(DeleteRunning, KillHost, 1),
+        ),
+        ("fail::create_host", small(Create, FailHost, 1)),
+        ("fail::create_init", small(Create, FailInit, 1)),
+        ("fail::create_default_init", default(Create, FailInit, 3)),
+        ("fail::run_host", small(Run, FailHost, 1)),
+        ("fail::run_init", small(Run, FailInit, 3)),
+        ("fail::start", small(Start, FailHost, 1)),
+        ("fail::delete_created", small(DeleteCreated, FailHost, 1)),
+        (
+            "fail::delete_force_running",
+            small(DeleteRunning, FailHost, 1),
+        ),
+    ]
+}
+
+fn bodies() -> Vec<(&'static str, fn(&Stage) -> Verdict)> {
+    vec![]
+}

@@ -1,0 +1,286 @@
+//! What one case works with: kan, a bundle, a state directory, and a mount namespace of its own.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sched::{CloneFlags, unshare};
+use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::process::{getpid, set_child_subreaper};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::leftovers::Place;
+use crate::outcome::{Outcome, Verdict, check, fail};
+
+/// Which cgroup hierarchies the case sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// The host's.
+    Host,
+    /// Version 2 alone.
+    V2,
+}
+
+/// Which of two configs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Config {
+    /// Two namespaces, one mount.
+    Small,
+    /// That of `kan spec`.
+    Default,
+}
+
+/// A case's surroundings.
+#[derive(Debug)]
+pub struct Stage {
+    /// The kan under test.
+    pub kan: PathBuf,
+    /// The id of the container.
+    pub id: String,
+    /// Where its traces would be.
+    pub place: Place,
+    /// The parent of the containers' cgroups, below every hierarchy.
+    parent: String,
+    outputs: TempDir,
+    _dir: TempDir,
+}
+
+/// A command that has ended.
+#[derive(Debug)]
+pub struct Done {
+    /// The command line.
+    pub what: String,
+    /// How it ended.
+    pub status: ExitStatus,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+}
+
+impl Done {
+    /// Fails unless it succeeded without a word on standard error.
+    ///
+    /// # Errors
+    /// With its output.
+    pub fn quiet(self) -> Outcome<Self> {
+        check!(
+            self.status.success() && self.stderr.is_empty(),
+            "{}: {}: {}",
+            self.what,
+            self.status,
+            self.stderr.trim_end()
+        );
+        Ok(self)
+    }
+}
+
+impl Stage {
+    /// Makes the surroundings of a case, for good: this process is only for one.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub fn new(name: &str, kan: &Path, view: View) -> Outcome<Self> {
+        set_child_subreaper(Some(getpid()))?;
+        separate_mounts(view)?;
+        let id = format!("faults-{}-{}", std::process::id(), name.replace("::", "-"));
+        let dir = TempDir::with_prefix("kan-faults-")?;
+        let parent = format!("kan-{id}");
+        let place = Place::new(&id, dir.path(), &parent);
+        let stage = Self {
+            kan: kan.into(),
+            id,
+            place,
+            parent,
+            outputs: TempDir::with_prefix("kan-faults-out-")?,
+            _dir: dir,
+        };
+        fs::create_dir(stage.state_dir())?;
+        Ok(stage)
+    }
+
+    /// `--root`
+    pub fn state_dir(&self) -> PathBuf {
+        self.place.dir.join("state")
+    }
+
+    /// A bundle's directory.
+    pub fn bundle(&self) -> PathBuf {
+        self.place.dir.join("bundle")
+    }
+
+    /// Makes a bundle whose program is this one, told what to do by its arguments.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn make_bundle(&self, dir: &Path, config: &Value) -> Outcome {
+        let rootfs = dir.join("rootfs");
+        for name in ["proc", "dev", "sys", "etc", "tmp"] {
+            fs::create_dir_all(rootfs.join(name))?;
+        }
+        let own = std::env::current_exe()?;
+        let program = rootfs.join("program");
+        // A hard link spares a copy where it can be made.
+        if fs::hard_link(&own, &program).is_err() {
+            fs::copy(&own, &program)?;
+        }
+        fs::write(dir.join("config.json"), serde_json::to_vec_pretty(config)?)?;
+        Ok(())
+    }
+
+    /// A config with this program and these arguments.
+    ///
+    /// # Errors
+    /// If `kan spec` fails.
+    pub fn config(&self, which: Config, args: &[&str]) -> Outcome<Value> {
+        let at = TempDir::with_prefix("kan-faults-spec-")?;
+        let spec = [self.kan.as_os_str(), "spec".as_ref(), "--bundle".as_ref()];
+        let mut command = Command::new(spec[0]);
+        command.args(&spec[1..]).arg(at.path());
+        check!(command.status()?.success(), "kan spec failed");
+        let text = fs::read(at.path().join("config.json"))?;
+        let mut config: Value = serde_json::from_slice(&text)?;
+        let all: Vec<_> = ["/program"].iter().chain(args).collect();
+        config["process"]["args"] = json!(all);
+        config["process"]["terminal"] = json!(false);
+        config["process"]["env"] = json!([format!("KAN_FAULTS={}", self.id)]);
+        config["linux"]["cgroupsPath"] = json!(format!("/{}/{}", self.parent, self.id));
+        if which == Config::Small {
+            config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+            config["linux"]["namespaces"] =
+                json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}]);
+            config["linux"]["maskedPaths"] = json!(["/proc/kcore"]);
+            config["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
+            // On a tmpfs, because devices and their links would otherwise stay in the rootfs.
+            let dev = json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"});
+            if let Some(mounts) = config["mounts"].as_array_mut() {
+                mounts.push(dev);
+            }
+        }
+        Ok(config)
+    }
+
+    /// kan's command line with `--root`; the id goes last where there is one.
+    pub fn words(&self, verb: &[&str], id: Option<&str>) -> Vec<String> {
+        let kan = self.kan.to_string_lossy().into_owned();
+        let root = self.state_dir().to_string_lossy().into_owned();
+        let mut words = vec![kan, "--root".into(), root];
+        words.extend(verb.iter().map(|word| (*word).to_owned()));
+        words.extend(id.map(str::to_owned));
+        words
+    }
+
+    /// `create` or `run` of a bundle.
+    pub fn making(&self, verb: &[&str], bundle: &Path, id: &str) -> Vec<String> {
+        let bundle = bundle.to_string_lossy();
+        let verb: Vec<&str> = verb.iter().copied().chain(["--bundle", &bundle]).collect();
+        self.words(&verb, Some(id))
+    }
+
+    /// Runs a command of kan for the case's own container.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub fn kan(&self, verb: &[&str]) -> Outcome<Done> {
+        self.execute(&self.words(verb, Some(&self.id)))
+    }
+
+    /// Runs any command line to its end, which must come within 20 seconds.
+    ///
+    /// # Errors
+    /// If it can't be started or does not end.
+    pub fn execute(&self, words: &[String]) -> Outcome<Done> {
+        let (out, err) = self.outputs()?;
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).env_clear().stdin(Stdio::null());
+        let mut child = command.stdout(out).stderr(err).spawn()?;
+        let pid = rustix::process::Pid::from_child(&child);
+        let start = Instant::now();
+        crate::leftovers::await_exit(pid, Duration::from_secs(20));
+        if start.elapsed() >= Duration::from_secs(20) {
+            child.kill()?;
+            child.wait()?;
+            fail!("{}: still runs after 20 s", words.join(" "));
+        }
+        self.done(words, child.wait()?)
+    }
+
+    /// Fresh files for a command's output, which a container may hold on to.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn outputs(&self) -> Outcome<(File, File)> {
+        let at = |name: &str| {
+            let path = self.outputs.path().join(name);
+            let _ = fs::remove_file(&path);
+            File::create(path)
+        };
+        Ok((at("out")?, at("err")?))
+    }
+
+    /// What the last command wrote.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn heard(&self) -> Outcome<(String, String)> {
+        let read = |name: &str| fs::read(self.outputs.path().join(name));
+        let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+        Ok((text(read("out")?), text(read("err")?)))
+    }
+
+    fn done(&self, words: &[String], status: ExitStatus) -> Outcome<Done> {
+        let (stdout, stderr) = self.heard()?;
+        let what = words[1..].join(" ");
+        Ok(Done {
+            what,
+            status,
+            stdout,
+            stderr,
+        })
+    }
+
+    /// `pid` of the state document.
+    ///
+    /// # Errors
+    /// If there is no such container.
+    pub fn pid(&self, id: &str) -> Outcome<i32> {
+        let done = self.execute(&self.words(&["state"], Some(id)))?.quiet()?;
+        let state: Value = serde_json::from_str(&done.stdout)?;
+        match state["pid"].as_i64().map(i32::try_from) {
+            Some(Ok(pid)) if pid > 0 => Ok(pid),
+            _ => fail!("no pid in {state}"),
+        }
+    }
+
+    /// Cleans up and adds what was left to the verdict.
+    ///
+    /// # Errors
+    /// The case's own, or what was left.
+    pub fn finish(self, verdict: Verdict) -> Verdict {
+        let left = self.place.settled_processes(Duration::from_secs(2));
+        self.place.remove();
+        let summary = verdict?;
+        check!(left.is_empty(), "left: {}", left.join(", "));
+        Ok(summary)
+    }
+}
+
+/// A mount namespace that nobody else changes, whose mounts are shared among its copies as they
+/// are with systemd: a mount that a container lets out would show here.
+fn separate_mounts(view: View) -> Outcome {
+    unshare(CloneFlags::CLONE_NEWNS)?;
+    mount_change(
+        "/",
+        MountPropagationFlags::PRIVATE | MountPropagationFlags::REC,
+    )?;
+    if view == View::V2 && !Path::new("/sys/fs/cgroup/cgroup.controllers").exists() {
+        mount_bind("/sys/fs/cgroup/unified", "/sys/fs/cgroup")?;
+    }
+    mount_change(
+        "/",
+        MountPropagationFlags::SHARED | MountPropagationFlags::REC,
+    )?;
+    Ok(())
+}

@@ -1,0 +1,333 @@
+//! Runs kan under ptrace(2) and strikes at one exact system call of one of its two processes.
+//!
+//! strace counts its injections per system call name and per process, so that it can't be told
+//! "the 57th call of init, whichever it is", nor "kill the host when init is there". The calls of
+//! each process alone are the same in every run, whatever the other does meanwhile.
+
+use std::fs::File;
+use std::io::Write as _;
+use std::process::{Command, Stdio};
+
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::outcome::{Fault, Outcome, fail};
+use crate::registers;
+
+/// The first argument of the launcher.
+pub const LAUNCH: &str = "--launch";
+/// `op` of PTRACE_GET_SYSCALL_INFO.
+const ENTRY: u8 = 1;
+
+/// One of kan's processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The command itself.
+    Host,
+    /// The child that becomes the container.
+    Init,
+}
+
+/// What happens at the entry of the call; the call itself is not performed, but for `Look`.
+pub enum Deed<'a> {
+    /// SIGKILL to these.
+    Kill {
+        /// The command.
+        host: bool,
+        /// The child, if it is there already.
+        init: bool,
+    },
+    /// The call fails.
+    Fail(Errno),
+    /// Something is done while the process stands still.
+    Look(&'a mut dyn FnMut(Pid)),
+}
+
+/// Where and what.
+pub struct Strike<'a> {
+    /// Whose call.
+    pub role: Role,
+    /// Which one, from 0, counted from its execve(2) or its clone on.
+    pub index: usize,
+    /// Calls that are spared although their turn has come.
+    pub unless: fn(&str) -> bool,
+    /// What happens then.
+    pub deed: Deed<'a>,
+}
+
+/// How the command ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It exited with a code.
+    Exited(i32),
+    /// A signal ended it.
+    Signalled(Signal),
+}
+
+/// What was seen.
+#[derive(Debug)]
+pub struct Trace {
+    /// How the command ended.
+    pub ended: Ended,
+    /// The calls of the host and of init up to its execve(2), by number.
+    pub calls: [Vec<u64>; 2],
+    /// The call that was struck, if it came.
+    pub struck: Option<u64>,
+}
+
+/// Waits in the process that is to be traced until the tracer is ready, then executes `command`.
+/// The byte comes once the tracer has seized this process.
+pub fn launch(command: &[String]) -> std::io::Error {
+    use std::os::unix::process::CommandExt as _;
+    let mut go = [0];
+    if let Err(error) = std::io::Read::read_exact(&mut std::io::stdin(), &mut go) {
+        return error;
+    }
+    Command::new(&command[0])
+        .args(&command[1..])
+        .stdin(Stdio::null())
+        .exec()
+}
+
+/// Runs a command to its end; what it leaves behind runs on untraced.
+///
+/// # Errors
+/// If it can't be traced.
+pub fn run(
+    command: &[String],
+    out: &File,
+    err: &File,
+    strike: Option<Strike<'_>>,
+) -> Outcome<Trace> {
+    let mut launcher = Command::new(std::env::current_exe()?);
+    launcher.arg(LAUNCH).args(command);
+    launcher.env_clear().stdin(Stdio::piped());
+    launcher.stdout(out.try_clone()?).stderr(err.try_clone()?);
+    let mut child = launcher.spawn()?;
+    let host = Pid::from_raw(child.id().cast_signed());
+    let options = Options::PTRACE_O_TRACESYSGOOD
+        | Options::PTRACE_O_TRACEEXEC
+        | Options::PTRACE_O_TRACEFORK
+        | Options::PTRACE_O_TRACECLONE
+        | Options::PTRACE_O_TRACEVFORK
+        | Options::PTRACE_O_EXITKILL;
+    ptrace::seize(host, options)?;
+    if let Some(mut go) = child.stdin.take() {
+        go.write_all(b"g")?;
+    }
+    let mut tracer = Tracer {
+        host,
+        init: None,
+        strike,
+        calls: [Vec::new(), Vec::new()],
+        struck: None,
+        is_over: false,
+        failing: None,
+        running: false,
+    };
+    let ended = tracer.follow()?;
+    tracer.release_init()?;
+    Ok(Trace {
+        ended,
+        calls: tracer.calls,
+        struck: tracer.struck,
+    })
+}
+
+struct Tracer<'a> {
+    host: Pid,
+    /// The child, while it is traced.
+    init: Option<Pid>,
+    strike: Option<Strike<'a>>,
+    calls: [Vec<u64>; 2],
+    struck: Option<u64>,
+    /// Whether the strike's turn is past.
+    is_over: bool,
+    /// Who is in a call that is to fail, and how.
+    failing: Option<(Pid, Errno)>,
+    /// Whether the launcher has become kan.
+    running: bool,
+}
+
+impl Tracer<'_> {
+    /// Until the host has ended.
+    fn follow(&mut self) -> Outcome<Ended> {
+        loop {
+            let status = waitpid(None, Some(WaitPidFlag::__WALL))?;
+            let Some(pid) = status.pid() else { continue };
+            match status {
+                WaitStatus::Exited(_, code) if pid == self.host => return Ok(Ended::Exited(code)),
+                WaitStatus::Signaled(_, signal, _) if pid == self.host => {
+                    return Ok(Ended::Signalled(signal));
+                }
+                WaitStatus::Exited(..) | WaitStatus::Signaled(..) => self.forget(pid),
+                _ => self.stopped(pid, status).or_else(gone)?,
+            }
+        }
+    }
+
+    fn forget(&mut self, pid: Pid) {
+        if self.init == Some(pid) {
+            self.init = None;
+        }
+    }
+
+    fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Errno> {
+        match status {
+            WaitStatus::PtraceSyscall(_) => return self.at_call(pid),
+            WaitStatus::PtraceEvent(_, _, event) => return self.at_event(pid, event),
+            WaitStatus::Stopped(_, signal) => return self.resume(pid, Some(signal)),
+            _ => {}
+        }
+        self.resume(pid, None)
+    }
+
+    fn at_event(&mut self, pid: Pid, event: i32) -> Result<(), Errno> {
+        if event == nix::libc::PTRACE_EVENT_EXEC {
+            if pid != self.host {
+                // From here on it is the container's program.
+                self.forget(pid);
+                return ptrace::detach(pid, None);
+            }
+            // The launcher's own execve(2) may come late enough to be seen.
+            let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            self.running = !words
+                .windows(LAUNCH.len())
+                .any(|text| text == LAUNCH.as_bytes());
+        }
+        let is_clone = matches!(
+            event,
+            nix::libc::PTRACE_EVENT_FORK
+                | nix::libc::PTRACE_EVENT_CLONE
+                | nix::libc::PTRACE_EVENT_VFORK
+        );
+        if is_clone {
+            let child = i32::try_from(ptrace::getevent(pid)?).map_err(|_| Errno::EOVERFLOW)?;
+            self.init = Some(Pid::from_raw(child));
+        }
+        self.resume(pid, None)
+    }
+
+    /// Calls are of interest until the strike is over, or to the end if there was none.
+    fn resume(&self, pid: Pid, signal: Option<Signal>) -> Result<(), Errno> {
+        if self.running && (!self.is_over || self.failing.is_some()) {
+            ptrace::syscall(pid, signal)
+        } else {
+            ptrace::cont(pid, signal)
+        }
+    }
+
+    fn at_call(&mut self, pid: Pid) -> Result<(), Errno> {
+        let is_entry = ptrace::syscall_info(pid)?.op == ENTRY;
+        if !is_entry {
+            if let Some((_, errno)) = self.failing.take_if(|(who, _)| *who == pid) {
+                registers::set_result(pid, errno)?;
+            }
+            return self.resume(pid, None);
+        }
+        let role = if pid == self.host {
+            Role::Host
+        } else {
+            Role::Init
+        };
+        let index = self.calls[role as usize].len();
+        let number = registers::call_number(pid)?;
+        self.calls[role as usize].push(number);
+        let here = |strike: &mut Strike<'_>| strike.role == role && strike.index == index;
+        let strike = self.strike.take_if(here);
+        self.is_over |= strike.is_some();
+        match strike {
+            Some(strike) if (strike.unless)(registers::name(number)) => self.resume(pid, None),
+            Some(strike) => {
+                self.struck = Some(number);
+                self.strike(pid, strike.deed)
+            }
+            None => self.resume(pid, None),
+        }
+    }
+
+    fn strike(&mut self, pid: Pid, deed: Deed<'_>) -> Result<(), Errno> {
+        match deed {
+            Deed::Kill { host, init } => {
+                return self.kill(pid, host, init);
+            }
+            Deed::Fail(errno) => {
+                registers::skip_call(pid)?;
+                self.failing = Some((pid, errno));
+            }
+            Deed::Look(look) => look(pid),
+        }
+        self.resume(pid, None)
+    }
+
+    /// A killed host is not waited for here: `follow` sees its end. Init, if it is to survive,
+    /// goes on untraced once the host is dead, from where it stands.
+    fn kill(&mut self, at: Pid, host: bool, init: bool) -> Result<(), Errno> {
+        if host {
+            kill(self.host, Signal::SIGKILL)?;
+        }
+        if let Some(pid) = self.init.filter(|_| init) {
+            kill(pid, Signal::SIGKILL)?;
+        } else if self.init == Some(at) {
+            await_death(self.host);
+            self.init = None;
+            return ptrace::detach(at, None);
+        }
+        if host {
+            Ok(())
+        } else {
+            self.resume(self.host, None).or_else(running)
+        }
+    }
+
+    /// Lets a child that outlives the command go on by itself.
+    fn release_init(&mut self) -> Outcome {
+        let Some(pid) = self.init.take() else {
+            return Ok(());
+        };
+        if ptrace::interrupt(pid).is_err() {
+            return Ok(());
+        }
+        loop {
+            let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
+                    return Ok(());
+                }
+                Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
+                Ok(_) => None,
+                Err(errno) => fail!("wait for init: {errno}"),
+            };
+            match ptrace::detach(pid, signal) {
+                Err(Errno::ESRCH) => {}
+                other => return Ok(other?),
+            }
+        }
+    }
+}
+
+/// A process that was just killed is gone when its stop is resumed; its end comes next.
+fn gone(errno: Errno) -> Outcome {
+    match errno {
+        Errno::ESRCH => Ok(()),
+        errno => Err(Fault(format!("ptrace: {errno}"))),
+    }
+}
+
+/// A host that is not stopped needs no resuming.
+fn running(errno: Errno) -> Result<(), Errno> {
+    if errno == Errno::ESRCH {
+        Ok(())
+    } else {
+        Err(errno)
+    }
+}
+
+/// Waits without reaping, so that `follow` still sees how it ended.
+fn await_death(pid: Pid) {
+    use nix::sys::wait::{Id, waitid};
+    let flags = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | WaitPidFlag::__WALL;
+    while waitid(Id::Pid(pid), flags) == Err(Errno::EINTR) {}
+}
