@@ -33,11 +33,7 @@ pub fn cases() -> Vec<Case> {
             "cgroup::unified_delete_removes_it",
             unified_delete_removes_it,
         ),
-        Case::new("cgroup::unified_pause", unified_pause).lacks(
-            "kan",
-            "pause",
-            super::pause::NO_PAUSE,
-        ),
+        Case::new("cgroup::unified_pause", unified_pause),
     ]
 }
 

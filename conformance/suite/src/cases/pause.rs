@@ -2,35 +2,27 @@
 
 use crate::harness::prelude::*;
 
-/// How a runtime without these verbs answers.
-pub const NO_PAUSE: &str = "unrecognized subcommand";
-
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("pause::status_is_paused_until_resume", status_is_paused)
-            .lacks("kan", "pause", NO_PAUSE),
-        Case::new("pause::stops_the_program", stops_the_program).lacks("kan", "pause", NO_PAUSE),
-        Case::new("pause::twice_is_refused", twice_is_refused)
-            .lacks("kan", "pause", NO_PAUSE)
-            .deviates(
-                "crun",
-                "not in the spec; crun has its own command line",
-                "exit status: 0, want exit code 1",
-            ),
-        Case::new("pause::not_running_is_refused", not_running_is_refused)
-            .lacks("kan", "pause", NO_PAUSE),
+        Case::new("pause::status_is_paused_until_resume", status_is_paused),
+        Case::new("pause::stops_the_program", stops_the_program),
+        Case::new("pause::twice_is_refused", twice_is_refused).deviates(
+            "crun",
+            "not in the spec; crun has its own command line",
+            "exit status: 0, want exit code 1",
+        ),
+        Case::new("pause::not_running_is_refused", not_running_is_refused),
         Case::new(
             "pause::resume_of_running_is_refused",
             resume_of_running_is_refused,
         )
-        .lacks("kan", "pause", NO_PAUSE)
         .deviates(
             "crun",
             "not in the spec; crun has its own command line",
             "exit status: 0, want exit code 1",
         ),
-        Case::new("pause::delete_force", delete_force).lacks("kan", "pause", NO_PAUSE),
-        Case::new("pause::kill_reaches_it", kill_reaches_it).lacks("kan", "pause", NO_PAUSE),
+        Case::new("pause::delete_force", delete_force),
+        Case::new("pause::kill_reaches_it", kill_reaches_it),
     ]
 }
 
