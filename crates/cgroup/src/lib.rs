@@ -25,6 +25,7 @@
 mod controllers;
 mod cpuset;
 mod create;
+mod devices;
 mod empty;
 mod error;
 mod events;
@@ -42,6 +43,7 @@ mod tree;
 mod wait;
 
 pub use create::{Created, create};
+pub use devices::{DevicesError, limit_devices};
 pub use empty::wait_until_empty;
 pub use error::{Error, Operation, Result};
 pub use freeze::{freeze, frozen, thaw};

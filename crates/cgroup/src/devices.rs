@@ -1,0 +1,148 @@
+//! Which devices a container may use: `linux.resources.devices` (runtime-spec, config-linux.md
+//! "Allowed Device List").
+//!
+//! A list of rules means the same on every host: of each access that is asked for (read, write,
+//! mknod) the last rule that speaks of it decides, and what no rule speaks of is allowed. v2 runs
+//! a program that says exactly that. v1 knows one default and exceptions from it, so a list may be
+//! beyond it and is refused then; the kernel would silently ignore the rule.
+
+mod filter;
+mod list;
+#[cfg(test)]
+mod model;
+mod rules;
+
+use std::path::{Path, PathBuf};
+
+use kan_op::host::DeviceRule;
+use kan_sys::{Errno, bpf};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
+use crate::error::{Error, Operation};
+use crate::file;
+use crate::place::{Directory, Placement};
+
+/// Why a container's devices could not be limited.
+#[derive(Debug, thiserror::Error)]
+pub enum DevicesError {
+    /// A file or directory of the cgroup.
+    #[error(transparent)]
+    Cgroup(#[from] Error),
+    /// A v1 host whose hierarchies lack the controller.
+    #[error("no cgroup v1 hierarchy has the devices controller")]
+    NoController,
+    /// v1 cannot have a hole in a rule with wildcards.
+    #[error("cgroup v1 cannot express the rule `{rule}`, which overrides a part of `{wildcard}`")]
+    Inexpressible {
+        /// The rule.
+        rule: DeviceRule,
+        /// The earlier one.
+        wildcard: DeviceRule,
+    },
+    /// bpf(2) failed.
+    #[error("{operation} the device filter of {}: {source}", path.display())]
+    Filter {
+        /// What was done with the program.
+        operation: &'static str,
+        /// The cgroup.
+        path: PathBuf,
+        /// The kernel's answer.
+        source: kan_sys::Error,
+    },
+}
+
+impl DevicesError {
+    /// Whether the caller lacks the right to do it. runc leaves the devices of a rootless container
+    /// unlimited then: the host's file permissions protect them.
+    #[must_use]
+    pub fn is_permission(&self) -> bool {
+        match self {
+            Self::Cgroup(error) => error.is_permission(),
+            Self::Filter { source, .. } => matches!(source.errno, Errno::EPERM | Errno::EACCES),
+            Self::NoController | Self::Inexpressible { .. } => false,
+        }
+    }
+
+    /// What usually causes this error, where that is known (cgroup-v1/devices.rst, bpf(2)).
+    #[must_use]
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            Self::Cgroup(Error::Call {
+                operation: Operation::Write(_),
+                errno,
+                ..
+            }) => match *errno {
+                rustix::io::Errno::PERM => {
+                    Some("it takes CAP_SYS_ADMIN, and the parent cgroup must allow the devices")
+                }
+                rustix::io::Errno::INVAL => Some("the cgroup must not have sub-cgroups"),
+                _ => None,
+            },
+            Self::Filter { source, .. } => match source.errno {
+                Errno::EPERM => Some(
+                    "it takes CAP_BPF and CAP_NET_ADMIN, or CAP_SYS_ADMIN; a program that allows no others may be attached already",
+                ),
+                Errno::EINVAL => Some("the kernel must have CONFIG_CGROUP_BPF"),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+}
+
+/// Limits the devices of a cgroup that was just made and holds no process: of each access that is
+/// asked for, the last rule that speaks of it decides; what no rule speaks of is allowed. On a
+/// hybrid host v1's controller does it, and without cgroups nothing does.
+///
+/// # Errors
+/// [`DevicesError::NoController`] and [`DevicesError::Inexpressible`] on v1; else the call that
+/// failed. [`DevicesError::is_permission`] tells what a rootless container can do without.
+pub fn limit_devices(placement: &Placement, rules: &[DeviceRule]) -> Result<(), DevicesError> {
+    match (placement.v1("devices"), placement.directories()) {
+        (Some(dir), _) => write_list(&dir.path(), rules),
+        (None, []) => Ok(()),
+        (None, [dir]) if dir.is_v2() => attach_filter(dir, rules),
+        (None, _) => Err(DevicesError::NoController),
+    }
+}
+
+/// v1: cgroup-v1/devices.rst. One rule a write, in two files.
+fn write_list(cgroup: &Path, rules: &[DeviceRule]) -> Result<(), DevicesError> {
+    let list = list::list(rules)?;
+    let (default, exceptions) = match list.allows {
+        true => ("devices.allow", "devices.deny"),
+        false => ("devices.deny", "devices.allow"),
+    };
+    // Even where it says what is so already, it takes away what an earlier user may have left.
+    file::write(&cgroup.join(default), "a")?;
+    if list.exceptions.is_empty() {
+        return Ok(());
+    }
+    let path = cgroup.join(exceptions);
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let file = openat(CWD, &path, flags, Mode::empty())
+        .map_err(|errno| Error::call(Operation::Open, &path, errno))?;
+    for exception in &list.exceptions {
+        let line = exception.to_string();
+        rustix::io::write(&file, line.as_bytes())
+            .map_err(|errno| Error::call(Operation::Write(line), &path, errno))?;
+    }
+    Ok(())
+}
+
+fn attach_filter(dir: &Directory, rules: &[DeviceRule]) -> Result<(), DevicesError> {
+    let path = dir.path();
+    let failed = |operation| {
+        let path = path.clone();
+        move |source| DevicesError::Filter {
+            operation,
+            path,
+            source,
+        }
+    };
+    let cgroup =
+        file::open_dir(CWD, &path).map_err(|errno| Error::call(Operation::Open, &path, errno))?;
+    let program = bpf::load_device_filter(&filter::program(rules), b"kan_devices", c"Apache-2.0")
+        .map_err(failed("loading"))?;
+    bpf::attach_device_filter(&cgroup, &program).map_err(failed("attaching"))
+}
