@@ -24,8 +24,8 @@ pub(crate) use tests;
 
 /// What the last panic said, and where.
 static PANIC: Mutex<String> = Mutex::new(String::new());
-/// The test that runs, or none.
-static CURRENT: Mutex<&str> = Mutex::new("");
+/// The tests that have begun, this one included.
+static BEGUN: Mutex<Vec<&str>> = Mutex::new(Vec::new());
 /// The tests that were skipped, and why.
 static SKIPPED: Mutex<Vec<(&str, String)>> = Mutex::new(Vec::new());
 
@@ -46,7 +46,12 @@ pub fn needs_root() {
 
 /// The name of the test that runs.
 pub fn current() -> &'static str {
-    *CURRENT.lock().unwrap()
+    BEGUN.lock().unwrap().last().copied().unwrap_or_default()
+}
+
+/// Whether a test has begun: it has not if the command line leaves it out.
+pub fn has_begun(name: &str) -> bool {
+    BEGUN.lock().unwrap().contains(&name)
 }
 
 /// Runs the tests that the command line asks for.
@@ -74,7 +79,7 @@ fn shown(name: &str) -> &str {
 }
 
 fn run(test: &Test) -> Result<(), Failed> {
-    *CURRENT.lock().unwrap() = test.0;
+    BEGUN.lock().unwrap().push(test.0);
     match catch_unwind(test.1) {
         Ok(()) => Ok(()),
         Err(payload) => match payload.downcast::<Skip>() {
@@ -125,6 +130,8 @@ fn live<F: FnOnce()>(life: &mut Option<(F, Report)>) -> ! {
     let Some((body, report)) = life.take() else {
         process::exit(PANICKED)
     };
+    // What a failed test leaves behind ends with it.
+    let _ = process::set_parent_death_signal(9);
     let code = match catch_unwind(AssertUnwindSafe(body)) {
         Ok(()) => PASSED,
         Err(payload) => match payload.downcast::<Skip>() {
