@@ -6,6 +6,7 @@ use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
 use crate::{Error, Result, Timeline, console, hooks, id_maps};
 use kan_init::{Init, Slots};
+use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
 use kan_plan::Plan;
 use kan_spec::state::Status;
@@ -105,8 +106,7 @@ impl<'p> Host<'p> {
                 self.made.cgroups = Some(kan_cgroup::create(&self.record.cgroups)?);
                 Ok(())
             }
-            // DEVICES
-            HostStep::LimitDevices(_) => Ok(()),
+            HostStep::LimitDevices(rules) => self.limit_devices(rules),
             HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
             HostStep::JoinCgroup => self.join_cgroup(),
             HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
@@ -131,6 +131,13 @@ impl<'p> Host<'p> {
             HostStep::Wait(sync) => self.wait(*sync),
             HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
         }
+    }
+
+    fn limit_devices(&self, rules: &[DeviceRule]) -> Result<()> {
+        kan_cgroup::limit_devices(&self.record.cgroups, rules).map_err(|error| {
+            let hint = error.hint().map(|hint| format!(" ({hint})"));
+            Error::Step(format!("{error}{}", hint.unwrap_or_default()))
+        })
     }
 
     fn make_container(&mut self, id: &str) -> Result<()> {

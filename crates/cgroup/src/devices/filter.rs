@@ -3,6 +3,11 @@
 //!
 //! The rules are tried from the last to the first. A register holds the accesses that are not
 //! decided yet: a rule that allows takes its own away, and one that denies any of them ends it.
+//!
+//! Before it takes a program, the kernel follows every path through it, and remembers what a path
+//! has learnt: one that goes on from a test for a major number, knowing the number, makes the work
+//! grow with the square of the rules, and from about 700 on they were too many (E2BIG). So a rule
+//! that speaks of one device makes one test, and a rule that leaves nothing to decide is an end.
 
 use kan_op::host::{DeviceKind, DeviceRule};
 use kan_sys::bpf::Instruction;
@@ -16,9 +21,13 @@ const KIND: u8 = 2;
 const ACCESS: u8 = 3;
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
+/// Both numbers, 32 bits each.
+const DEVICE: u8 = 6;
+/// What that is compared with.
+const WANTED: u8 = 7;
 
-/// Instructions, Documentation/bpf/standardization/instruction-set.rst. All arithmetic and jumps
-/// are on 32 bits: in 64 bits a constant would be taken as signed.
+/// Instructions, Documentation/bpf/standardization/instruction-set.rst. Those with a constant are
+/// on 32 bits: in 64 bits it would be taken as signed.
 pub(super) const LOAD_WORD: u8 = 0x61;
 pub(super) const MOVE: u8 = 0xb4;
 pub(super) const MOVE_REGISTER: u8 = 0xbc;
@@ -28,6 +37,12 @@ pub(super) const JUMP: u8 = 0x05;
 pub(super) const JUMP_IF_NOT: u8 = 0x56;
 pub(super) const JUMP_IF_ANY: u8 = 0x46;
 pub(super) const EXIT: u8 = 0x95;
+/// On 64 bits.
+pub(super) const SHIFT_LEFT: u8 = 0x67;
+pub(super) const OR_REGISTER: u8 = 0x4f;
+pub(super) const JUMP_IF_OTHER: u8 = 0x5d;
+/// Two instructions long; the constant's upper half is in the second.
+pub(super) const MOVE_LONG: u8 = 0x18;
 
 /// The numbers of `BPF_DEVCG_DEV_*`.
 const BLOCK: u32 = 1;
@@ -39,11 +54,17 @@ pub(super) fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     begin(&mut program);
     for (index, rule) in rules.iter().enumerate().rev() {
         let pattern = Pattern::of(rule);
-        let bits = left(&pattern, access(rule), &rules[index + 1..]);
-        if bits == 0 {
+        let undecided = left(&pattern, EVERY_ACCESS, &rules[index + 1..]);
+        let decides = undecided & access(rule);
+        if decides == 0 {
             continue;
         }
-        let block = block(&pattern, bits, rule.allow);
+        let decides = if decides == undecided {
+            EVERY_ACCESS
+        } else {
+            decides
+        };
+        let block = block(&pattern, decides, rule.allow);
         let tested = block.len() > 2;
         program.extend(block);
         if !tested {
@@ -78,6 +99,9 @@ fn begin(program: &mut Vec<Instruction>) {
         op(SHIFT_RIGHT, ACCESS, 0, 16),
         load(MAJOR, 4),
         load(MINOR, 8),
+        Instruction::new(MOVE_REGISTER, DEVICE, MAJOR, 0, 0),
+        op(SHIFT_LEFT, DEVICE, 0, 32),
+        Instruction::new(OR_REGISTER, DEVICE, MINOR, 0, 0),
         op(JUMP_IF_NOT, ACCESS, 2, 0),
     ]);
     answer(program, true);
@@ -86,14 +110,21 @@ fn begin(program: &mut Vec<Instruction>) {
 /// What one rule does. Jumps that leave it go to what comes after it.
 fn block(pattern: &Pattern, bits: u8, allow: bool) -> Vec<Instruction> {
     let mut block = Vec::with_capacity(8);
-    let kind = match pattern.kind {
-        DeviceKind::All => None,
-        DeviceKind::Character => Some(CHARACTER),
-        DeviceKind::Block => Some(BLOCK),
-    };
-    let tests = [(KIND, kind), (MAJOR, pattern.major), (MINOR, pattern.minor)];
-    for (register, wanted) in tests {
-        block.extend(wanted.map(|wanted| op(JUMP_IF_NOT, register, NEXT, wanted)));
+    let test = |register, wanted| op(JUMP_IF_NOT, register, NEXT, wanted);
+    match pattern.kind {
+        DeviceKind::All => {}
+        DeviceKind::Character => block.push(test(KIND, CHARACTER)),
+        DeviceKind::Block => block.push(test(KIND, BLOCK)),
+    }
+    match (pattern.major, pattern.minor) {
+        (Some(major), Some(minor)) => block.extend([
+            op(MOVE_LONG, WANTED, 0, minor),
+            op(0, 0, 0, major),
+            Instruction::new(JUMP_IF_OTHER, DEVICE, WANTED, NEXT, 0),
+        ]),
+        (Some(major), None) => block.push(test(MAJOR, major)),
+        (None, Some(minor)) => block.push(test(MINOR, minor)),
+        (None, None) => {}
     }
     match (bits, allow) {
         (EVERY_ACCESS, _) => {}
@@ -115,12 +146,10 @@ fn block(pattern: &Pattern, bits: u8, allow: bool) -> Vec<Instruction> {
 const NEXT: i16 = i16::MAX;
 
 fn resolve(block: &mut [Instruction]) {
-    let mut after = 0;
-    for instruction in block.iter_mut().rev() {
+    for (after, instruction) in (0_i16..).zip(block.iter_mut().rev()) {
         if instruction.offset == NEXT {
             instruction.offset = after;
         }
-        after += 1;
     }
 }
 

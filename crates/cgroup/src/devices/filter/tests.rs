@@ -21,25 +21,39 @@ fn run(program: &[Instruction], asked: &Asked) -> u64 {
         let constant = i.immediate.cast_unsigned();
         let low =
             |register: usize| u32::try_from(registers[register].unwrap() & 0xffff_ffff).unwrap();
+        let long = |register: usize| registers[register].unwrap();
         let result = match i.code {
             LOAD_WORD => {
                 assert_eq!(from, 1, "the context");
-                Some(context[usize::try_from(i.offset).unwrap() / 4])
+                Some(u64::from(context[usize::try_from(i.offset).unwrap() / 4]))
             }
-            MOVE => Some(constant),
-            MOVE_REGISTER => Some(low(from)),
-            AND => Some(low(to) & constant),
-            SHIFT_RIGHT => Some(low(to) >> constant),
+            MOVE => Some(u64::from(constant)),
+            MOVE_REGISTER => Some(u64::from(low(from))),
+            AND => Some(u64::from(low(to) & constant)),
+            SHIFT_RIGHT => Some(u64::from(low(to) >> constant)),
+            SHIFT_LEFT => Some(long(to) << constant),
+            OR_REGISTER => Some(long(to) | long(from)),
+            MOVE_LONG => {
+                let upper = program[at];
+                at += 1;
+                assert_eq!(
+                    (upper.code, upper.registers(), upper.offset),
+                    (0, (0, 0), 0)
+                );
+                let upper = u64::from(upper.immediate.cast_unsigned());
+                Some(upper << 32 | u64::from(constant))
+            }
             _ => None,
         };
-        if let Some(result) = result {
-            registers[to] = Some(u64::from(result));
+        if result.is_some() {
+            registers[to] = result;
             continue;
         }
         let jumps = match i.code {
             JUMP => true,
             JUMP_IF_NOT => low(to) != constant,
             JUMP_IF_ANY => low(to) & constant != 0,
+            JUMP_IF_OTHER => long(to) != long(from),
             EXIT => return registers[0].unwrap(),
             other => panic!("unknown instruction {other:#x}"),
         };
@@ -67,7 +81,7 @@ fn reachable(program: &[Instruction]) -> bool {
         if !reached[at] || i.code == EXIT {
             continue;
         }
-        if matches!(i.code, JUMP | JUMP_IF_NOT | JUMP_IF_ANY) {
+        if matches!(i.code, JUMP | JUMP_IF_NOT | JUMP_IF_ANY | JUMP_IF_OTHER) {
             reached[at + 1 + usize::try_from(i.offset).unwrap()] = true;
         }
         reached[at + 1] |= i.code != JUMP;
