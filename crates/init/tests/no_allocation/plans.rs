@@ -81,6 +81,10 @@ pub fn beginning() -> Vec<InitStep> {
         InitStep::Unshare {
             flags: namespace::CLONE_NEWUTS | namespace::CLONE_NEWCGROUP,
         },
+        InitStep::Unshare {
+            flags: namespace::CLONE_NEWTIME,
+        },
+        InitStep::EnterTimeNamespace,
         InitStep::NewSession,
         InitStep::NewKeyring {
             name: c("_ses.test"),
@@ -267,6 +271,9 @@ pub fn enter_and_become_a_user() -> Vec<InitStep> {
             soft: 100,
             hard: 100,
         },
+        InitStep::SetIoPriority(3 << 13),
+        InitStep::SetAffinity(vec![u64::MAX; 128]),
+        InitStep::SetPersonality(0),
         InitStep::EnterDirectory(c("/usr")),
         InitStep::DropBounding { drop: 1 << 3 },
         InitStep::SetIds(Ids {

@@ -18,6 +18,7 @@ mod process;
 mod race;
 mod root;
 mod scene;
+mod schedule;
 mod sync;
 mod terminal;
 
@@ -36,6 +37,7 @@ fn main() -> ExitCode {
         process::TESTS,
         credentials::TESTS,
         directory::TESTS,
+        schedule::TESTS,
         hooks::TESTS,
         home::TESTS,
         exec::TESTS,
