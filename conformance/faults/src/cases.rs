@@ -1,6 +1,9 @@
 //! The list of cases.
 
 use crate::outcome::Verdict;
+use crate::race;
+use crate::seal;
+use crate::secrecy;
 use crate::stage::{Config, Stage, View};
 use crate::sweep::{Blow, Sweep, Verb};
 
@@ -14,16 +17,24 @@ pub struct Case {
     pub deed: Deed,
 }
 
+/// A case that is no sweep.
+pub type Body = fn(&Stage) -> Verdict;
+
 /// What a case does.
 #[derive(Clone, Copy)]
 pub enum Deed {
     /// Strikes at many calls.
     Sweep(Sweep),
     /// Anything else.
-    Body(fn(&Stage) -> Verdict),
+    Body(Body),
 }
 
 impl Case {
+    /// Whether it makes calls fail, which not every machine can.
+    pub fn fails_calls(&self) -> bool {
+        self.name.starts_with("fail::") || self.name == "seal::fallback_is_sealed_as_well"
+    }
+
     /// Performs it.
     ///
     /// # Errors
@@ -111,6 +122,44 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
     ]
 }
 
-fn bodies() -> Vec<(&'static str, fn(&Stage) -> Verdict)> {
-    vec![]
+fn bodies() -> Vec<(&'static str, Body)> {
+    vec![
+        ("seal::init_in_flight", seal::init_in_flight),
+        ("seal::host_pids", seal::host_pids),
+        ("seal::self_as_program", seal::self_as_program),
+        ("seal::self_as_interpreter", seal::self_as_interpreter),
+        (
+            "seal::attacks_work_without_seal",
+            seal::attacks_work_without_seal,
+        ),
+        (
+            "seal::init_is_closed_to_default_capabilities",
+            seal::init_is_closed_to_default_capabilities,
+        ),
+        (
+            "seal::descriptors_of_container",
+            secrecy::descriptors_of_container,
+        ),
+        (
+            "seal::no_descriptor_of_the_seal",
+            secrecy::no_descriptor_of_the_seal,
+        ),
+        ("seal::init_is_not_dumpable", secrecy::init_is_not_dumpable),
+        (
+            "seal::exe_is_on_a_read_only_mount",
+            secrecy::exe_is_on_a_read_only_mount,
+        ),
+        (
+            "seal::fallback_is_sealed_as_well",
+            secrecy::fallback_is_sealed_as_well,
+        ),
+        ("race::creates_at_once", race::creates_at_once),
+        ("race::create_within_create", race::create_within_create),
+        ("race::create_within_delete", race::create_within_delete),
+        ("race::delete_within_create", race::delete_within_create),
+        (
+            "race::late_delete_spares_the_next_container",
+            race::late_delete_spares_the_next_container,
+        ),
+    ]
 }

@@ -192,6 +192,17 @@ impl Stage {
     /// # Errors
     /// If it can't be started or does not end.
     pub fn execute(&self, words: &[String]) -> Outcome<Done> {
+        // A zombie in a pid namespace would keep that namespace's init from ending.
+        crate::leftovers::reap();
+        self.execute_beside(words)
+    }
+
+    /// As [`Self::execute`], while another command is being traced: collecting children would
+    /// take the tracer's news away.
+    ///
+    /// # Errors
+    /// As [`Self::execute`].
+    pub fn execute_beside(&self, words: &[String]) -> Outcome<Done> {
         let (out, err) = self.outputs()?;
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().stdin(Stdio::null());
@@ -252,6 +263,20 @@ impl Stage {
             Some(Ok(pid)) if pid > 0 => Ok(pid),
             _ => fail!("no pid in {state}"),
         }
+    }
+
+    /// Waits until init is the container's program: `start` returns when init may go on, not when
+    /// it has.
+    ///
+    /// # Errors
+    /// After five seconds, or if it is gone.
+    pub fn await_program(&self, pid: i32) -> Outcome {
+        let start = Instant::now();
+        while !fs::read(format!("/proc/{pid}/cmdline"))?.starts_with(b"/program\0") {
+            check!(start.elapsed().as_secs() < 5, "the program never came");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Cleans up and adds what was left to the verdict.

@@ -1,6 +1,7 @@
 //! One command of kan, struck at every system call of its own and of its child.
 
 use std::fmt;
+use std::ops::Range;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -111,7 +112,8 @@ const SUCCESS: Ended = Ended::Exited(0);
 
 /// A sweep under way.
 struct Walk {
-    begin: usize,
+    /// Ranges of calls.
+    spared: Vec<Range<usize>>,
     before: Snapshot,
     count: Count,
     faults: Vec<String>,
@@ -161,7 +163,7 @@ impl Sweep {
         // The first one makes the parents of the cgroups, which stay.
         self.rehearse(stage)?;
         let mut walk = Walk {
-            begin: self.begin(&self.rehearse(stage)?),
+            spared: self.spared(&self.rehearse(stage)?),
             before: stage.place.snapshot(),
             count: Count::default(),
             faults: Vec::new(),
@@ -177,9 +179,14 @@ impl Sweep {
     /// Where the host waits for the kernel the number of its calls varies a little: the end is
     /// where the calls do not come any more.
     fn walk(&self, stage: &Stage, walk: &mut Walk) -> Outcome {
-        let mut index = walk.begin;
         let mut unseen = 0;
-        while unseen < 3 && walk.faults.len() < MOST_FAULTS {
+        for index in (0..).step_by(self.stride) {
+            if walk.spared.iter().any(|range| range.contains(&index)) {
+                continue;
+            }
+            if unseen == 3 || walk.faults.len() == MOST_FAULTS {
+                break;
+            }
             // A hang becomes this process' end; the line says where.
             nix::unistd::alarm::set(60);
             eprintln!("{:?} call {index}", self.blow.role());
@@ -199,7 +206,6 @@ impl Sweep {
                     .push(format!("{role:?} call {index}, {call}: {why}"));
                 restore(stage);
             }
-            index += self.stride;
         }
         Ok(())
     }
@@ -211,23 +217,31 @@ impl Sweep {
         }
     }
 
-    /// The first call to strike at. What the C library and std do before main fails in their way,
-    /// so that is not made to fail; it ends with the signal stack of the last execve(2).
-    fn begin(&self, calls: &[u64]) -> usize {
+    /// What the C library and std do before main, from the first memory to the signal stack, fails
+    /// in their way, so that is not made to fail.
+    fn spared(&self, calls: &[u64]) -> Vec<Range<usize>> {
         if self.blow != Blow::FailHost {
-            return 0;
+            return Vec::new();
         }
         let names: Vec<_> = calls.iter().map(|call| registers::name(*call)).collect();
-        let exec = names
-            .iter()
-            .rposition(|name| *name == "execveat")
-            .unwrap_or(0);
-        let after = names.iter().skip(exec).take(50);
-        let stack = after
-            .enumerate()
-            .filter(|(_, name)| **name == "sigaltstack")
-            .last();
-        exec + stack.map_or(0, |(at, _)| at + 1)
+        let executions = (0..names.len())
+            .filter(|at| names[*at] == "execveat")
+            .map(|at| at + 1);
+        let starts: Vec<_> = std::iter::once(0).chain(executions).collect();
+        let spared = starts.iter().enumerate().filter_map(|(nth, start)| {
+            let end = starts
+                .get(nth + 1)
+                .copied()
+                .unwrap_or(names.len())
+                .min(start + 60);
+            let image = &names[*start..end];
+            let first = image
+                .iter()
+                .position(|name| matches!(*name, "brk" | "arch_prctl"))?;
+            let last = image.iter().rposition(|name| *name == "sigaltstack")?;
+            Some(start + first..start + last + 1)
+        });
+        spared.collect()
     }
 
     /// Runs the command undisturbed.
@@ -314,7 +328,8 @@ impl Sweep {
                 if done.stdout.contains("\"status\": \"created\"") {
                     stage.kan(&["start"])?.quiet()?;
                 }
-                await_status(stage, "running")
+                await_status(stage, "running")?;
+                stage.await_program(stage.pid(&stage.id)?)
             }
             Some(0) => Ok(()),
             Some(1) => is_one_line(&done.stderr),
@@ -332,7 +347,11 @@ impl Sweep {
     }
 }
 
-fn is_one_line(errors: &str) -> Outcome {
+/// Exactly one line, kan's.
+///
+/// # Errors
+/// With the text.
+pub fn is_one_line(errors: &str) -> Outcome {
     let is_line = errors.starts_with("kan: ") && errors.trim_end().len() > "kan: ".len();
     check!(
         is_line && errors.lines().count() == 1 && !errors.contains("panic"),
@@ -342,7 +361,10 @@ fn is_one_line(errors: &str) -> Outcome {
 }
 
 /// Everything is as it was.
-fn unchanged(stage: &Stage, before: &Snapshot) -> Outcome {
+///
+/// # Errors
+/// What is not.
+pub fn unchanged(stage: &Stage, before: &Snapshot) -> Outcome {
     let left = stage.place.settled_processes(Duration::from_secs(2));
     check!(left.is_empty(), "left: {}", left.join(", "));
     let changes = stage.place.snapshot().changes(before);

@@ -42,6 +42,8 @@ pub enum Deed<'a> {
     },
     /// The call fails.
     Fail(Errno),
+    /// Every call of this name fails, whatever its index.
+    FailEach(&'static str, Errno),
     /// Something is done while the process stands still.
     Look(&'a mut dyn FnMut(Pid)),
 }
@@ -236,6 +238,16 @@ impl Tracer<'_> {
         let index = self.calls[role as usize].len();
         let number = registers::call_number(pid)?;
         self.calls[role as usize].push(number);
+        if let Some(Strike {
+            deed: Deed::FailEach(name, errno),
+            ..
+        }) = &self.strike
+            && role == Role::Host
+            && registers::name(number) == *name
+        {
+            registers::skip_call(pid)?;
+            self.failing = Some((pid, *errno));
+        }
         let here = |strike: &mut Strike<'_>| strike.role == role && strike.index == index;
         let strike = self.strike.take_if(here);
         self.is_over |= strike.is_some();
@@ -258,6 +270,7 @@ impl Tracer<'_> {
                 registers::skip_call(pid)?;
                 self.failing = Some((pid, errno));
             }
+            Deed::FailEach(..) => {}
             Deed::Look(look) => look(pid),
         }
         self.resume(pid, None)
