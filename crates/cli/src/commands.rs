@@ -125,6 +125,16 @@ fn record(globals: &Globals, log: &Log, timeline: &Timeline) -> Result<(), Failu
         .map_err(|error| failure(format!("--trace: {}: {error}", path.display())))
 }
 
+/// Only after success: a failure is one record and no more, for those who parse the whole log.
+fn warn(log: &Log, timeline: &Timeline) {
+    for warning in &timeline.warnings {
+        log.warning(warning);
+    }
+    for key in &timeline.ignored {
+        log.debug(&format!("config.json: {key}: unknown key, ignored"));
+    }
+}
+
 fn timeline(globals: &Globals) -> Timeline {
     Timeline::new(globals.debug || globals.trace.is_some())
 }
@@ -135,9 +145,8 @@ fn create(store: &Store, matches: &ArgMatches, globals: &Globals, log: &Log) -> 
     let mut timeline = timeline(globals);
     let made = kan_lifecycle::create(store, &options, &mut timeline);
     let recorded = record(globals, log, &timeline);
-    for warning in made? {
-        log.warning(&warning);
-    }
+    made?;
+    warn(log, &timeline);
     recorded.map(|()| ExitCode::SUCCESS)
 }
 
@@ -148,6 +157,7 @@ fn run(store: &Store, matches: &ArgMatches, globals: &Globals, log: &Log) -> Out
     let ran = kan_lifecycle::run(store, &options, &mut timeline);
     let recorded = record(globals, log, &timeline);
     let code = u8::try_from(ran?).unwrap_or(u8::MAX);
+    warn(log, &timeline);
     recorded.map(|()| ExitCode::from(code))
 }
 
@@ -208,6 +218,7 @@ fn exec(store: &Store, matches: &ArgMatches, globals: &Globals, log: &Log) -> Ou
     let ran = kan_lifecycle::exec(store, &options, &mut timeline);
     let recorded = record(globals, log, &timeline);
     let code = ran.map_err(|error| own(error.into()))?;
+    warn(log, &timeline);
     recorded.map(|()| ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 

@@ -75,19 +75,23 @@ impl<'p> ExecStrings<'p> {
         Err(process::execve(path, args, env).into())
     }
 
-    /// `exec /x: no such file or directory`, on stderr.
+    /// `exec /x: no such file or directory`, or that a hook failed, on stderr.
     pub(crate) fn complain(&self, failure: Failure) {
-        let path = self.found.map_or(&b""[..], CStr::to_bytes);
-        let errno = Errno::new(failure.errno.into());
-        let text = errno.description().unwrap_or("failed").as_bytes();
         let mut line = Line {
             bytes: [0; 4200],
             length: 0,
         };
-        for part in [b"exec ", path, b": ", text, b"\n"] {
-            line.push(part);
+        if failure.call == Sysno::execve as u16 && failure.flaw == Flaw::Call {
+            let path = self.found.map_or(&b""[..], CStr::to_bytes);
+            let errno = Errno::new(failure.errno.into());
+            let text = errno.description().unwrap_or("failed").as_bytes();
+            for part in [b"exec ", path, b": ", text, b"\n"] {
+                line.push(part);
+            }
+            line.lowercase_at(7 + path.len());
+        } else {
+            line.push(b"kan: a startContainer hook failed\n");
         }
-        line.lowercase_at(7 + path.len());
         let _ = io::write(io::standard(2), &line.bytes[..line.length]);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::{Init, Step};
 use kan_op::{Failure, Flaw, Slot, Sync};
-use kan_sys::{Sysno, io};
+use kan_sys::io;
 
 impl Init<'_> {
     /// Reads one byte, the point that the host has reached. An end of file means that the host
@@ -35,9 +35,6 @@ impl Init<'_> {
     /// When `create` has long returned and exec fails after `start`, nobody reads the board:
     /// the line goes to the container's stderr, as runc's does.
     pub(crate) fn complain_if_alone(&self, failure: Failure) {
-        if failure.call != Sysno::execve as u16 {
-            return;
-        }
         let Ok(channel) = self.slots.get(Slot::Channel) else {
             return;
         };

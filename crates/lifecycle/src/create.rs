@@ -76,7 +76,9 @@ fn prepare(
     let (facts, cgroups) = gathered?;
     let request = options.request(&bundle.path, wait_for_start);
     let planned = timeline.phase("plan", || plan_create(&bundle.config, &facts, &request));
-    let plan = planned.map_err(Error::Plan)?;
+    let mut plan = planned.map_err(Error::Plan)?;
+    timeline.warnings.append(&mut plan.warnings);
+    timeline.ignored.clone_from(&bundle.ignored);
     let record = record(options, &bundle, cgroups);
     Ok(Prepared {
         bundle,
@@ -127,20 +129,17 @@ fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placeme
         annotations: bundle.config.annotations.iter().cloned().collect(),
         cgroups,
         init: None,
+        own_keyring: !options.no_new_keyring,
         poststart: poststart.into_iter().map(LaterHook::new).collect(),
         poststop: poststop.into_iter().map(LaterHook::new).collect(),
     }
 }
 
-/// Makes a container that waits for `start`. The warnings are for the log.
+/// Makes a container that waits for `start`.
 ///
 /// # Errors
 /// Whatever stands in the way, by field; nothing is left behind then.
-pub fn create(
-    store: &Store,
-    options: &CreateOptions,
-    timeline: &mut Timeline,
-) -> Result<Vec<String>> {
+pub fn create(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> Result<()> {
     let Prepared {
         bundle,
         plan,
@@ -151,7 +150,7 @@ pub fn create(
     host.add_init_to(timeline);
     made?;
     host.finish();
-    Ok(plan.warnings)
+    Ok(())
 }
 
 /// Makes and starts a container, and unless it is detached stays until it ends: its exit code,

@@ -20,9 +20,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         other => other?,
     };
     let container = match store.find(id) {
-        Err(Error::BadState { .. }) if force => {
-            return forget(&store.directory(id)).map(|()| Vec::new());
-        }
+        Err(Error::BadState { .. }) if force => return delete_broken(store, id),
         Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
@@ -39,6 +37,20 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
     Ok(container
         .record
         .map_or_else(Vec::new, |record| record.run_poststop()))
+}
+
+/// Without a state that can be read, the cgroup follows from the copy of config.json, as it did
+/// when the container was made; and whatever is in it ends.
+fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
+    let directory = store.directory(id);
+    let path = directory.join("config.json");
+    let text = std::fs::read(&path).map_err(with("read", &path))?;
+    let config = kan_spec::parse_config(&text)?.value;
+    let (_, cgroups) = crate::gather(&config, id)?;
+    kan_cgroup::kill_all(&cgroups)?;
+    kan_cgroup::remove(&cgroups)?;
+    forget(&directory)?;
+    Ok(Vec::new())
 }
 
 /// Deletes a container whose init this kan has just reaped.

@@ -60,8 +60,9 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
         .ok_or_else(|| Error::Unknown(options.id.clone()))?;
     let config = timeline.phase("read the config", || config_with(&container, options))?;
     let facts = facts::of_process(&record.cgroups)?;
-    let request = request(options, &config);
-    let plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
+    let request = request(options, record.own_keyring);
+    let mut plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
+    timeline.warnings.append(&mut plan.warnings);
     let foreground = if options.detach {
         None
     } else {
@@ -158,9 +159,8 @@ fn add_capabilities(process: &mut Process, names: &[String]) {
     }
 }
 
-fn request(options: &ExecOptions, config: &Config) -> Request {
+fn request(options: &ExecOptions, own_keyring: bool) -> Request {
     let text = |path: &PathBuf| path.to_string_lossy().into_owned();
-    let no_keyring = config.process.is_none();
     Request {
         id: options.id.clone(),
         bundle: String::new(),
@@ -174,6 +174,6 @@ fn request(options: &ExecOptions, config: &Config) -> Request {
         console_socket: options.console_socket.as_ref().map(text),
         preserve_fds: options.preserve_fds,
         no_pivot: false,
-        new_keyring: !no_keyring,
+        new_keyring: own_keyring,
     }
 }

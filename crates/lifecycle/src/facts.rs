@@ -28,7 +28,6 @@ pub(crate) fn of_process(placement: &Placement) -> Result<Facts> {
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),
-        uid: kan_sys::credentials::effective_uid(),
     })
 }
 

@@ -43,6 +43,8 @@ pub(crate) struct Record {
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroups: Placement,
     pub(crate) init: Option<InitProcess>,
+    /// Whether its processes have a session keyring of their own.
+    pub(crate) own_keyring: bool,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<LaterHook>,

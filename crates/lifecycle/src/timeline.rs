@@ -18,11 +18,15 @@ pub struct Span {
     pub end: u64,
 }
 
-/// The spans of a command, if anybody wants them.
+/// What a command has to say beside its result: warnings, and its spans if anybody wants them.
 #[derive(Clone, Debug, Default)]
 pub struct Timeline {
     wanted: bool,
     spans: Vec<Span>,
+    /// What a user should know but what stopped nothing.
+    pub warnings: Vec<String>,
+    /// Keys of config.json that kan does not know, which it ignores (config.md, Extensibility).
+    pub ignored: Vec<String>,
 }
 
 impl Timeline {
@@ -32,6 +36,8 @@ impl Timeline {
         Self {
             wanted,
             spans: Vec::new(),
+            warnings: Vec::new(),
+            ignored: Vec::new(),
         }
     }
 

@@ -84,6 +84,8 @@ fn init_half(b: &mut Builder<'_>) {
     masks::apply(b);
     root::enter(b);
     terminal::use_as_stdio(b);
+    schedule::io_priority(b);
+    schedule::early_scheduler(b);
     become_the_process(b);
     hooks::before_program(b);
     schedule::late_scheduler(b);
@@ -92,7 +94,6 @@ fn init_half(b: &mut Builder<'_>) {
 
 /// The end of every init half, of `create` and of `exec`, but for the execution itself.
 pub(crate) fn become_the_process(b: &mut Builder<'_>) {
-    schedule::priorities(b);
     schedule::personality(b);
     schedule::memory_policy(b);
     process::limits(b);

@@ -69,6 +69,8 @@ fn init_half(b: &mut Builder<'_>) {
         b.init("process.terminal", InitStep::Close(Slot::Root));
         terminal::use_as_stdio(b);
     }
+    schedule::io_priority(b);
+    schedule::scheduler(b);
     become_the_process(b);
     program::execute(b);
 }

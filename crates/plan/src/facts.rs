@@ -35,8 +35,6 @@ pub struct Facts {
     pub bounding: u64,
     /// The signals that kan's caller ignores, SigIgn of proc(5): bit n-1 for signal n.
     pub ignored_signals: u64,
-    /// kan's effective user.
-    pub uid: u32,
 }
 
 impl Facts {
@@ -54,7 +52,6 @@ impl Facts {
             permitted: 0x1ff_ffff_ffff,
             bounding: 0x1ff_ffff_ffff,
             ignored_signals: 1 << 12,
-            uid: 0,
         }
     }
 }

@@ -70,7 +70,7 @@ fn words(list: &str, limit: usize) -> Option<Vec<u64>> {
 }
 
 /// Init: while it still has the capabilities for it.
-pub(crate) fn priorities(b: &mut Builder<'_>) {
+pub(crate) fn io_priority(b: &mut Builder<'_>) {
     if let Some(priority) = b.process().and_then(|process| process.io_priority) {
         let class = match priority.class {
             IoPriorityClass::Rt => 1,
@@ -80,15 +80,27 @@ pub(crate) fn priorities(b: &mut Builder<'_>) {
         let value = class << 13 | u32::from(priority.priority);
         b.init("process.ioPriority", InitStep::SetIoPriority(value));
     }
-    if let Some(wanted) = scheduling(b).filter(|_| !forks_later(b)) {
+}
+
+/// Init: likewise.
+pub(crate) fn scheduler(b: &mut Builder<'_>) {
+    if let Some(wanted) = scheduling(b) {
         b.init("process.scheduler", InitStep::SetScheduler(wanted));
     }
 }
 
-/// Init: a deadline task can't fork (sched(7)), so that hooks must have run before it is one.
+/// Init of `create`: as [`scheduler`], unless hooks are to be forked later.
+pub(crate) fn early_scheduler(b: &mut Builder<'_>) {
+    if !forks_later(b) {
+        scheduler(b);
+    }
+}
+
+/// Init of `create`: a deadline task can't fork (sched(7)), so that hooks must have run before it
+/// is one.
 pub(crate) fn late_scheduler(b: &mut Builder<'_>) {
-    if let Some(wanted) = scheduling(b).filter(|_| forks_later(b)) {
-        b.init("process.scheduler", InitStep::SetScheduler(wanted));
+    if forks_later(b) {
+        scheduler(b);
     }
 }
 

@@ -8,7 +8,7 @@ mod problems;
 mod slots;
 mod sync;
 
-use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create};
+use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create, plan_exec};
 use kan_spec::config::{Config, Hook, Hooks, NamespaceType};
 
 /// The config of `kan spec`, changed as a test needs it.
@@ -54,6 +54,27 @@ fn legacy() -> Facts {
 
 fn plan(config: &Config, facts: &Facts, request: &Request) -> Plan {
     plan_create(config, facts, request).unwrap()
+}
+
+/// Plans of every shape, `exec` too.
+fn shapes_with_exec() -> Vec<Plan> {
+    let mut plans = shapes();
+    for facts in [Facts::example("c"), legacy()] {
+        for terminal in [false, true] {
+            let config = config(|config| {
+                enrich(config);
+                config.process.as_mut().unwrap().terminal = terminal;
+            });
+            let console_socket = terminal.then(|| "/socket".to_owned());
+            let request = Request {
+                wait_for_start: false,
+                console_socket,
+                ..request()
+            };
+            plans.push(plan_exec(&config, &facts, &request).unwrap());
+        }
+    }
+    plans
 }
 
 /// Plans of every shape: each way to be in a cgroup, create and run, with and without a terminal.

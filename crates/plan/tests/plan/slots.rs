@@ -1,6 +1,6 @@
 //! A slot is filled before it is used and empty before exec: a full one is a leaked descriptor.
 
-use crate::shapes;
+use crate::{shapes, shapes_with_exec};
 use kan_op::{HostStep, InitStep, Slot, SlotUse};
 use kan_plan::Plan;
 
@@ -9,6 +9,7 @@ fn inherited(plan: &Plan) -> Vec<Slot> {
     let filled = plan.host.steps().iter().filter_map(|step| match step {
         HostStep::MakeFifo => Some(Slot::Fifo),
         HostStep::ConnectConsole { .. } => Some(Slot::ConsoleSocket),
+        HostStep::OpenContainer { .. } => Some(Slot::Container),
         HostStep::MakeHookPipe => Some(Slot::HookErrors),
         HostStep::OpenNamespace { slot, .. } => Some(*slot),
         _ => None,
@@ -45,7 +46,7 @@ fn apply(full: &mut Vec<Slot>, slot_use: SlotUse) -> Result<(), String> {
 
 #[test]
 fn every_slot_is_filled_before_use_and_empty_before_exec() {
-    for plan in shapes() {
+    for plan in shapes_with_exec() {
         assert_eq!(follow(&plan, plan.init.steps()), Ok(Vec::new()));
     }
 }

@@ -1,6 +1,6 @@
 //! Both halves projected onto the points where they meet: a deadlock is a failing test.
 
-use crate::shapes;
+use crate::shapes_with_exec;
 use kan_op::{HostStep, InitStep, Side, Sync};
 use kan_plan::Plan;
 
@@ -31,7 +31,7 @@ fn init(plan: &Plan) -> Vec<Meeting> {
 
 #[test]
 fn every_wait_has_its_tell_in_the_same_order() {
-    for plan in shapes() {
+    for plan in shapes_with_exec() {
         let (host, init) = (host(&plan), init(&plan));
         let answered: Vec<Meeting> = init.iter().map(|(sync, tells)| (*sync, !tells)).collect();
         assert_eq!(host, answered);
@@ -41,7 +41,7 @@ fn every_wait_has_its_tell_in_the_same_order() {
 
 #[test]
 fn each_point_is_told_by_its_own_side() {
-    for plan in shapes() {
+    for plan in shapes_with_exec() {
         assert!(
             host(&plan)
                 .iter()
@@ -58,7 +58,7 @@ fn each_point_is_told_by_its_own_side() {
 /// Each point once: a second message of the same kind would be taken for the first.
 #[test]
 fn no_point_is_passed_twice() {
-    for plan in shapes() {
+    for plan in shapes_with_exec() {
         let mut points: Vec<_> = host(&plan)
             .into_iter()
             .map(|(sync, _)| sync as u8)
