@@ -4,10 +4,10 @@
 //! The rules are tried from the last to the first. A register holds the accesses that are not
 //! decided yet: a rule that allows takes its own away, and one that denies any of them ends it.
 //!
-//! Before it takes a program, the kernel follows every path through it, and remembers what a path
-//! has learnt: one that goes on from a test for a major number, knowing the number, makes the work
-//! grow with the square of the rules, and from about 700 on they were too many (E2BIG). So a rule
-//! that speaks of one device makes one test, and a rule that leaves nothing to decide is an end.
+//! Before it takes a program, the kernel follows every path through it, each remembering what its
+//! tests have shown. Paths that go on with such knowledge make the work grow with the square of the
+//! rules: 2,000 devices, each with a test for its major and one for its minor number, were refused
+//! (E2BIG). So nearly every rule makes one test, and one that leaves nothing to decide is an end.
 
 use kan_op::host::{DeviceKind, DeviceRule};
 use kan_sys::bpf::Instruction;
@@ -19,12 +19,16 @@ const ANSWER: u8 = 0;
 const CONTEXT: u8 = 1;
 const KIND: u8 = 2;
 const ACCESS: u8 = 3;
+/// The kind in the upper two bits and the major number.
 const MAJOR: u8 = 4;
 const MINOR: u8 = 5;
-/// Both numbers, 32 bits each.
+/// [`MAJOR`] in the upper half and the minor number: one device.
 const DEVICE: u8 = 6;
-/// What that is compared with.
+/// What that is compared with, and other values of the moment.
 const WANTED: u8 = 7;
+
+/// Where the kind lies in [`MAJOR`]. A major number has 12 bits (linux/kdev_t.h).
+const KIND_SHIFT: u32 = 30;
 
 /// Instructions, Documentation/bpf/standardization/instruction-set.rst. Those with a constant are
 /// on 32 bits: in 64 bits it would be taken as signed.
@@ -37,8 +41,9 @@ pub(super) const JUMP: u8 = 0x05;
 pub(super) const JUMP_IF_NOT: u8 = 0x56;
 pub(super) const JUMP_IF_ANY: u8 = 0x46;
 pub(super) const EXIT: u8 = 0x95;
+pub(super) const SHIFT_LEFT: u8 = 0x64;
 /// On 64 bits.
-pub(super) const SHIFT_LEFT: u8 = 0x67;
+pub(super) const SHIFT_LEFT_LONG: u8 = 0x67;
 pub(super) const OR_REGISTER: u8 = 0x4f;
 pub(super) const JUMP_IF_OTHER: u8 = 0x5d;
 /// Two instructions long; the constant's upper half is in the second.
@@ -50,31 +55,40 @@ const CHARACTER: u32 = 2;
 
 /// The program that applies the rules. Pure.
 pub(super) fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
-    let mut program = Vec::with_capacity(16 + 8 * rules.len());
+    let mut program = Vec::with_capacity(18 + 6 * rules.len());
     begin(&mut program);
     for (index, rule) in rules.iter().enumerate().rev() {
-        let pattern = Pattern::of(rule);
-        let undecided = left(&pattern, EVERY_ACCESS, &rules[index + 1..]);
-        let decides = undecided & access(rule);
-        if decides == 0 {
-            continue;
-        }
-        let decides = if decides == undecided {
-            EVERY_ACCESS
-        } else {
-            decides
-        };
-        let block = block(&pattern, decides, rule.allow);
-        let tested = block.len() > 2;
-        program.extend(block);
-        if !tested {
-            // It decides everything, and the kernel refuses a program with a part that cannot be
-            // reached.
-            return program;
+        for pattern in patterns(rule) {
+            let undecided = left(&pattern, EVERY_ACCESS, &rules[index + 1..]);
+            let decides = match undecided & access(rule) {
+                0 => continue,
+                all if all == undecided => EVERY_ACCESS,
+                some => some,
+            };
+            let start = program.len();
+            block(&mut program, &pattern, decides, rule.allow);
+            if program.len() - start == UNCONDITIONAL {
+                // The kernel refuses a program with a part that cannot be reached.
+                return program;
+            }
         }
     }
     answer(&mut program, true);
     program
+}
+
+/// What a rule speaks of, so that a major number comes with a kind. Nothing for a major number
+/// that no device can have.
+fn patterns(rule: &DeviceRule) -> impl Iterator<Item = Pattern> {
+    let kinds = match (rule.kind, rule.major) {
+        (_, Some(major)) if major >> KIND_SHIFT != 0 => &[][..],
+        (DeviceKind::All, Some(_)) => &[DeviceKind::Character, DeviceKind::Block],
+        (DeviceKind::All, None) => &[DeviceKind::All],
+        (DeviceKind::Character, _) => &[DeviceKind::Character],
+        (DeviceKind::Block, _) => &[DeviceKind::Block],
+    };
+    let pattern = Pattern::of(rule);
+    kinds.iter().map(move |&kind| Pattern { kind, ..pattern })
 }
 
 fn op(code: u8, register: u8, offset: i16, constant: u32) -> Instruction {
@@ -92,54 +106,64 @@ fn answer(program: &mut Vec<Instruction>, allow: bool) {
 /// `access_type` is the access shifted by 16, with the kind below. access(2) F_OK asks for no
 /// access at all.
 fn begin(program: &mut Vec<Instruction>) {
+    let copy = |to, from| Instruction::new(MOVE_REGISTER, to, from, 0, 0);
+    let or = |to, from| Instruction::new(OR_REGISTER, to, from, 0, 0);
     program.extend([
         load(KIND, 0),
-        Instruction::new(MOVE_REGISTER, ACCESS, KIND, 0, 0),
+        copy(ACCESS, KIND),
         op(AND, KIND, 0, 0xffff),
         op(SHIFT_RIGHT, ACCESS, 0, 16),
         load(MAJOR, 4),
+        copy(WANTED, KIND),
+        op(SHIFT_LEFT, WANTED, 0, KIND_SHIFT),
+        or(MAJOR, WANTED),
         load(MINOR, 8),
-        Instruction::new(MOVE_REGISTER, DEVICE, MAJOR, 0, 0),
-        op(SHIFT_LEFT, DEVICE, 0, 32),
-        Instruction::new(OR_REGISTER, DEVICE, MINOR, 0, 0),
+        copy(DEVICE, MAJOR),
+        op(SHIFT_LEFT_LONG, DEVICE, 0, 32),
+        or(DEVICE, MINOR),
         op(JUMP_IF_NOT, ACCESS, 2, 0),
     ]);
     answer(program, true);
 }
 
-/// What one rule does. Jumps that leave it go to what comes after it.
-fn block(pattern: &Pattern, bits: u8, allow: bool) -> Vec<Instruction> {
-    let mut block = Vec::with_capacity(8);
+/// The length of a [`block`] without a test.
+const UNCONDITIONAL: usize = 2;
+
+/// Appends what one rule does. Jumps that leave it go to what comes after it.
+fn block(program: &mut Vec<Instruction>, pattern: &Pattern, bits: u8, allow: bool) {
+    let start = program.len();
+    let kind = match pattern.kind {
+        DeviceKind::All => None,
+        DeviceKind::Character => Some(CHARACTER),
+        DeviceKind::Block => Some(BLOCK),
+    };
+    let major = |major: u32| kind.unwrap_or(0) << KIND_SHIFT | major;
     let test = |register, wanted| op(JUMP_IF_NOT, register, NEXT, wanted);
-    match pattern.kind {
-        DeviceKind::All => {}
-        DeviceKind::Character => block.push(test(KIND, CHARACTER)),
-        DeviceKind::Block => block.push(test(KIND, BLOCK)),
-    }
     match (pattern.major, pattern.minor) {
-        (Some(major), Some(minor)) => block.extend([
+        (Some(number), Some(minor)) => program.extend([
             op(MOVE_LONG, WANTED, 0, minor),
-            op(0, 0, 0, major),
+            op(0, 0, 0, major(number)),
             Instruction::new(JUMP_IF_OTHER, DEVICE, WANTED, NEXT, 0),
         ]),
-        (Some(major), None) => block.push(test(MAJOR, major)),
-        (None, Some(minor)) => block.push(test(MINOR, minor)),
-        (None, None) => {}
+        (Some(number), None) => program.push(test(MAJOR, major(number))),
+        (None, minor) => {
+            program.extend(kind.map(|kind| test(KIND, kind)));
+            program.extend(minor.map(|minor| test(MINOR, minor)));
+        }
     }
     match (bits, allow) {
         (EVERY_ACCESS, _) => {}
-        (_, true) => block.extend([
+        (_, true) => program.extend([
             op(AND, ACCESS, 0, u32::from(EVERY_ACCESS & !bits)),
             op(JUMP_IF_NOT, ACCESS, NEXT, 0),
         ]),
-        (_, false) => block.extend([
+        (_, false) => program.extend([
             op(JUMP_IF_ANY, ACCESS, 1, u32::from(bits)),
             op(JUMP, 0, NEXT, 0),
         ]),
     }
-    answer(&mut block, allow);
-    resolve(&mut block);
-    block
+    answer(program, allow);
+    resolve(&mut program[start..]);
 }
 
 /// Stands for the end of the block until its length is known.

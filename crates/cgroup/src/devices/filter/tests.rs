@@ -31,7 +31,8 @@ fn run(program: &[Instruction], asked: &Asked) -> u64 {
             MOVE_REGISTER => Some(u64::from(low(from))),
             AND => Some(u64::from(low(to) & constant)),
             SHIFT_RIGHT => Some(u64::from(low(to) >> constant)),
-            SHIFT_LEFT => Some(long(to) << constant),
+            SHIFT_LEFT => Some(u64::from(low(to) << constant)),
+            SHIFT_LEFT_LONG => Some(long(to) << constant),
             OR_REGISTER => Some(long(to) | long(from)),
             MOVE_LONG => {
                 let upper = program[at];
@@ -65,9 +66,10 @@ fn run(program: &[Instruction], asked: &Asked) -> u64 {
     panic!("no end");
 }
 
+/// A major number has 12 bits.
 fn agree(rules: &[DeviceRule]) {
     let program = program(rules);
-    for asked in every_access() {
+    for asked in every_access().filter(|asked| asked.major < 1 << 12) {
         let wanted = u64::from(allowed(rules, &asked));
         assert_eq!(run(&program, &asked), wanted, "{asked:?} {rules:#?}");
     }
