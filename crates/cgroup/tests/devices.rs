@@ -324,3 +324,25 @@ fn a_host_without_cgroups_limits_nothing() {
     let absent = serde_json::from_str("[]").unwrap();
     limit_devices(&absent, &rules(LISTS[0])).unwrap();
 }
+
+#[test]
+fn a_refused_filter_names_call_cgroup_and_cause() {
+    let refused = |errno| DevicesError::Filter {
+        operation: "loading",
+        path: "/sys/fs/cgroup/web".into(),
+        source: kan_sys::Error {
+            call: kan_sys::Sysno::bpf,
+            errno,
+        },
+    };
+    let error = refused(kan_sys::Errno::EPERM);
+    assert_eq!(
+        error.to_string(),
+        "loading the device filter of /sys/fs/cgroup/web: bpf: operation not permitted"
+    );
+    assert!(error.is_permission());
+    assert!(error.hint().unwrap().contains("CAP_BPF"));
+    let unknown = refused(kan_sys::Errno::EINVAL);
+    assert!(!unknown.is_permission());
+    assert!(unknown.hint().unwrap().contains("CONFIG_CGROUP_BPF"));
+}

@@ -147,3 +147,17 @@ fn rules_that_later_ones_override_cost_nothing() {
     ]);
     assert_eq!(program(&long), program(&short));
 }
+
+/// The kind lies above the bits that a major number can have.
+#[test]
+fn a_major_number_that_cannot_be_is_not_taken_for_a_kind() {
+    let list = format!("allow b {}:3 rwm", 1 << 30 | 1);
+    let asked = Asked {
+        block: true,
+        major: 1,
+        minor: 3,
+        access: 2,
+    };
+    let program = program(&rules(&["deny a *:* rwm", &list]));
+    assert_eq!(run(&program, &asked), 0);
+}
