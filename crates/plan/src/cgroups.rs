@@ -47,30 +47,53 @@ const ALLOWED_DEVICES: [(DeviceKind, Option<u32>, Option<u32>, bool); 11] = [
     (DeviceKind::Character, Some(136), None, true),
 ];
 
-/// Host: `linux.resources.devices`. Without a rule that denies, nothing is limited.
+/// Host: `linux.resources.devices`. As with runc everything is denied to begin with and the
+/// devices of every container are allowed in the end; a container that may use all devices needs
+/// no step.
 pub(crate) fn limit_devices(b: &mut Builder<'_>) {
-    let Some(resources) = b.linux().and_then(|linux| linux.resources.as_ref()) else {
-        return;
-    };
-    if b.facts.cgroups == Cgroups::Absent || resources.devices.iter().all(|rule| rule.allow) {
-        return;
-    }
-    let mut rules = Vec::with_capacity(resources.devices.len() + ALLOWED_DEVICES.len());
-    for (index, rule) in resources.devices.iter().enumerate() {
+    let listed = b.linux().and_then(|linux| linux.resources.as_ref());
+    let listed = listed.map_or(&[][..], |resources| &resources.devices);
+    let mut rules = vec![EVERYTHING];
+    for (index, rule) in listed.iter().enumerate() {
         rules.extend(device_rule(b, index, rule));
     }
-    rules.extend(
-        ALLOWED_DEVICES.map(|(kind, major, minor, usable)| DeviceRule {
-            allow: true,
-            kind,
-            major,
-            minor,
-            read: usable,
-            write: usable,
-            mknod: true,
-        }),
-    );
-    b.host("linux.resources.devices", HostStep::LimitDevices(rules));
+    rules.extend(ALLOWED_DEVICES.map(allowed));
+    // What comes before a rule for everything has no effect.
+    let last = rules.iter().rposition(|rule| {
+        DeviceRule {
+            allow: false,
+            ..*rule
+        } == EVERYTHING
+    });
+    rules.drain(..last.unwrap_or(0));
+    if b.facts.cgroups != Cgroups::Absent && !rules.iter().all(|rule| rule.allow) {
+        b.host("linux.resources.devices", HostStep::LimitDevices(rules));
+    }
+}
+
+/// No device at all.
+const EVERYTHING: DeviceRule = DeviceRule {
+    allow: false,
+    kind: DeviceKind::All,
+    major: None,
+    minor: None,
+    read: true,
+    write: true,
+    mknod: true,
+};
+
+fn allowed(
+    (kind, major, minor, usable): (DeviceKind, Option<u32>, Option<u32>, bool),
+) -> DeviceRule {
+    DeviceRule {
+        allow: true,
+        kind,
+        major,
+        minor,
+        read: usable,
+        write: usable,
+        mknod: true,
+    }
 }
 
 fn device_rule(b: &mut Builder<'_>, index: usize, rule: &spec::DeviceRule) -> Option<DeviceRule> {
@@ -89,7 +112,9 @@ fn device_rule(b: &mut Builder<'_>, index: usize, rule: &spec::DeviceRule) -> Op
         }
     };
     let (major, minor) = (number("major", rule.major)?, number("minor", rule.minor)?);
-    let access = &rule.access;
+    // A rule for everything needs no access: the kernel's `a` is always rwm.
+    let is_all = rule.r#type == spec::DeviceRuleType::All && rule.access.is_empty();
+    let access = if is_all { "rwm" } else { &rule.access };
     let kind = match rule.r#type {
         spec::DeviceRuleType::All => DeviceKind::All,
         spec::DeviceRuleType::Char => DeviceKind::Character,

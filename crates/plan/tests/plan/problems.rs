@@ -177,3 +177,50 @@ fn what_is_not_planned_is_refused() {
         "linux.mountLabel: is not supported by this version of kan"
     );
 }
+
+fn device_rules(listed: Vec<DeviceRule>) -> Vec<String> {
+    let config = config(|config| {
+        config
+            .linux
+            .as_mut()
+            .unwrap()
+            .resources
+            .as_mut()
+            .unwrap()
+            .devices = listed;
+    });
+    let plan = plan_create(&config, &Facts::example("c"), &request()).unwrap();
+    let rules = plan.host.steps().iter().find_map(|step| match step {
+        kan_op::HostStep::LimitDevices(rules) => Some(rules),
+        _ => None,
+    });
+    rules
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect()
+}
+
+/// An empty list, and a deny rule that says no access, must not leave every device open.
+#[test]
+fn devices_are_denied_unless_they_are_allowed() {
+    let deny_all = DeviceRule::default();
+    for listed in [
+        vec![],
+        vec![deny_all.clone()],
+        vec![deny_all.clone(), deny_all.clone()],
+    ] {
+        let rules = device_rules(listed);
+        assert_eq!(rules[0], "deny a *:* rwm");
+        assert!(
+            rules[1..].iter().all(|rule| rule.starts_with("allow ")),
+            "{rules:?}"
+        );
+    }
+    let allow_all = DeviceRule {
+        allow: true,
+        access: "rwm".into(),
+        ..DeviceRule::default()
+    };
+    assert!(device_rules(vec![deny_all, allow_all]).is_empty());
+}
