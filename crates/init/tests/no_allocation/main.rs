@@ -4,6 +4,8 @@
 
 #[path = "../../../sys/tests/harness/mod.rs"]
 mod harness;
+#[path = "../host/mod.rs"]
+mod host;
 mod plans;
 
 use harness::{OWN, Test, in_child, tests};

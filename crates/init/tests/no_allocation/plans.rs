@@ -181,13 +181,9 @@ pub fn root() -> Vec<InitStep> {
     steps
 }
 
-/// A script without its interpreter, in a file system that goes with the mount namespace.
+/// A host to throw away, with a script without its interpreter.
 pub fn prepare() {
-    let private = mount::Change {
-        propagation: MS_PRIVATE,
-        ..mount::Change::default()
-    };
-    mount::change_at_path(c"/", private, mount::Depth::Recursive).unwrap();
+    crate::host::enter();
     mount::mount(c"tmpfs", c"/srv", c"tmpfs", 0, c"").unwrap();
     std::fs::write("/srv/broken", "#!/nowhere\n").unwrap();
     let script = file::open(c"/srv/broken", file::O_RDONLY, 0).unwrap();

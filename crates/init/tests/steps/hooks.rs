@@ -5,8 +5,8 @@ use crate::scene::{c, perform, perform_with, read_all, run, set};
 use kan_init::Slots;
 use kan_op::init::InitHook;
 use kan_op::{Failure, Flaw, InitStep, Slot};
-use kan_sys::io;
 use kan_sys::process::Ended;
+use kan_sys::{io, socket};
 use std::fs;
 use std::time::Instant;
 
@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &tests![
     crate::hooks::a_hook_that_takes_too_long_is_killed,
     crate::hooks::a_missing_hook_is_told,
     crate::hooks::errors_go_where_they_are_wanted,
+    crate::hooks::a_failure_is_told_when_nobody_reads_the_board,
     crate::hooks::a_hook_need_not_read_its_state,
     crate::hooks::a_hook_inherits_stdio_alone,
 ];
@@ -142,6 +143,22 @@ fn errors_go_where_they_are_wanted() {
             ("out\n", "error\n")
         );
         assert_eq!(ran.ended, Ended::Exited(255));
+    });
+}
+
+/// After `start` nobody reads the board any more.
+fn a_failure_is_told_when_nobody_reads_the_board() {
+    alone(|| {
+        set();
+        for (alive, line) in [(true, ""), (false, "kan: a startContainer hook failed\n")] {
+            let (ours, theirs) = socket::pair().unwrap();
+            let ours = alive.then_some(ours);
+            let mut slots = Slots::default();
+            slots.fill(Slot::Channel, theirs);
+            let ran = run(&[InitStep::RunHook(script("exit 1"))], slots);
+            drop(ours);
+            assert_eq!(ran.stderr, line);
+        }
     });
 }
 

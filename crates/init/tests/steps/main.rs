@@ -11,6 +11,8 @@ mod exec;
 mod harness;
 mod home;
 mod hooks;
+#[path = "../host/mod.rs"]
+mod host;
 mod kinds;
 mod masks;
 mod mounts;

@@ -1,13 +1,13 @@
 //! What the steps act on: a root file system beside files that they must not reach, in a mount
 //! namespace that goes with the test.
 
-use crate::kinds;
+use crate::{host, kinds};
 use kan_init::{Init, Slots};
 use kan_op::init::{MountPoint, Parameter, RootPath, TreeSource};
 use kan_op::{Board, Failure, Flaw, InitStep, Slot};
 use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
-use kan_sys::mount::{self, Change, Depth};
+use kan_sys::mount::{self, Depth};
 use kan_sys::process::{self, Ended};
 use kan_sys::{Errno, Sysno, io, memory};
 use std::ffi::CString;
@@ -19,21 +19,15 @@ use std::path::{Path, PathBuf};
 pub const ROOT: &str = "/mnt/root";
 /// A directory of the host, at which nothing may appear.
 pub const OUTSIDE: &str = "/mnt/outside";
-const MS_PRIVATE: u32 = 1 << 18;
 
-/// Makes root and outside, and a /proc of this pid namespace.
+/// Enters a host to throw away, and makes root and outside there.
 pub fn set() {
-    let private = Change {
-        propagation: MS_PRIVATE,
-        ..Change::default()
-    };
-    mount::change_at_path(c"/", private, Depth::Recursive).unwrap();
+    host::enter();
     mount_at("tmpfs", "/mnt");
     for directory in [ROOT, OUTSIDE] {
         fs::create_dir(directory).unwrap();
     }
     mount_at("tmpfs", ROOT);
-    mount_at("proc", "/proc");
 }
 
 /// Mounts a new file system, by calls that are no step.

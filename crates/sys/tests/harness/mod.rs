@@ -6,7 +6,7 @@
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
 use kan_sys::process::{self, Child, Ended};
-use kan_sys::{memory, namespace};
+use kan_sys::{memory, mount, namespace};
 use libtest_mimic::{Arguments, Failed, Trial};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
@@ -111,6 +111,12 @@ pub fn in_child(flags: u32, body: impl FnOnce()) {
         needs_root();
     }
     let report = Report::new();
+    let body = || {
+        if flags & namespace::CLONE_NEWNS != 0 {
+            share_no_mount();
+        }
+        body();
+    };
     let mut life = Some((body, report));
     let child = process::fork(flags.into(), None, &mut life, live).unwrap();
     match wait(&child) {
@@ -119,6 +125,16 @@ pub fn in_child(flags: u32, body: impl FnOnce()) {
         Ended::Exited(PANICKED) => panic!("in the child: {}", report.read()),
         other => panic!("the child ended: {other:?}"),
     }
+}
+
+/// A new mount namespace may be told of mounts in the old one, and tell of its own.
+fn share_no_mount() {
+    const MS_PRIVATE: u32 = 1 << 18;
+    let private = mount::Change {
+        propagation: MS_PRIVATE,
+        ..mount::Change::default()
+    };
+    mount::change_at_path(c"/", private, mount::Depth::Recursive).unwrap();
 }
 
 /// As [`in_child`] in namespaces of its own.
