@@ -259,6 +259,16 @@ fn wait_for_signal() -> io::Result<i32> {
     }
 }
 
+/// Whether a blocked signal waits to be taken (sigpending(2)).
+pub fn is_pending(signal: i32) -> bool {
+    // SAFETY: a local signal set that the kernel fills.
+    unsafe {
+        let mut pending = std::mem::zeroed();
+        libc::sigpending(&raw mut pending) == 0
+            && libc::sigismember(&raw const pending, signal) == 1
+    }
+}
+
 /// Sleeps until a signal kills the process.
 pub fn wait_forever() -> ! {
     loop {

@@ -21,6 +21,7 @@ mod files;
 mod kernel;
 mod mounts;
 mod report;
+mod spy;
 mod status;
 
 /// Entry point called by the C runtime; std takes the arguments from `.init_array` by itself.
@@ -76,6 +77,7 @@ fn run(words: &[&str]) -> Result<i32, String> {
         ["spawn-orphan"] => behaviour::spawn_orphan(),
         ["tty-size"] => behaviour::print_size(),
         ["watch-size"] => behaviour::watch_size(),
+        ["spy"] => spy::until_term(),
         _ => Err(format!("unknown command: {}", words.join(" "))),
     }
 }

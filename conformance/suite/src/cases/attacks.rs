@@ -296,12 +296,12 @@ fn mask_through_dev_null(ctx: &mut Ctx) -> Outcome {
 
 /// Holds on to what a process executes, by the pid in /target, and writes to it as soon as nobody
 /// executes it any more.
-const WRITER: &str = "echo ready; while [ ! -s /target ]; do sleep 0.02; done; read n </target; \
+pub const WRITER: &str = "echo ready; while [ ! -s /target ]; do sleep 0.02; done; read n </target; \
     exec 3</proc/$n/exe; echo opened; while true; do \
     if echo changed 2>/dev/null >/proc/self/fd/3; then echo hit; fi; sleep 0.02; done";
 
 /// The pid of a process in the innermost of its PID namespaces.
-fn inner_pid(pid: i32) -> Result<String, Fault> {
+pub fn inner_pid(pid: i32) -> Result<String, Fault> {
     let status = fs::read_to_string(format!("/proc/{pid}/status"))?;
     let pids = status
         .lines()

@@ -109,7 +109,7 @@ fn own_places(ctx: &Ctx) -> Result<Vec<(Place, PathBuf)>, Fault> {
 }
 
 /// Gives the case the view of a machine with cgroup v2 only.
-fn only_unified(ctx: &mut Ctx) -> Outcome {
+pub fn only_unified(ctx: &mut Ctx) -> Outcome {
     if !ctx.world.unified && !Path::new("/sys/fs/cgroup/unified/cgroup.procs").exists() {
         skip!("no cgroup v2 hierarchy beside the v1 ones");
     }

@@ -6,6 +6,9 @@ mod cgroup;
 mod create;
 mod default_config;
 mod delete;
+mod exec;
+mod exec_ids;
+mod exec_state;
 mod ids;
 mod kill;
 mod logs;
@@ -33,6 +36,9 @@ pub fn all() -> Vec<Case> {
         logs::cases(),
         terminal::cases(),
         pause::cases(),
+        exec::cases(),
+        exec_state::cases(),
+        exec_ids::cases(),
         default_config::cases(),
         walk::cases(),
         cgroup::cases(),

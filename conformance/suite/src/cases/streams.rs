@@ -50,7 +50,7 @@ pub fn cases() -> Vec<Case> {
 
 /// A shell that opens files and a directory of the host without close-on-exec, then runs the
 /// rest of the command line: what conmon, shims and careless callers leak.
-const LEAKY: &[&str] = &[
+pub const LEAKY: &[&str] = &[
     "sh",
     "-c",
     "exec 3</etc/passwd 4</ 5</etc/group 9</tmp; exec \"$0\" \"$@\"",

@@ -201,6 +201,21 @@ impl Ctx {
         self.oci(verb).arg(&self.id).run()
     }
 
+    /// `exec OPTIONS ID ARGS`.
+    pub fn exec(&self, options: &[&str], args: &[&str]) -> Cmd {
+        let cmd = self.oci(&["exec"]).args(options).arg(&self.id);
+        cmd.args(args)
+    }
+
+    /// The report of a probe that `exec` runs, which must succeed.
+    ///
+    /// # Errors
+    /// If it fails or prints no JSON.
+    pub fn exec_report(&self, options: &[&str]) -> Result<Report, Fault> {
+        let done = self.exec(options, &["/probe", "report"]).run()?.ok()?;
+        Report::parse(&done.stdout)
+    }
+
     /// `start`, which must succeed.
     ///
     /// # Errors
