@@ -69,7 +69,9 @@ pub fn all() -> Vec<Case> {
 
 fn sweeps() -> Vec<(&'static str, Sweep)> {
     use Blow::{FailHost, FailInit, KillBothAtInit, KillHost, KillHostAtInit, KillInit};
-    use Verb::{Create, DeleteCreated, DeleteRunning, DeleteStopped, Run, Start};
+    use Verb::{
+        Create, DeleteCreated, DeleteRefused, DeleteRunning, DeleteStopped, Exec, Run, Start,
+    };
     let small = |verb, blow, stride| Sweep {
         verb,
         blow,
@@ -101,6 +103,9 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         ("kill::run_init", small(Run, KillInit, 5)),
         ("kill::run_host_at_init", small(Run, KillHostAtInit, 5)),
         ("kill::run_both_at_init", small(Run, KillBothAtInit, 5)),
+        ("kill::exec_host", small(Exec, KillHost, 1)),
+        ("kill::exec_init", small(Exec, KillInit, 1)),
+        ("kill::exec_host_at_init", small(Exec, KillHostAtInit, 1)),
         ("kill::start", small(Start, KillHost, 1)),
         ("kill::delete_created", small(DeleteCreated, KillHost, 1)),
         ("kill::delete_stopped", small(DeleteStopped, KillHost, 1)),
@@ -113,8 +118,11 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         ("fail::create_default_init", default(Create, FailInit, 3)),
         ("fail::run_host", small(Run, FailHost, 1)),
         ("fail::run_init", small(Run, FailInit, 3)),
+        ("fail::exec_host", small(Exec, FailHost, 1)),
+        ("fail::exec_init", small(Exec, FailInit, 1)),
         ("fail::start", small(Start, FailHost, 1)),
         ("fail::delete_created", small(DeleteCreated, FailHost, 1)),
+        ("fail::delete_refused", small(DeleteRefused, FailHost, 1)),
         (
             "fail::delete_force_running",
             small(DeleteRunning, FailHost, 1),

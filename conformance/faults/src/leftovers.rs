@@ -165,17 +165,31 @@ fn is_over(proc: &Path) -> bool {
     state.is_empty() || state.starts_with(['Z', 'X'])
 }
 
-/// Waits until a process has ended, up to a time.
-pub fn await_exit(pid: Pid, patience: Duration) {
+/// Waits until a process has ended, up to a time: whether it has.
+pub fn await_exit(pid: Pid, patience: Duration) -> bool {
     let Ok(pidfd) = pidfd_open(pid, PidfdFlags::empty()) else {
-        return;
+        return true;
     };
     let timeout = Timespec::try_from(patience).ok();
-    let _ = poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], timeout.as_ref());
+    poll(&mut [PollFd::new(&pidfd, PollFlags::IN)], timeout.as_ref()) == Ok(1)
 }
 
 /// Collects the children that have ended: this process adopts the containers that kan leaves.
 /// Never called while a command of this process runs.
 pub fn reap() {
     while let Ok(Some(_)) = wait(WaitOptions::NOHANG) {}
+}
+
+/// As [`reap`], but for one child that somebody else waits for.
+pub fn reap_others(spared: Pid) {
+    use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
+    let no_hang = WaitPidFlag::WNOHANG;
+    let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT | no_hang;
+    while let Ok(Some(pid)) = waitid(Id::All, look).map(|ended| ended.pid()) {
+        // It may hide others behind it, but its own end is what its waiter wants to see.
+        if pid.as_raw() == spared.as_raw_nonzero().get() {
+            return;
+        }
+        let _ = waitpid(pid, Some(no_hang));
+    }
 }

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 
 use nix::sched::{CloneFlags, unshare};
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
-use rustix::process::{getpid, set_child_subreaper};
+use rustix::process::{Pid, getpid, set_child_subreaper};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::leftovers::Place;
+use crate::leftovers::{self, Place};
 use crate::outcome::{Outcome, Verdict, check, fail};
 
 /// Which cgroup hierarchies the case sees.
@@ -192,9 +192,9 @@ impl Stage {
     /// # Errors
     /// If it can't be started or does not end.
     pub fn execute(&self, words: &[String]) -> Outcome<Done> {
-        // A zombie in a pid namespace would keep that namespace's init from ending.
-        crate::leftovers::reap();
-        self.execute_beside(words)
+        // A zombie in a pid namespace keeps that namespace's init from ending, pid_namespaces(7),
+        // and what `exec --detach` leaves is this process' to collect.
+        self.execute_and(words, leftovers::reap_others)
     }
 
     /// As [`Self::execute`], while another command is being traced: collecting children would
@@ -203,17 +203,23 @@ impl Stage {
     /// # Errors
     /// As [`Self::execute`].
     pub fn execute_beside(&self, words: &[String]) -> Outcome<Done> {
+        self.execute_and(words, |_| {})
+    }
+
+    fn execute_and(&self, words: &[String], meanwhile: fn(Pid)) -> Outcome<Done> {
         let (out, err) = self.outputs()?;
         let mut command = Command::new(&words[0]);
         command.args(&words[1..]).env_clear().stdin(Stdio::null());
         let mut child = command.stdout(out).stderr(err).spawn()?;
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = Pid::from_child(&child);
         let start = Instant::now();
-        crate::leftovers::await_exit(pid, Duration::from_secs(20));
-        if start.elapsed() >= Duration::from_secs(20) {
-            child.kill()?;
-            child.wait()?;
-            fail!("{}: still runs after 20 s", words.join(" "));
+        while !leftovers::await_exit(pid, Duration::from_millis(20)) {
+            meanwhile(pid);
+            if start.elapsed() > Duration::from_secs(20) {
+                child.kill()?;
+                child.wait()?;
+                fail!("{}: still runs after 20 s", words.join(" "));
+            }
         }
         self.done(words, child.wait()?)
     }

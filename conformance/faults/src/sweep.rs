@@ -23,6 +23,8 @@ pub enum Verb {
     Create,
     /// `run --detach`
     Run,
+    /// `exec --detach` in a running container.
+    Exec,
     /// `start` of a created container.
     Start,
     /// `delete` of a created container.
@@ -31,6 +33,8 @@ pub enum Verb {
     DeleteStopped,
     /// `delete --force` of a running container.
     DeleteRunning,
+    /// `delete` of a running container, which is refused.
+    DeleteRefused,
 }
 
 /// What is done to it.
@@ -212,6 +216,10 @@ impl Sweep {
 
     fn unless(&self) -> fn(&str) -> bool {
         match self.blow {
+            // What it writes is the error message.
+            Blow::FailHost if self.verb == Verb::DeleteRefused => {
+                |name| name == "write" || NOT_FAILED.contains(&name)
+            }
             Blow::FailHost | Blow::FailInit => |name| NOT_FAILED.contains(&name),
             _ => |_| false,
         }
@@ -229,16 +237,14 @@ impl Sweep {
             .map(|at| at + 1);
         let starts: Vec<_> = std::iter::once(0).chain(executions).collect();
         let spared = starts.iter().enumerate().filter_map(|(nth, start)| {
-            let end = starts
-                .get(nth + 1)
-                .copied()
-                .unwrap_or(names.len())
-                .min(start + 60);
+            let end = starts.get(nth + 1).copied().unwrap_or(names.len());
             let image = &names[*start..end];
             let first = image
                 .iter()
                 .position(|name| matches!(*name, "brk" | "arch_prctl"))?;
-            let last = image.iter().rposition(|name| *name == "sigaltstack")?;
+            // One asks for the old stack, one sets the new; at the end there is another.
+            let stacks = (0..image.len()).filter(|at| image[*at] == "sigaltstack");
+            let last = stacks.take(2).last()?;
             Some(start + first..start + last + 1)
         });
         spared.collect()
@@ -249,7 +255,7 @@ impl Sweep {
         let trace = self.trace(stage, None)?;
         let (_, errors) = stage.heard()?;
         check!(
-            trace.ended == SUCCESS,
+            trace.ended == self.undisturbed(),
             "undisturbed: {:?}: {errors}",
             trace.ended
         );
@@ -268,8 +274,15 @@ impl Sweep {
             Verb::Create => stage.making(&["create"], &stage.bundle(), &stage.id),
             Verb::Run => stage.making(&["run", "--detach"], &stage.bundle(), &stage.id),
             Verb::Start => stage.words(&["start"], Some(&stage.id)),
+            Verb::Exec => {
+                let mut words = stage.words(&["exec", "--detach"], Some(&stage.id));
+                words.extend(["/program", "wait"].map(str::to_owned));
+                words
+            }
             Verb::DeleteRunning => stage.words(&["delete", "--force"], Some(&stage.id)),
-            Verb::DeleteCreated | Verb::DeleteStopped => stage.words(&["delete"], Some(&stage.id)),
+            Verb::DeleteCreated | Verb::DeleteStopped | Verb::DeleteRefused => {
+                stage.words(&["delete"], Some(&stage.id))
+            }
         };
         let (out, err) = stage.outputs()?;
         tracer::run(&words, &out, &err, strike)
@@ -281,7 +294,10 @@ impl Sweep {
         }
         let create = stage.making(&["create"], &stage.bundle(), &stage.id);
         stage.execute(&create)?.quiet()?;
-        if matches!(self.verb, Verb::DeleteStopped | Verb::DeleteRunning) {
+        if matches!(
+            self.verb,
+            Verb::DeleteStopped | Verb::DeleteRunning | Verb::DeleteRefused | Verb::Exec
+        ) {
             stage.kan(&["start"])?.quiet()?;
         }
         if self.verb == Verb::DeleteStopped {
@@ -303,7 +319,19 @@ impl Sweep {
         unchanged(stage, &walk.before)
     }
 
-    /// One line, exit code 1, and what `create` began is taken back.
+    fn undisturbed(&self) -> Ended {
+        match self.verb {
+            Verb::DeleteRefused => Ended::Exited(1),
+            _ => SUCCESS,
+        }
+    }
+
+    /// The exit code of a failure; that of `exec` must not look like the program's.
+    fn failure(&self) -> Ended {
+        Ended::Exited(if self.verb == Verb::Exec { 255 } else { 1 })
+    }
+
+    /// One line, the exit code of a failure, and what `create` began is taken back.
     fn failed_properly(
         &self,
         stage: &Stage,
@@ -311,7 +339,7 @@ impl Sweep {
         ended: Ended,
         errors: &str,
     ) -> Outcome {
-        check!(ended == Ended::Exited(1), "{ended:?}: {errors}");
+        check!(ended == self.failure(), "{ended:?}: {errors}");
         is_one_line(errors)?;
         if matches!(self.verb, Verb::Create | Verb::Run) {
             unchanged(stage, before)
@@ -324,6 +352,17 @@ impl Sweep {
     fn state_is_sane(&self, stage: &Stage, killed: bool) -> Outcome {
         let done = stage.kan(&["state"])?;
         match done.status.code() {
+            Some(0) if matches!(self.verb, Verb::Exec | Verb::DeleteRefused) => {
+                check!(
+                    done.stdout.contains("\"status\": \"running\""),
+                    "the container does not run any more: {}",
+                    done.stdout
+                );
+                Ok(())
+            }
+            _ if matches!(self.verb, Verb::Exec | Verb::DeleteRefused) => {
+                fail!("the container is gone: {}", done.stderr)
+            }
             Some(0) if self.verb == Verb::Start && killed => {
                 if done.stdout.contains("\"status\": \"created\"") {
                     stage.kan(&["start"])?.quiet()?;
