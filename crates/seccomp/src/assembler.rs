@@ -1,0 +1,138 @@
+//! Classic BPF, assembled from its end.
+//!
+//! Jumps of classic BPF go forward only and reach 255 instructions. A program that is written from
+//! its last instruction to its first always knows where a jump goes: what it jumps to is there. Where
+//! that is too far, a copy of the answer or a long jump is put in between.
+
+use crate::instruction::Instruction;
+
+// linux/bpf_common.h: the instructions that seccomp lets through and that its cache of calls which
+// are always allowed can follow (kernel/seccomp.c, seccomp_is_const_allow, Linux 5.11).
+pub(crate) const LD_W_ABS: u16 = 0x20;
+pub(crate) const ALU_AND_K: u16 = 0x54;
+pub(crate) const JMP_JA: u16 = 0x05;
+pub(crate) const JMP_JEQ_K: u16 = 0x15;
+pub(crate) const JMP_JGT_K: u16 = 0x25;
+pub(crate) const JMP_JGE_K: u16 = 0x35;
+pub(crate) const JMP_JSET_K: u16 = 0x45;
+pub(crate) const RET_K: u16 = 0x06;
+
+/// The farthest that a conditional jump reaches.
+const REACH: usize = u8::MAX as usize;
+
+/// A place in the program: how many instructions come after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Label(usize);
+
+#[derive(Debug, Default)]
+pub(crate) struct Assembler {
+    /// Last instruction first.
+    code: Vec<Instruction>,
+    /// The newest copy of each answer.
+    answers: Vec<(u32, Label)>,
+    /// The newest long jump to each place that needed one.
+    bridges: Vec<(Label, Label)>,
+}
+
+impl Assembler {
+    /// A place that gives this answer, within reach of the next few instructions.
+    pub fn answer(&mut self, answer: u32) -> Label {
+        let known = self.answers.iter().position(|known| known.0 == answer);
+        if let Some(index) = known {
+            let label = self.answers[index].1;
+            // Some room for the loads and bridges of the jump.
+            if self.distance(label) + 8 <= REACH {
+                return label;
+            }
+            let label = self.push(Instruction::new(RET_K, answer));
+            self.answers[index].1 = label;
+            return label;
+        }
+        let label = self.push(Instruction::new(RET_K, answer));
+        self.answers.push((answer, label));
+        label
+    }
+
+    /// `if (accumulator TEST value) goto yes; else goto no`, or nothing if both are one.
+    pub fn branch(&mut self, test: u16, value: u32, yes: Label, no: Label) -> Label {
+        let (mut near_yes, mut near_no) = (self.near(yes), self.near(no));
+        while self.distance(near_yes) > REACH || self.distance(near_no) > REACH {
+            // The bridge for one put the other out of reach.
+            near_yes = self.near(yes);
+            near_no = self.near(no);
+        }
+        let instruction = Instruction {
+            code: test,
+            jt: self.short(near_yes),
+            jf: self.short(near_no),
+            k: value,
+        };
+        self.push(instruction)
+    }
+
+    /// Loads a word of `seccomp_data` and goes on with what was assembled last.
+    pub fn load(&mut self, offset: u32) -> Label {
+        self.push(Instruction::new(LD_W_ABS, offset))
+    }
+
+    /// Masks the accumulator and goes on with what was assembled last.
+    pub fn and(&mut self, mask: u32) -> Label {
+        self.push(Instruction::new(ALU_AND_K, mask))
+    }
+
+    /// Makes the next instruction one that comes directly before this place.
+    pub fn go_on_at(&mut self, label: Label) {
+        let distance = self.distance(label);
+        if distance > 0 {
+            self.push(Instruction::new(JMP_JA, k(distance)));
+        }
+    }
+
+    /// The program, first instruction first.
+    pub fn finish(mut self) -> Vec<Instruction> {
+        self.code.reverse();
+        self.code
+    }
+
+    fn push(&mut self, instruction: Instruction) -> Label {
+        self.code.push(instruction);
+        Label(self.code.len() - 1)
+    }
+
+    /// How many instructions a jump from the next instruction to this place would skip.
+    fn distance(&self, label: Label) -> usize {
+        self.code.len() - 1 - label.0
+    }
+
+    /// The place itself or one within reach that does the same.
+    fn near(&mut self, label: Label) -> Label {
+        if self.distance(label) <= REACH {
+            return label;
+        }
+        let target = self.code[label.0];
+        if target.code == RET_K {
+            return self.answer(target.k);
+        }
+        let known = self.bridges.iter().position(|known| known.0 == label);
+        if let Some(index) = known
+            && self.distance(self.bridges[index].1) <= REACH
+        {
+            return self.bridges[index].1;
+        }
+        let bridge = self.push(Instruction::new(JMP_JA, k(self.distance(label))));
+        match known {
+            Some(index) => self.bridges[index].1 = bridge,
+            None => self.bridges.push((label, bridge)),
+        }
+        bridge
+    }
+
+    fn short(&self, label: Label) -> u8 {
+        u8::try_from(self.distance(label)).unwrap_or(u8::MAX)
+    }
+}
+
+/// Distances beyond 32 bits do not occur: such a program would not fit into memory.
+fn k(distance: usize) -> u32 {
+    u32::try_from(distance).unwrap_or(u32::MAX)
+}
