@@ -89,7 +89,10 @@ impl<'p> ExecStrings<'p> {
                 line.push(part);
             }
             line.lowercase_at(7 + path.len());
-        } else {
+        } else if matches!(
+            failure.flaw,
+            Flaw::HookExited | Flaw::HookSignalled | Flaw::HookTimedOut
+        ) {
             line.push(b"kan: a startContainer hook failed\n");
         }
         let _ = io::write(io::standard(2), &line.bytes[..line.length]);
