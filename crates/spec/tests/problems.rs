@@ -78,6 +78,7 @@ fn kinds() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "one table of cases")]
 fn numbers_out_of_range() {
     complains(&[
         (
