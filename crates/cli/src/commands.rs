@@ -130,6 +130,9 @@ fn warn(log: &Log, timeline: &Timeline) {
     for warning in &timeline.warnings {
         log.warning(warning);
     }
+    for note in &timeline.notes {
+        log.debug(note);
+    }
     for key in &timeline.ignored {
         log.debug(&format!("config.json: {key}: unknown key, ignored"));
     }

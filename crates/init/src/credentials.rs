@@ -2,7 +2,8 @@
 
 use crate::{Init, Step};
 use core::ffi::CStr;
-use kan_op::{Flaw, init::Ids};
+use kan_op::Flaw;
+use kan_op::init::{FilterInstruction, Ids};
 use kan_sys::{Errno, credentials, file};
 
 /// The bits of a capability set, as numbers.
@@ -58,6 +59,11 @@ pub(crate) fn new_keyring(name: &CStr) -> Step {
         Err(error) if matches!(error.errno, Errno::ENOSYS | Errno::EPERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+pub(crate) fn load_filter(program: &[FilterInstruction], flags: u32) -> Step {
+    // SAFETY: `FilterInstruction` has the kernel's layout.
+    Ok(unsafe { credentials::load_filter(program.as_ptr().cast(), program.len(), flags) }?)
 }
 
 impl Init<'_> {

@@ -85,6 +85,11 @@ impl Init<'_> {
             InitStep::BindConsole => terminal::bind_console(slots),
             InitStep::SendTerminal => terminal::send(slots),
             InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),
+            // A created container may wait for hours, and thousands of them do.
+            InitStep::DropPages => {
+                kan_sys::memory::drop_unused_pages();
+                Ok(())
+            }
             InitStep::AwaitStart => self.await_start(),
             _ => self.perform_last(step),
         }
@@ -120,6 +125,7 @@ impl Init<'_> {
             InitStep::RaiseAmbient { capabilities } => credentials::raise_ambient(*capabilities),
             InitStep::NoNewPrivileges => Ok(kan_sys::credentials::set_no_new_privileges()?),
             InitStep::RunHook(hook) => self.run_hook(hook),
+            InitStep::LoadFilter { program, flags } => credentials::load_filter(program, *flags),
             InitStep::FindHome { uid } => self.strings.find_home(*uid),
             InitStep::FindProgram => self.strings.find_program(),
             InitStep::Execute(_) => self.strings.execute(),

@@ -25,8 +25,6 @@ impl Init<'_> {
     /// end of file never comes: only a byte ends the wait.
     pub(crate) fn await_start(&self) -> Step {
         let fifo = self.slots.get(Slot::Fifo)?;
-        // A created container may wait for hours, and thousands of them do.
-        kan_sys::memory::drop_unused_pages();
         let mut byte = [0];
         io::read(fifo, &mut byte)?;
         Ok(())

@@ -78,6 +78,7 @@ fn prepare(
     let planned = timeline.phase("plan", || plan_create(&bundle.config, &facts, &request));
     let mut plan = planned.map_err(Error::Plan)?;
     timeline.warnings.append(&mut plan.warnings);
+    timeline.notes.append(&mut plan.notes);
     timeline.ignored.clone_from(&bundle.ignored);
     let record = record(options, &bundle, cgroups);
     Ok(Prepared {

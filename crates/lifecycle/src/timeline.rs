@@ -27,6 +27,8 @@ pub struct Timeline {
     pub warnings: Vec<String>,
     /// Keys of config.json that kan does not know, which it ignores (config.md, Extensibility).
     pub ignored: Vec<String>,
+    /// What only `--debug` says.
+    pub notes: Vec<String>,
 }
 
 impl Timeline {
@@ -38,6 +40,7 @@ impl Timeline {
             spans: Vec::new(),
             warnings: Vec::new(),
             ignored: Vec::new(),
+            notes: Vec::new(),
         }
     }
 

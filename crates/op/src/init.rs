@@ -166,6 +166,20 @@ pub struct Scheduling {
     pub period: u64,
 }
 
+/// `struct sock_filter` of linux/filter.h.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FilterInstruction {
+    /// The operation.
+    pub code: u16,
+    /// Instructions to skip if the test holds.
+    pub jt: u8,
+    /// Instructions to skip if it does not.
+    pub jf: u8,
+    /// The operand.
+    pub k: u32,
+}
+
 /// One thing that init does. Every field is resolved; there is nothing left to decide.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum InitStep {
@@ -382,6 +396,17 @@ pub enum InitStep {
     },
     /// Looks the executable up, so that a missing one is an error of `create`.
     FindProgram,
+    /// Gives back the memory that waiting for `start` has no use for, before a filter may forbid
+    /// it.
+    DropPages,
+    /// seccomp(2), SECCOMP_SET_MODE_FILTER. From here on only read, write, close, execve and
+    /// exit_group are sure to be allowed, and what a profile for programs can't do without.
+    LoadFilter {
+        /// The program.
+        program: Vec<FilterInstruction>,
+        /// SECCOMP_FILTER_FLAG_*.
+        flags: u32,
+    },
     /// Blocks on the FIFO until `start` writes a byte. It stays open until the program is
     /// executed, by which `start` knows of that.
     AwaitStart,
@@ -459,6 +484,8 @@ impl InitStep {
             | Self::SetMemoryPolicy { .. }
             | Self::EnterTimeNamespace
             | Self::SetUmask(_)
+            | Self::DropPages
+            | Self::LoadFilter { .. }
             | Self::EnterDirectory(_)
             | Self::ConfirmDirectory(_)
             | Self::DropBounding { .. }

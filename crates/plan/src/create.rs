@@ -4,7 +4,9 @@ use crate::builder::Builder;
 use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, masks, mounts, namespaces,
 };
-use crate::{process, program, root, schedule, sysctl, terminal, unplanned, user_namespace};
+use crate::{
+    process, program, root, schedule, seccomp, sysctl, terminal, unplanned, user_namespace,
+};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::Config;
@@ -99,12 +101,17 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::limits(b);
     process::umask(b);
     process::enter_directory(b);
+    seccomp::before_capabilities(b);
     capabilities::drop_bounding(b);
     process::ids(b);
     capabilities::set(b);
     process::confirm_directory(b);
     process::no_new_privileges(b);
     program::find(b);
+    if b.request.wait_for_start {
+        b.init("", InitStep::DropPages);
+    }
+    seccomp::at_the_end(b);
     b.init("", InitStep::Tell(Sync::Ready));
     b.init("", InitStep::Wait(Sync::Saved));
     if b.request.wait_for_start {

@@ -22,6 +22,7 @@ mod process;
 mod program;
 mod root;
 mod schedule;
+mod seccomp;
 mod sysctl;
 mod terminal;
 mod text;
@@ -87,6 +88,9 @@ pub struct Plan {
     pub init: Half<InitStep>,
     /// What a user should know but what stops nothing, such as an unknown capability.
     pub warnings: Vec<String>,
+    /// What only somebody who looks for it should know, such as names in a seccomp profile that
+    /// this machine does not have.
+    pub notes: Vec<String>,
 }
 
 /// How the container's terminal reaches the user.

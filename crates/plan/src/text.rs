@@ -319,6 +319,13 @@ fn becoming(step: &InitStep) -> Option<String> {
         InitStep::NoNewPrivileges => "allow no new privileges".into(),
         InitStep::FindHome { uid } => format!("look up the home of user {uid}"),
         InitStep::FindProgram => "find the program".into(),
+        InitStep::DropPages => "give unneeded memory back".into(),
+        InitStep::LoadFilter { program, flags } => {
+            format!(
+                "load a system call filter of {} instructions, flags {flags:#x}",
+                program.len()
+            )
+        }
         InitStep::AwaitStart => "wait for start".into(),
         InitStep::Execute(program) => format!("execute {}", arguments(&program.args)),
         _ => return None,

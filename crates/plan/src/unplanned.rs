@@ -54,7 +54,6 @@ fn linux(linux: &Linux) -> Fields {
             joins(NamespaceType::User),
         ),
         ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.seccomp", linux.seccomp.is_some()),
         ("linux.mountLabel", linux.mount_label.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
     ]);

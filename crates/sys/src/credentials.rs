@@ -118,3 +118,23 @@ pub fn set_key_permissions(key: usize, permissions: u32) -> Result<()> {
     // SAFETY: plain numbers.
     unsafe { call!(keyctl, KEYCTL_SETPERM, key, permissions, 0, 0).map(drop) }
 }
+
+/// seccomp(2) SECCOMP_SET_MODE_FILTER with `flags`, SECCOMP_FILTER_FLAG_*: EACCES without
+/// CAP_SYS_ADMIN and without [`set_no_new_privileges`].
+///
+/// # Safety
+/// `program` points at `length` instructions, `struct sock_filter` of linux/filter.h.
+pub unsafe fn load_filter(program: *const u8, length: usize, flags: u32) -> Result<()> {
+    const SECCOMP_SET_MODE_FILTER: u32 = 1;
+    #[repr(C)]
+    struct Program {
+        length: u16,
+        instructions: *const u8,
+    }
+    let program = Program {
+        length: length as u16,
+        instructions: program,
+    };
+    // SAFETY: promised by the caller; the structure outlives the call.
+    unsafe { call!(seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program).map(drop) }
+}

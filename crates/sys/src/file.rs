@@ -157,13 +157,13 @@ pub fn status_of_path(path: &CStr) -> Result<Status> {
     })
 }
 
-/// faccessat2(2) with X_OK and the effective ids, links followed.
+/// faccessat(2) with X_OK: with the real ids, and links followed. Not faccessat2(2), which older
+/// seccomp profiles refuse.
 pub fn may_execute(path: &CStr) -> Result<()> {
     const X_OK: u32 = 1;
     let at = linux_raw_sys::general::AT_FDCWD as isize;
-    let flags = linux_raw_sys::general::AT_EACCESS;
     // SAFETY: the path is a live C string.
-    unsafe { call!(faccessat2, at, ptr(path), X_OK, flags).map(drop) }
+    unsafe { call!(faccessat, at, ptr(path), X_OK).map(drop) }
 }
 
 /// fchownat(2) of the file that `file` is, also when it was opened with O_PATH.

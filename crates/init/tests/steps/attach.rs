@@ -81,6 +81,13 @@ fn goes_through_dangling_links() {
         assert_eq!(perform(&tmpfs_at("/relative/./deep/")), Ok(()));
         assert!(is_mounted("/made/here/deep"));
         assert!(is_mounted("/made/there/deep"));
+        fs::create_dir(inside("sub")).unwrap();
+        symlink("/top", inside("sub/absolute")).unwrap();
+        symlink("beside", inside("sub/relative")).unwrap();
+        assert_eq!(perform(&tmpfs_at("/sub/absolute/deep")), Ok(()));
+        assert_eq!(perform(&tmpfs_at("/sub/relative/deep")), Ok(()));
+        assert!(is_mounted("/top/deep"));
+        assert!(is_mounted("/sub/beside/deep"));
         assert!(!Path::new("/made").exists(), "not in the host's root");
     });
 }

@@ -136,7 +136,7 @@ fn a_file_without_permission_is_no_program() {
     alone(|| {
         set();
         let plain = script("plain", "", 0o644);
-        let expected = refused(0, Sysno::faccessat2, Errno::EACCES);
+        let expected = refused(0, Sysno::faccessat, Errno::EACCES);
         assert_eq!(find(&[&plain]), expected);
         assert_eq!(
             find(&[&plain, "/mnt/missing", "/bin"]),

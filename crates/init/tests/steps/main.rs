@@ -7,6 +7,7 @@ mod credentials;
 mod devices;
 mod directory;
 mod exec;
+mod filter;
 #[path = "../../../sys/tests/harness/mod.rs"]
 mod harness;
 mod home;
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         credentials::TESTS,
         directory::TESTS,
         schedule::TESTS,
+        filter::TESTS,
         hooks::TESTS,
         home::TESTS,
         exec::TESTS,

@@ -9,7 +9,7 @@ mod slots;
 mod sync;
 
 use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create, plan_exec};
-use kan_spec::config::{Config, Hook, Hooks, NamespaceType};
+use kan_spec::config::{Config, Hook, Hooks, NamespaceType, SeccompAction, SeccompProfile};
 
 /// The config of `kan spec`, changed as a test needs it.
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -128,6 +128,15 @@ fn enrich(config: &mut Config) {
         ..Hooks::default()
     });
     let linux = config.linux.as_mut().unwrap();
+    linux.seccomp = Some(SeccompProfile {
+        default_action: SeccompAction::Allow,
+        default_errno_ret: None,
+        architectures: Vec::new(),
+        flags: None,
+        listener_path: None,
+        listener_metadata: None,
+        syscalls: Vec::new(),
+    });
     linux.sysctl = vec![("net.ipv4.ip_forward".into(), "1".into())];
     for namespace in &mut linux.namespaces {
         if matches!(

@@ -158,6 +158,29 @@ fn the_program_is_looked_for_as_the_user() {
     );
 }
 
+/// Every call after the filter is one that a profile may forbid.
+#[test]
+fn the_filter_comes_as_late_as_the_kernel_lets_it() {
+    let filter = is!(InitStep::LoadFilter { .. });
+    before(
+        is!(InitStep::FindProgram | InitStep::NoNewPrivileges | InitStep::DropPages),
+        filter,
+    );
+    before(filter, is!(InitStep::Tell(Sync::Ready)));
+    before(filter, |step| is_hook(step, "startContainer"));
+    let config = config(|config| {
+        crate::enrich(config);
+        config.process.as_mut().unwrap().no_new_privileges = false;
+    });
+    let plan = plan(&config, &Facts::example("c"), &request());
+    let loaded = place(&plan, filter);
+    assert!(loaded.is_some() && loaded < place(&plan, is!(InitStep::DropBounding { .. })));
+    assert!(
+        loaded < place(&plan, is!(InitStep::SetIds(_))),
+        "it needs CAP_SYS_ADMIN"
+    );
+}
+
 fn is_hook(step: &InitStep, wanted: &str) -> bool {
     matches!(step, InitStep::RunHook(hook) if hook.kind == wanted)
 }
