@@ -62,8 +62,12 @@ pub fn descriptors() -> Value {
 
 /// Whether this is the probe's own handle on /proc/self/fd.
 fn is_listing(value: &Value) -> bool {
-    let own = format!("/proc/{}/fd", std::process::id());
-    value["target"].as_str().is_some_and(|t| t == own)
+    // A hook's /proc is the host's, and its process id there is another.
+    let own = fs::read_link("/proc/self").unwrap_or_default();
+    let own = Path::new("/proc").join(own).join("fd");
+    value["target"]
+        .as_str()
+        .is_some_and(|t| Path::new(t) == own)
 }
 
 /// One descriptor.

@@ -53,6 +53,7 @@ pub extern "C" fn main(_argc: i32, _argv: *const *const u8) -> i32 {
 fn run(words: &[&str]) -> Result<i32, String> {
     match words {
         ["report"] => report::print().map(|()| 0),
+        ["report-to", file, ..] => report::write(file).map(|()| 0),
         ["paths", paths @ ..] => report::print_paths(paths).map(|()| 0),
         ["exit", code] => code
             .parse()

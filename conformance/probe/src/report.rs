@@ -31,6 +31,12 @@ pub fn print() -> Result<(), String> {
     write_line(&collect())
 }
 
+/// Writes the report to a file, for those whose standard output nobody reads.
+pub fn write(file: &str) -> Result<(), String> {
+    let report = collect();
+    fs::write(file, report.to_string()).map_err(|e| format!("{file}: {e}"))
+}
+
 /// Prints what can be done with each of the paths.
 pub fn print_paths(paths: &[&str]) -> Result<(), String> {
     write_line(&files::paths(paths))

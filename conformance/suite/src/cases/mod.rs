@@ -9,6 +9,8 @@ mod delete;
 mod exec;
 mod exec_ids;
 mod exec_state;
+mod hooks;
+mod hooks_fail;
 mod ids;
 mod kill;
 mod logs;
@@ -39,6 +41,8 @@ pub fn all() -> Vec<Case> {
         exec::cases(),
         exec_state::cases(),
         exec_ids::cases(),
+        hooks::cases(),
+        hooks_fail::cases(),
         default_config::cases(),
         walk::cases(),
         cgroup::cases(),

@@ -1,0 +1,210 @@
+//! runtime.md, Lifecycle: what a hook that fails does to the container.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use super::hooks::{add, hook};
+use crate::harness::container::text;
+use crate::harness::prelude::*;
+
+pub fn cases() -> Vec<Case> {
+    vec![
+        Case::new("hooks::failing_prestart", failing_prestart),
+        Case::new("hooks::failing_create_runtime", failing_create_runtime),
+        Case::new("hooks::failing_create_container", failing_create_container),
+        Case::new("hooks::failing_start_container", failing_start_container),
+        Case::new(
+            "hooks::failing_start_container_is_told",
+            failing_start_is_told,
+        ),
+        Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
+        Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
+        Case::new("hooks::failing_runs_poststop", failing_runs_poststop).lacks("kan", "poststop hooks after a failed create", "no poststop hook ran").deviates("crun 1.8", "runtime.md, Lifecycle: an error of a hook continues at the destruction, with its hooks", "no poststop hook ran"),
+        Case::new("hooks::killed_by_a_signal", killed_by_a_signal),
+        Case::new("hooks::missing_program", missing_program).lacks("kan", "the words of engines for a missing hook inside", "stderr: No such file or directory"),
+        Case::new("hooks::timeout", timeout),
+        Case::new("hooks::timeout_inside", timeout_inside),
+        Case::new("hooks::within_the_timeout", within_the_timeout),
+    ]
+}
+
+/// A hook that fails, with a reason.
+fn failing() -> Value {
+    hook("echo the reason >&2; exit 3")
+}
+
+/// Creates with a failing hook: refused with its reason, nothing left, no further hook of the
+/// kind run.
+fn expect_create_refused(ctx: &Ctx, kind: &str) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let second = ctx.dir.join("second-ran");
+    bundle.probe(&["touch", "/ran"]);
+    add(&mut bundle, kind, failing());
+    add(
+        &mut bundle,
+        kind,
+        hook(&format!("touch {}", text(&second)?)),
+    );
+    for verb in ["create", "run"] {
+        let done = ctx.with_bundle(verb, &[], &bundle)?.run()?;
+        let said = done.stderr.clone();
+        done.refuses(&["exit status 3"])?;
+        let reason = !ctx.runtime().speaks_like_runc() || said.contains("the reason");
+        check!(reason, "{verb}: no reason: {said}");
+        ctx.expect_nothing_left()?;
+    }
+    check!(!second.exists(), "the hook after it ran");
+    check!(!bundle.inside("ran").exists(), "the program ran");
+    Ok(())
+}
+
+fn failing_prestart(ctx: &mut Ctx) -> Outcome {
+    expect_create_refused(ctx, "prestart")
+}
+
+fn failing_create_runtime(ctx: &mut Ctx) -> Outcome {
+    expect_create_refused(ctx, "createRuntime")
+}
+
+fn failing_create_container(ctx: &mut Ctx) -> Outcome {
+    expect_create_refused(ctx, "createContainer")
+}
+
+/// The program does not run, and the container is stopped.
+fn failing_start_container(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    bundle.probe(&["touch", "/ran"]);
+    add(&mut bundle, "startContainer", failing());
+    ctx.create(&bundle)?;
+    let _ = ctx.verb(&["start"])?;
+    ctx.wait_stopped()?;
+    check!(!bundle.inside("ran").exists(), "the program ran");
+    ctx.delete()?;
+    ctx.expect_nothing_left()
+}
+
+/// "If any startContainer hook fails, the runtime MUST generate an error".
+fn failing_start_is_told(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    bundle.probe(&["exit", "0"]);
+    add(&mut bundle, "startContainer", failing());
+    let created = ctx.create(&bundle)?;
+    let _ = ctx.verb(&["start"])?;
+    ctx.wait_stopped()?;
+    // Its words may go where the program's errors go.
+    let heard = fs::read_to_string(created.errors())?;
+    check!(!heard.is_empty(), "nothing is told");
+    ctx.delete()?;
+    let done = ctx.run(&bundle)?;
+    check!(!done.status.success(), "run succeeds");
+    ctx.expect_nothing_left()
+}
+
+fn failing_poststart(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["pause"]);
+    add(&mut bundle, "poststart", failing());
+    ctx.create(&bundle)?;
+    ctx.verb(&["start"])?.refuses(&["exit status 3"])?;
+    ctx.wait_stopped()?;
+    ctx.delete()?;
+    let done = ctx.run(&bundle)?;
+    check!(!done.status.success(), "run succeeds");
+    ctx.expect_nothing_left()
+}
+
+/// "If any poststop hook fails, the runtime MUST log a warning, but the remaining hooks and
+/// lifecycle continue as if the hook had succeeded."
+fn failing_poststop(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let second = ctx.dir.join("second-ran");
+    bundle.probe(&["exit", "0"]);
+    add(&mut bundle, "poststop", failing());
+    add(
+        &mut bundle,
+        "poststop",
+        hook(&format!("touch {}", text(&second)?)),
+    );
+    ctx.launch(&bundle)?;
+    ctx.wait_stopped()?;
+    ctx.delete()?;
+    ctx.expect_nothing_left()?;
+    check!(second.exists(), "the hook after it did not run");
+    Ok(())
+}
+
+/// The container is destroyed then, and its poststop hooks run as at the end of any other.
+fn failing_runs_poststop(ctx: &mut Ctx) -> Outcome {
+    for kind in ["createRuntime", "createContainer"] {
+        let mut bundle = ctx.bundle_named(kind)?;
+        let ran = ctx.dir.join(format!("{kind}.stopped"));
+        add(&mut bundle, kind, failing());
+        add(
+            &mut bundle,
+            "poststop",
+            hook(&format!("touch {}", text(&ran)?)),
+        );
+        ctx.try_create(&bundle)?.refuses(&["exit status 3"])?;
+        check!(ran.exists(), "{kind} failed, and no poststop hook ran");
+    }
+    Ok(())
+}
+
+fn killed_by_a_signal(ctx: &mut Ctx) -> Outcome {
+    for kind in ["createRuntime", "createContainer"] {
+        let mut bundle = ctx.bundle_named(kind)?;
+        add(&mut bundle, kind, hook("kill -9 $$"));
+        ctx.try_create(&bundle)?.refuses(&["signal"])?;
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
+}
+
+fn missing_program(ctx: &mut Ctx) -> Outcome {
+    for kind in ["prestart", "createRuntime", "createContainer"] {
+        let mut bundle = ctx.bundle_named(kind)?;
+        add(&mut bundle, kind, json!({"path": "/nowhere/hook"}));
+        ctx.try_create(&bundle)?
+            .refuses(&["no such file or directory"])?;
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
+}
+
+/// Creates with a hook that takes too long; it is ended, and so is the container.
+fn expect_timeout(ctx: &Ctx, kind: &str) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let file = ctx.dir.join("hook.pid");
+    let mut slow = hook(&format!("echo $$ >{}; exec sleep 60", text(&file)?));
+    slow["timeout"] = json!(1);
+    add(&mut bundle, kind, slow);
+    let begin = Instant::now();
+    let done = ctx.try_create(&bundle)?;
+    check!(begin.elapsed() > Duration::from_millis(900), "too early");
+    done.refuses(&["hook ran past specified timeout of 1"])?;
+    ctx.expect_nothing_left()
+}
+
+/// "timeout (int, OPTIONAL) is the number of seconds before aborting the hook."
+fn timeout(ctx: &mut Ctx) -> Outcome {
+    expect_timeout(ctx, "createRuntime")
+}
+
+fn timeout_inside(ctx: &mut Ctx) -> Outcome {
+    expect_timeout(ctx, "createContainer")
+}
+
+fn within_the_timeout(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    for kind in super::hooks::KINDS {
+        let mut slow = hook("sleep 0.1");
+        slow["timeout"] = json!(15);
+        add(&mut bundle, kind, slow);
+    }
+    bundle.probe(&["exit", "6"]);
+    ctx.run(&bundle)?.exits(6)?;
+    ctx.expect_nothing_left()
+}
