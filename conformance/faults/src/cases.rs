@@ -91,7 +91,7 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         ),
         (
             "kill::create_both_at_init",
-            small(Create, KillBothAtInit, 1),
+            small(Create, KillBothAtInit, 2),
         ),
         ("kill::create_default_host", default(Create, KillHost, 7)),
         (
@@ -115,7 +115,7 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         ),
         ("fail::create_host", small(Create, FailHost, 1)),
         ("fail::create_init", small(Create, FailInit, 1)),
-        ("fail::create_default_init", default(Create, FailInit, 3)),
+        ("fail::create_default_init", default(Create, FailInit, 5)),
         ("fail::run_host", small(Run, FailHost, 1)),
         ("fail::run_init", small(Run, FailInit, 3)),
         ("fail::exec_host", small(Exec, FailHost, 1)),

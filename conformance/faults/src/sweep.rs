@@ -365,7 +365,11 @@ impl Sweep {
             }
             Some(0) if self.verb == Verb::Start && killed => {
                 if done.stdout.contains("\"status\": \"created\"") {
-                    stage.kan(&["start"])?.quiet()?;
+                    // Init may be about to read what the killed one wrote.
+                    let done = stage.kan(&["start"])?;
+                    if !done.stderr.contains("already running") {
+                        done.quiet()?;
+                    }
                 }
                 await_status(stage, "running")?;
                 stage.await_program(stage.pid(&stage.id)?)
