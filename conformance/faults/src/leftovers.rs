@@ -106,7 +106,6 @@ impl Place {
             let _ = kill_process(pid, Signal::KILL);
             await_exit(pid, Duration::from_secs(5));
         }
-        reap();
         for parent in &self.cgroups {
             let mut below = Vec::new();
             directories(parent, &mut |dir| below.push(dir.to_owned()));
@@ -116,7 +115,7 @@ impl Place {
         }
     }
 
-    /// Removes the parents as well.
+    /// Removes the parents as well, also for a case whose process is gone.
     pub fn remove(&self) {
         self.clear();
         for parent in &self.cgroups {

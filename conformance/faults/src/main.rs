@@ -23,10 +23,11 @@ mod subject;
 mod sweep;
 mod tracer;
 
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use libtest_mimic::{Arguments, Trial};
+use tempfile::TempDir;
 
 use outcome::{Fault, Verdict};
 use stage::Stage;
@@ -110,14 +111,21 @@ fn in_own_process(name: &str) -> Verdict {
     if !rustix::process::geteuid().is_root() {
         return Err(Fault("must be run as root".into()));
     }
+    let dir = TempDir::with_prefix("kan-faults-")?;
     let mut command = Command::new(std::env::current_exe()?);
-    let output = command.args(["--case", name]).output()?;
+    command.args(["--case", name]).env("TMPDIR", dir.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn()?;
+    // It cleans up itself, unless it hung and its alarm ended it.
+    let (_, _, place) = stage::surroundings(name, child.id(), dir.path());
+    let output = child.wait_with_output()?;
     let said = String::from_utf8_lossy(&output.stdout)
         .trim_end()
         .to_owned();
     if output.status.success() {
         return Ok(said);
     }
+    place.remove();
     // What it was doing at its end.
     let errors = String::from_utf8_lossy(&output.stderr);
     let last = errors.lines().last().unwrap_or_default();

@@ -85,10 +85,8 @@ impl Stage {
     pub fn new(name: &str, kan: &Path, view: View) -> Outcome<Self> {
         set_child_subreaper(Some(getpid()))?;
         separate_mounts(view)?;
-        let id = format!("faults-{}-{}", std::process::id(), name.replace("::", "-"));
         let dir = TempDir::with_prefix("kan-faults-")?;
-        let parent = format!("kan-{id}");
-        let place = Place::new(&id, dir.path(), &parent);
+        let (id, parent, place) = surroundings(name, std::process::id(), dir.path());
         let stage = Self {
             kan: kan.into(),
             id,
@@ -296,6 +294,14 @@ impl Stage {
         check!(left.is_empty(), "left: {}", left.join(", "));
         Ok(summary)
     }
+}
+
+/// The id of a case's container, the parent of its cgroups, and where its traces would be.
+pub fn surroundings(name: &str, process: u32, dir: &Path) -> (String, String, Place) {
+    let id = format!("faults-{process}-{}", name.replace("::", "-"));
+    let parent = format!("kan-{id}");
+    let place = Place::new(&id, dir, &parent);
+    (id, parent, place)
 }
 
 /// A mount namespace that nobody else changes, whose mounts are shared among its copies as they

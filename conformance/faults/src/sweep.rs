@@ -418,6 +418,7 @@ pub fn unchanged(stage: &Stage, before: &Snapshot) -> Outcome {
 /// By hand, after a fault, so that the next point starts from nothing.
 fn restore(stage: &Stage) {
     stage.place.clear();
+    crate::leftovers::reap();
     let _ = std::fs::remove_dir_all(stage.state_dir());
     let _ = std::fs::create_dir(stage.state_dir());
 }
