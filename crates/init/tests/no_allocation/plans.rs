@@ -2,8 +2,8 @@
 
 use kan_init::Slots;
 use kan_op::init::{
-    Ids, InitHook, MountChange, MountPoint, MountTarget, NodeKind, Parameter, Program, RootEntry,
-    RootPath, TreeSource,
+    FilterInstruction, Ids, InitHook, MountChange, MountPoint, MountTarget, NodeKind, Parameter,
+    Program, RootEntry, RootPath, TreeSource,
 };
 use kan_op::{Flaw, InitStep, NamespaceSlot, Slot, Sync};
 use kan_sys::fd::OwnedFd;
@@ -14,6 +14,14 @@ use std::ffi::CString;
 pub const ECHO: &str = "/bin/echo";
 /// A program that the kernel refuses to execute.
 pub const BROKEN: &str = "/broken";
+
+/// The seccomp(2) program that allows everything.
+const ALLOW: FilterInstruction = FilterInstruction {
+    code: 0x06,
+    jt: 0,
+    jf: 0,
+    k: 0x7fff_0000,
+};
 
 pub const OTHER_ENTRIES: [RootEntry; 2] = [RootEntry::Move, RootEntry::Chroot];
 
@@ -285,6 +293,11 @@ pub fn enter_and_become_a_user() -> Vec<InitStep> {
         InitStep::RaiseAmbient { capabilities: kill },
         InitStep::ConfirmDirectory(c("/usr")),
         InitStep::NoNewPrivileges,
+        InitStep::DropPages,
+        InitStep::LoadFilter {
+            program: vec![ALLOW],
+            flags: 0,
+        },
     ]
 }
 

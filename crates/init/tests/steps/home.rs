@@ -105,7 +105,7 @@ fn the_first_line_of_the_user_counts() {
 fn lines_that_are_none_are_passed_over() {
     let passwd = "\n:::::::\n# 7\nshort:x:7:7\nno uid:x::7::/none:\nreal:x:7:7::/real:/bin/sh\n";
     assert_home(7, passwd, "/real");
-    assert_home(0, passwd, "/");
+    assert_home(0, "no uid:x::7::/none:/bin/sh\n", "/");
 }
 
 fn a_fifo_is_not_waited_for() {
