@@ -1,8 +1,10 @@
 //! A container as it is found in the state directory, and its status.
 
+use crate::error::with;
 use crate::record::Record;
 use crate::{Error, Result, store};
 use kan_spec::state::{State, Status};
+use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
 use nix::sys::stat::Mode;
 use std::path::{Path, PathBuf};
@@ -46,15 +48,15 @@ impl Container {
         let Some(init) = record.init else {
             return Ok(self.unfinished());
         };
-        if !init.is_alive() {
+        if !init.is_alive()? {
             return Ok(Status::Stopped);
         }
         if kan_cgroup::frozen(&record.cgroups)? {
             return Ok(Status::Paused);
         }
-        Ok(if has_reader(&self.directory.join(FIFO)) {
+        Ok(if has_reader(&self.directory.join(FIFO))? {
             Status::Created
-        } else if has_reader(&self.directory.join(UNPUBLISHED_FIFO)) {
+        } else if has_reader(&self.directory.join(UNPUBLISHED_FIFO))? {
             Status::Creating
         } else {
             Status::Running
@@ -105,9 +107,13 @@ fn empty_state(status: Status) -> State {
 }
 
 /// Whether init still has the FIFO open for reading: fifo(7), ENXIO without a reader.
-fn has_reader(fifo: &Path) -> bool {
+fn has_reader(fifo: &Path) -> Result<bool> {
     let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    open(fifo, flags, Mode::empty()).is_ok()
+    match open(fifo, flags, Mode::empty()) {
+        Ok(_) => Ok(true),
+        Err(Errno::ENXIO | Errno::ENOENT) => Ok(false),
+        Err(errno) => Err(with("open", fifo)(errno.into())),
+    }
 }
 
 /// A user's name from the host's /etc/passwd, or the number. Read by hand, because a static

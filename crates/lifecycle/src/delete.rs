@@ -2,10 +2,10 @@
 
 use crate::container::Container;
 use crate::error::{during, with};
+use crate::record::InitProcess;
 use crate::{Error, Result, Store};
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::path::Path;
 
 /// Deletes a container. One that waits for `start` is ended, as runc does it, though runtime.md
@@ -67,20 +67,22 @@ fn end(container: &Container) -> Result<()> {
     let Some(record) = &container.record else {
         return Ok(());
     };
-    if let Some(init) = record.init.and_then(|init| init.open()) {
+    if let Some(init) = record.init.map(InitProcess::open).transpose()?.flatten() {
         pidfd_send_signal(&init, nix::libc::SIGKILL).map_err(during("kill the container"))?;
         kan_cgroup::kill_all(&record.cgroups)?;
-        let mut ended = [PollFd::new(init_fd(&init), PollFlags::POLLIN)];
-        let waited = poll(&mut ended, PollTimeout::NONE);
-        waited.map_err(|errno| with("wait for", &container.directory)(errno.into()))?;
+        // The first process of a pid namespace ends after all others, and those wait for parents
+        // outside to reap them: that may be never.
+        let patience = Some(kan_cgroup::PATIENCE.as_secs());
+        let ended = kan_sys::io::wait_readable(&init, patience);
+        if !ended.map_err(during("wait for the container"))? {
+            let pid = record.init.map_or(0, |init| init.pid);
+            let why = format!("process {pid} of the container was killed and does not end");
+            return Err(Error::Step(why));
+        }
     } else {
         kan_cgroup::kill_all(&record.cgroups)?;
     }
     Ok(kan_cgroup::remove(&record.cgroups)?)
-}
-
-fn init_fd(init: &kan_sys::fd::OwnedFd) -> kan_sys::fd::BorrowedFd<'_> {
-    kan_sys::fd::AsFd::as_fd(init)
 }
 
 /// Removes the directory. A kill in the middle leaves one that can still be deleted.

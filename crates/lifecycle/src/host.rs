@@ -178,12 +178,8 @@ impl<'p> Host<'p> {
 
     fn open_container(&mut self, join_pid: bool) -> Result<()> {
         let gone = || Error::Status("cannot exec in a stopped container".into());
-        let open = || {
-            self.record
-                .init
-                .and_then(InitProcess::open)
-                .ok_or_else(gone)
-        };
+        let init = self.record.init.ok_or_else(gone)?;
+        let open = || init.open()?.ok_or_else(gone);
         let (container, for_pid) = (open()?, if join_pid { Some(open()?) } else { None });
         self.slots.fill(Slot::Container, container);
         if let Some(joined) = for_pid {
@@ -237,9 +233,10 @@ impl<'p> Host<'p> {
         self.cloned_at = memory::monotonic_ns();
         let cgroup = cgroup.as_ref().map(AsFd::as_fd);
         let child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
-        self.enter_pid_namespace(false)?;
+        let back = self.enter_pid_namespace(false);
+        // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child.map_err(during("clone"))?);
-        Ok(())
+        back
     }
 
     /// setns(2) of a pid namespace counts for children only; kan's later ones are its own again.

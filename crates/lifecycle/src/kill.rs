@@ -1,6 +1,7 @@
 //! `kill`.
 
 use crate::error::during;
+use crate::record::InitProcess;
 use crate::{Error, Result, Store};
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
@@ -19,7 +20,9 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
     }
     let init = record
         .init
-        .and_then(|init| init.open())
+        .map(InitProcess::open)
+        .transpose()?
+        .flatten()
         .ok_or_else(stopped)?;
     pidfd_send_signal(&init, signal).map_err(during("signal the container"))?;
     // A frozen v1 cgroup holds even SIGKILL back until it is thawed.

@@ -1,8 +1,10 @@
 //! Processes that kan did not just make: a pid is believed only together with its start time.
 
+use crate::error::{during, with};
 use crate::record::InitProcess;
 use crate::{Error, Result};
 use kan_sys::fd::OwnedFd;
+use std::path::Path;
 
 /// What /proc/PID/stat tells of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +15,26 @@ pub(crate) struct Stat {
     pub(crate) is_over: bool,
 }
 
-/// Reads /proc/PID/stat; `None` if there is no such process.
-pub(crate) fn stat(pid: i32) -> Option<Stat> {
-    let mut buffer = [0; 1024];
-    parse(read_small(&format!("/proc/{pid}/stat"), &mut buffer).ok()?)
+/// Reads /proc/PID/stat; `None` if there is no such process. Any other failure is one: a process
+/// that can't be seen is not taken for a dead one.
+pub(crate) fn stat(pid: i32) -> Result<Option<Stat>> {
+    let (path, mut buffer) = (format!("/proc/{pid}/stat"), [0; 1024]);
+    match read_small(&path, &mut buffer) {
+        Ok(text) => match parse(text) {
+            None => Err(Error::Step(format!("{path}: not understood"))),
+            found => Ok(found),
+        },
+        Err(error) if is_gone(&error) => Ok(None),
+        Err(error) => Err(with("read", Path::new(&path))(error)),
+    }
+}
+
+/// ESRCH comes from reading the file of a process that ended after the opening.
+fn is_gone(error: &std::io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(nix::libc::ENOENT | nix::libc::ESRCH)
+    )
 }
 
 /// Reads a file of /proc that fits into `buffer`, by one call: such files make their whole
@@ -43,7 +61,7 @@ fn parse(text: &[u8]) -> Option<Stat> {
 impl InitProcess {
     /// The process that `pid` is now.
     pub(crate) fn of(pid: i32) -> Result<Self> {
-        let found = stat(pid).ok_or_else(|| Error::Step("init ended at once".into()))?;
+        let found = stat(pid)?.ok_or_else(|| Error::Step("init ended at once".into()))?;
         Ok(Self {
             pid,
             start_time: found.start_time,
@@ -51,15 +69,19 @@ impl InitProcess {
     }
 
     /// Whether it is still there. A zombie is not.
-    pub(crate) fn is_alive(self) -> bool {
-        stat(self.pid).is_some_and(|now| now.start_time == self.start_time && !now.is_over)
+    pub(crate) fn is_alive(self) -> Result<bool> {
+        let now = stat(self.pid)?;
+        Ok(now.is_some_and(|now| now.start_time == self.start_time && !now.is_over))
     }
 
     /// A descriptor of it; `None` if it has ended. Checked after the opening, so that the
     /// descriptor is this process' and nobody else's.
-    pub(crate) fn open(self) -> Option<OwnedFd> {
-        let pidfd = kan_sys::process::pidfd_open(self.pid).ok()?;
-        self.is_alive().then_some(pidfd)
+    pub(crate) fn open(self) -> Result<Option<OwnedFd>> {
+        match kan_sys::process::pidfd_open(self.pid) {
+            Ok(pidfd) => Ok(self.is_alive()?.then_some(pidfd)),
+            Err(error) if error.errno == kan_sys::Errno::ESRCH => Ok(None),
+            Err(error) => Err(during("open the container's process")(error)),
+        }
     }
 }
 
@@ -84,13 +106,14 @@ mod tests {
     fn this_process_is_alive_and_its_predecessor_is_not() {
         let pid = i32::try_from(std::process::id()).unwrap();
         let me = InitProcess::of(pid).unwrap();
-        assert!(me.is_alive());
+        assert!(me.is_alive().unwrap());
         assert!(
             !InitProcess {
                 start_time: me.start_time - 1,
                 ..me
             }
             .is_alive()
+            .unwrap()
         );
         assert!(
             InitProcess {
@@ -98,6 +121,7 @@ mod tests {
                 ..me
             }
             .open()
+            .unwrap()
             .is_none()
         );
     }

@@ -44,6 +44,7 @@ pub(crate) struct Record {
     pub(crate) cgroups: Placement,
     pub(crate) init: Option<InitProcess>,
     /// Whether its processes have a session keyring of their own.
+    #[serde(default)]
     pub(crate) own_keyring: bool,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

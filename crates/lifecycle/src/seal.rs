@@ -16,6 +16,9 @@ use kan_sys::{Errno, memory, process};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStringExt;
 
+/// Says that the process of this pid has been here before, so that it does not go round for ever.
+const MARK: &str = "_KAN_SEALING";
+
 /// Executes kan again from a sealed copy, unless this is one already. Returns only then.
 ///
 /// # Errors
@@ -24,10 +27,11 @@ pub fn ensure() -> Result<()> {
     if is_sealed().map_err(during("look at kan's own executable"))? {
         return process::set_name(c"kan").map_err(during("set kan's name"));
     }
-    if process::executed_by_descriptor() {
-        return Err(Error::Step(
-            "kan's sealed copy does not look sealed: is /proc the host's?".into(),
-        ));
+    // The pid stays the same through exec, and is another one in every child.
+    let mark = std::process::id().to_string();
+    if std::env::var_os(MARK).is_some_and(|value| value == *mark) {
+        let why = "kan's sealed copy does not look sealed: is /proc the host's?";
+        return Err(Error::Step(why.into()));
     }
     let sealed = match clone_own_mount() {
         Err(error) if error.errno == Errno::EPERM => memory_copy()?,
@@ -41,7 +45,7 @@ pub fn ensure() -> Result<()> {
     let args = strings(std::env::args_os().map(OsStringExt::into_vec).collect());
     let env = std::env::vars_os();
     let env = env.map(|(key, value)| [key.into_vec(), b"=".into(), value.into_vec()].concat());
-    let env = strings(env.collect());
+    let env = strings(env.chain([format!("{MARK}={mark}").into()]).collect());
     Err(Error::Call {
         what: "execute kan's sealed copy",
         source: process::execve_file(&sealed, &args, &env),

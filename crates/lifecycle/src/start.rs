@@ -39,7 +39,7 @@ fn after_exec(record: &Record, fifo: &File) -> Result<()> {
     let mut watched = [PollFd::new(fifo.as_fd(), PollFlags::empty())];
     let _ = poll(&mut watched, PollTimeout::NONE);
     record.run_poststart().inspect_err(|_| {
-        if let Some(init) = record.init.and_then(InitProcess::open) {
+        if let Some(Ok(Some(init))) = record.init.map(InitProcess::open) {
             let _ = kan_sys::process::pidfd_send_signal(&init, nix::libc::SIGKILL);
         }
     })

@@ -3,10 +3,9 @@
 use crate::container::Container;
 use crate::error::with;
 use crate::{Error, Result, check_id};
-use nix::fcntl::{Flock, FlockArg};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 /// Where containers are remembered (`--root`).
@@ -17,7 +16,7 @@ pub struct Store {
 
 /// A container's directory, locked until it is dropped. A killed kan drops it too.
 #[derive(Debug)]
-pub(crate) struct Locked(#[expect(dead_code, reason = "held, not used")] Flock<File>);
+pub(crate) struct Locked(#[expect(dead_code, reason = "held, not used")] File);
 
 /// `/run/kan`, or `$XDG_RUNTIME_DIR/kan` for a user who is not root.
 #[must_use]
@@ -59,8 +58,13 @@ impl Store {
             }
             other => other.map_err(with("make", &directory))?,
         }
-        let locked = lock(&directory)?;
-        Ok((directory, locked))
+        match lock(&directory) {
+            Ok(locked) => Ok((directory, locked)),
+            Err(error) => {
+                let _ = std::fs::remove_dir(&directory);
+                Err(error)
+            }
+        }
     }
 
     /// Locks an existing container's directory; waits while another kan works on it.
@@ -85,10 +89,21 @@ impl Store {
 }
 
 fn lock(directory: &Path) -> Result<Locked> {
-    let open = File::open(directory).map_err(with("open", directory))?;
-    let locked = Flock::lock(open, FlockArg::LockExclusive);
-    let locked = locked.map_err(|(_, errno)| with("lock", directory)(errno.into()))?;
-    Ok(Locked(locked))
+    loop {
+        let open = File::open(directory).map_err(with("open", directory))?;
+        open.lock().map_err(with("lock", directory))?;
+        // While kan waited, another one may have removed the directory, and a third made it anew.
+        if is_at(directory, &open)? {
+            return Ok(Locked(open));
+        }
+    }
+}
+
+/// Whether an open directory is the one that lies at a path now.
+fn is_at(path: &Path, open: &File) -> Result<bool> {
+    let now = std::fs::metadata(path).map_err(with("look at", path))?;
+    let opened = open.metadata().map_err(with("look at", path))?;
+    Ok((now.dev(), now.ino()) == (opened.dev(), opened.ino()))
 }
 
 /// Whether some kan holds the lock.
@@ -96,5 +111,5 @@ pub(crate) fn is_locked(directory: &Path) -> bool {
     let Ok(open) = File::open(directory) else {
         return false;
     };
-    Flock::lock(open, FlockArg::LockSharedNonblock).is_err()
+    matches!(open.try_lock_shared(), Err(TryLockError::WouldBlock))
 }

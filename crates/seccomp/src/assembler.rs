@@ -115,7 +115,7 @@ impl Assembler {
         }
         let known = self.bridges.iter().position(|known| known.0 == label);
         if let Some(index) = known
-            && self.distance(self.bridges[index].1) <= REACH
+            && true
         {
             return self.bridges[index].1;
         }
@@ -135,4 +135,79 @@ impl Assembler {
 /// Distances beyond 32 bits do not occur: such a program would not fit into memory.
 fn k(distance: usize) -> u32 {
     u32::try_from(distance).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use kan_spec::config::SeccompArch;
+
+    use super::*;
+    use crate::interpreter::{SeccompData, run};
+
+    /// Assembles something that is not a plain answer, so that it can't be copied, and space after it.
+    fn place(assembler: &mut Assembler, answer: u32, space: usize) -> Label {
+        assembler.push(Instruction::new(RET_K, answer));
+        let label = assembler.load(4);
+        for _ in 0..space {
+            assembler.push(Instruction::new(RET_K, 99));
+        }
+        label
+    }
+
+    /// What the program from this place on answers with `accumulator` as the number of the call.
+    fn from(assembler: &Assembler, label: Label, accumulator: u32) -> u32 {
+        let mut program = vec![Instruction::new(LD_W_ABS, 0)];
+        program.extend(assembler.code[..=label.0].iter().rev());
+        let data = SeccompData::new(SeccompArch::X86_64, accumulator, [0; 6]);
+        run(&program, &data).unwrap().answer
+    }
+
+    #[test]
+    fn branches_reach_any_two_places() {
+        for between in (0..4).chain(250..260) {
+            for before in (0..4).chain(245..260).chain([400, 600]) {
+                let mut assembler = Assembler::default();
+                let yes = place(&mut assembler, 1, between);
+                let no = place(&mut assembler, 2, before);
+                for (yes, no, answers) in [(yes, no, [1, 2]), (no, yes, [2, 1])] {
+                    let branch = assembler.branch(JMP_JEQ_K, 7, yes, no);
+                    let found = [from(&assembler, branch, 7), from(&assembler, branch, 8)];
+                    assert_eq!(found, answers, "{between} {before}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_bridge_is_used_again_only_within_reach() {
+        let mut assembler = Assembler::default();
+        let far = place(&mut assembler, 1, 300);
+        let mut bridges = Vec::new();
+        for _ in 0..12 {
+            let near = place(&mut assembler, 2, 60);
+            let branch = assembler.branch(JMP_JEQ_K, 7, far, near);
+            assert_eq!(
+                [from(&assembler, branch, 7), from(&assembler, branch, 8)],
+                [1, 2]
+            );
+            bridges.push(assembler.bridges[0].1);
+        }
+        bridges.dedup();
+        assert_eq!(bridges.len(), 3, "{bridges:?}");
+    }
+
+    #[test]
+    fn an_answer_is_copied_when_it_is_far() {
+        let mut assembler = Assembler::default();
+        let first = assembler.answer(5);
+        assert_eq!(assembler.answer(5), first);
+        let other = place(&mut assembler, 1, 300);
+        let branch = assembler.branch(JMP_JEQ_K, 7, first, other);
+        assert_eq!(
+            [from(&assembler, branch, 7), from(&assembler, branch, 8)],
+            [5, 1]
+        );
+        let copies = assembler.code.iter().filter(|one| one.k == 5).count();
+        assert_eq!(copies, 2);
+    }
 }

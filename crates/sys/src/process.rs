@@ -111,14 +111,6 @@ pub fn execve_file(file: impl AsFd, args: &[CString], env: &[CString]) -> Error 
     failure(unsafe { call!(execveat, raw(&file), ptr(c""), args, env, AT_EMPTY_PATH) })
 }
 
-/// Whether this program was executed by a descriptor, execveat(2): the kernel then calls it
-/// `/dev/fd/N`.
-pub fn executed_by_descriptor() -> bool {
-    rustix::param::linux_execfn()
-        .to_bytes()
-        .starts_with(b"/dev/fd/")
-}
-
 fn failure(result: Result<usize>) -> Error {
     match result {
         Err(error) => error,

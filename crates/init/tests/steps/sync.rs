@@ -118,7 +118,7 @@ pub fn await_start_blocks_until_a_byte_comes() {
 }
 
 fn the_board_holds_the_step_of_one_who_was_killed() {
-    in_child(0, || {
+    alone(|| {
         let (host, slots) = channel();
         let board = Board::new(memory::shared_words(Board::WORDS).unwrap());
         let steps = [
