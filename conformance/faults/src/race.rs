@@ -187,8 +187,10 @@ fn within(
         points += 1;
         won += usize::from(inner.status.success());
     }
+    // After a delete has let go of the id only a call or two are left to be within.
+    let may_lose = outer.contains(&"delete".into());
     check!(
-        points > 10 && won > 0 && won < points,
+        points > 10 && (won > 0 || may_lose) && won < points,
         "{won} of {points} inner creates won"
     );
     Ok(format!("{points} calls, the inner create won {won} times"))
