@@ -13,13 +13,18 @@ mod hooks;
 mod hooks_fail;
 mod ids;
 mod kill;
+mod linux_fields;
 mod logs;
+mod mounts;
 mod pause;
+mod process_fields;
+mod propagation;
 mod run;
 mod start;
 mod state;
 mod streams;
 mod terminal;
+mod user_namespace;
 mod walk;
 
 use crate::harness::case::Case;
@@ -43,6 +48,11 @@ pub fn all() -> Vec<Case> {
         exec_ids::cases(),
         hooks::cases(),
         hooks_fail::cases(),
+        user_namespace::cases(),
+        mounts::cases(),
+        propagation::cases(),
+        process_fields::cases(),
+        linux_fields::cases(),
         default_config::cases(),
         walk::cases(),
         cgroup::cases(),

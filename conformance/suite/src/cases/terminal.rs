@@ -60,7 +60,7 @@ fn bundle_with_terminal(ctx: &Ctx, probe: &[&str]) -> Result<Bundle, Fault> {
 }
 
 /// Creates with a console socket and receives the master.
-fn create_with_console(ctx: &Ctx, bundle: &Bundle) -> Result<Master, Fault> {
+pub fn create_with_console(ctx: &Ctx, bundle: &Bundle) -> Result<Master, Fault> {
     let socket = ConsoleSocket::bind(&ctx.dir)?;
     let options = ["--console-socket", text(&socket.path)?];
     let creating = ctx.with_bundle("create", &options, bundle)?.spawn()?;
