@@ -10,6 +10,7 @@ extern crate alloc;
 
 pub mod host;
 pub mod init;
+mod init_slots;
 mod report;
 mod slot;
 mod sync;

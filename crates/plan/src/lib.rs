@@ -17,6 +17,7 @@ mod hooks;
 mod masks;
 mod mount_options;
 mod mounts;
+mod names;
 mod namespaces;
 mod process;
 mod program;

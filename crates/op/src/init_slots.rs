@@ -1,0 +1,87 @@
+//! Which slots each step of the init half uses.
+
+use crate::init::{InitStep, MountTarget, TreeSource};
+use crate::{Slot, SlotUse};
+
+impl InitStep {
+    /// The slots that are full to the end on purpose: that exec closes them tells the other half.
+    pub const CLOSED_BY_EXEC: [Slot; 2] = [Slot::Channel, Slot::Fifo];
+
+    /// The slots this step uses, in order.
+    #[must_use]
+    pub fn slots(&self) -> [Option<SlotUse>; 2] {
+        use SlotUse::{Empties, Fills, Reads};
+        match self {
+            Self::Wait(_) | Self::Tell(_) => [Some(Reads(Slot::Channel)), None],
+            Self::Join { slot, .. } => [Some(Empties(*slot)), None],
+            Self::NewFilesystem { out, .. } => [Some(Fills(*out)), None],
+            Self::CloneTree { out, source, .. } => match source {
+                TreeSource::Host(_) => [Some(Fills(*out)), None],
+                TreeSource::Container(_) => [Some(Reads(Slot::Root)), Some(Fills(*out))],
+                TreeSource::Slot(from) => [Some(Reads(*from)), Some(Fills(*out))],
+            },
+            Self::ChangeMount {
+                target: MountTarget::Slot(slot),
+                ..
+            } => [Some(Reads(*slot)), None],
+            Self::Attach { tree, .. } => [Some(Reads(Slot::Root)), Some(Empties(*tree))],
+            Self::AttachOnHost { tree, .. } => [Some(Reads(*tree)), None],
+            Self::OpenNull => [Some(Fills(Slot::Null)), None],
+            Self::MaskPath { .. } => [Some(Reads(Slot::Null)), Some(Reads(Slot::Empty))],
+            Self::MakeDirectory { .. }
+            | Self::ChangeMount {
+                target: MountTarget::Container(_),
+                ..
+            }
+            | Self::MakeNode { .. }
+            | Self::MakeLink { .. }
+            | Self::LockPath { .. } => [Some(Reads(Slot::Root)), None],
+            Self::EnterRoot(_) => [Some(Empties(Slot::Root)), None],
+            Self::OpenRoot => [Some(Fills(Slot::Root)), None],
+            Self::OpenTerminal { .. } => [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))],
+            Self::BindConsole => [Some(Reads(Slot::Root)), Some(Reads(Slot::Terminal))],
+            Self::SendTerminal => [
+                Some(Empties(Slot::Master)),
+                Some(Empties(Slot::ConsoleSocket)),
+            ],
+            Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
+            Self::RunHook(hook) if hook.reports => [Some(Reads(Slot::HookErrors)), None],
+            Self::Close(slot) => [Some(Empties(*slot)), None],
+            Self::AwaitStart => [Some(Reads(Slot::Fifo)), None],
+            Self::RunHook(_)
+            | Self::CloseInherited { .. }
+            | Self::ResetSignals { .. }
+            | Self::NewSession
+            | Self::NewKeyring { .. }
+            | Self::HideMemory
+            | Self::Unshare { .. }
+            | Self::ChangeMount {
+                target: MountTarget::HostRoot,
+                ..
+            }
+            | Self::SetHostname(_)
+            | Self::SetDomainname(_)
+            | Self::WriteProc { .. }
+            | Self::SetLimit { .. }
+            | Self::SetScheduler(_)
+            | Self::SetIoPriority(_)
+            | Self::SetAffinity(_)
+            | Self::SetPersonality(_)
+            | Self::SetMemoryPolicy { .. }
+            | Self::EnterTimeNamespace
+            | Self::SetUmask(_)
+            | Self::DropPages
+            | Self::LoadFilter { .. }
+            | Self::EnterDirectory(_)
+            | Self::ConfirmDirectory(_)
+            | Self::DropBounding { .. }
+            | Self::SetIds(_)
+            | Self::SetCapabilities { .. }
+            | Self::RaiseAmbient { .. }
+            | Self::NoNewPrivileges
+            | Self::FindHome { .. }
+            | Self::FindProgram
+            | Self::Execute(_) => [None, None],
+        }
+    }
+}

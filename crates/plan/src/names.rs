@@ -1,0 +1,134 @@
+//! Numbers of the kernel by the names that people know.
+
+use linux_raw_sys::general as raw;
+
+pub(crate) fn signals(ignored: u64) -> String {
+    if ignored == 0 {
+        return String::new();
+    }
+    let numbers = (1..=64).filter(|signal| ignored >> (signal - 1) & 1 == 1);
+    let numbers: Vec<_> = numbers.map(|signal: u32| signal.to_string()).collect();
+    format!(", of which the caller ignores {}", numbers.join(" "))
+}
+
+const NAMESPACES: [(u32, &str); 8] = [
+    (raw::CLONE_NEWUSER, "user"),
+    (raw::CLONE_NEWPID, "pid"),
+    (raw::CLONE_NEWNS, "mount"),
+    (raw::CLONE_NEWNET, "network"),
+    (raw::CLONE_NEWUTS, "uts"),
+    (raw::CLONE_NEWIPC, "ipc"),
+    (raw::CLONE_NEWCGROUP, "cgroup"),
+    (raw::CLONE_NEWTIME, "time"),
+];
+
+pub(crate) fn namespaces(flags: u32) -> String {
+    let names = NAMESPACES.iter().filter(|(flag, _)| flags & *flag != 0);
+    let names: Vec<_> = names.map(|(_, name)| *name).collect();
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(" ")
+    }
+}
+
+const ATTRIBUTES: [(u32, &str); 7] = [
+    (raw::MOUNT_ATTR_RDONLY, "ro"),
+    (raw::MOUNT_ATTR_NOSUID, "nosuid"),
+    (raw::MOUNT_ATTR_NODEV, "nodev"),
+    (raw::MOUNT_ATTR_NOEXEC, "noexec"),
+    (raw::MOUNT_ATTR_NOATIME, "noatime"),
+    (raw::MOUNT_ATTR_STRICTATIME, "strictatime"),
+    (raw::MOUNT_ATTR_NODIRATIME, "nodiratime"),
+];
+
+pub(crate) fn flag_list(flags: u32) -> Vec<&'static str> {
+    let names = ATTRIBUTES.iter().filter(|(flag, _)| flags & flag == *flag);
+    let mut names: Vec<_> = names.map(|(_, name)| *name).collect();
+    if flags & raw::MOUNT_ATTR_NOSYMFOLLOW != 0 {
+        names.push("nosymfollow");
+    }
+    names
+}
+
+pub(crate) fn attribute_names(flags: u32) -> String {
+    let names = flag_list(flags);
+    if names.is_empty() {
+        String::new()
+    } else {
+        format!(", {}", names.join(","))
+    }
+}
+
+pub(crate) fn caps(set: u64) -> String {
+    let known = (0..64).filter(|bit| set >> bit & 1 == 1);
+    let names: Vec<_> = known.map(capability_name).collect();
+    match names.len() {
+        0 => "none".into(),
+        count if count > 20 => format!("{count} of them"),
+        _ => names.join(" "),
+    }
+}
+
+pub(crate) fn capability_name(number: u32) -> String {
+    let all = caps::all();
+    let found = all
+        .iter()
+        .find(|capability| u32::from(capability.index()) == number);
+    found.map_or_else(
+        || number.to_string(),
+        |capability| capability.to_string().replacen("CAP_", "", 1),
+    )
+}
+
+pub(crate) fn limit(value: u64) -> String {
+    if value == u64::MAX {
+        "unlimited".into()
+    } else {
+        value.to_string()
+    }
+}
+
+pub(crate) fn limit_name(resource: u32) -> &'static str {
+    const NAMES: [&str; 16] = [
+        "cpu",
+        "fsize",
+        "data",
+        "stack",
+        "core",
+        "rss",
+        "nproc",
+        "nofile",
+        "memlock",
+        "as",
+        "locks",
+        "sigpending",
+        "msgqueue",
+        "nice",
+        "rtprio",
+        "rttime",
+    ];
+    usize::try_from(resource)
+        .ok()
+        .and_then(|index| NAMES.get(index))
+        .unwrap_or(&"?")
+}
+
+/// A bit mask as a list; `all` where every bit of it is set.
+pub(crate) fn bits(words: &[u64]) -> String {
+    if words.iter().all(|word| *word == u64::MAX) && !words.is_empty() {
+        return "all".into();
+    }
+    let numbers = (0..words.len() * 64).filter(|bit| words[bit / 64] >> (bit % 64) & 1 == 1);
+    let numbers: Vec<_> = numbers.map(|bit| bit.to_string()).collect();
+    numbers.join(",")
+}
+
+pub(crate) fn limit_text(resource: u32, soft: u64, hard: u64) -> String {
+    format!(
+        "limit {} to {}, at most {}",
+        limit_name(resource),
+        limit(soft),
+        limit(hard)
+    )
+}
