@@ -286,6 +286,7 @@ pub(crate) struct Globals {
     pub(crate) log_format: Format,
     pub(crate) debug: bool,
     pub(crate) trace: Option<PathBuf>,
+    pub(crate) systemd_cgroup: bool,
 }
 
 impl Globals {
@@ -300,6 +301,7 @@ impl Globals {
                 .unwrap_or_default(),
             debug: matches.get_flag("debug"),
             trace: path("trace"),
+            systemd_cgroup: matches.get_flag("systemd-cgroup"),
         }
     }
 }

@@ -37,6 +37,12 @@ fn failure(message: impl Into<String>) -> Failure {
 /// Runs the command that the user named.
 pub(crate) fn dispatch(matches: &ArgMatches, globals: &Globals, log: &Log) -> Outcome {
     let store = Store::new(&globals.root);
+    let makes_cgroup = matches!(matches.subcommand_name(), Some("create" | "run"));
+    if globals.systemd_cgroup && makes_cgroup {
+        return Err(failure(
+            "--systemd-cgroup: is not supported by this version of kan",
+        ));
+    }
     match matches.subcommand() {
         Some(("create", m)) => create(&store, m, globals, log),
         Some(("run", m)) => run(&store, m, globals, log),
