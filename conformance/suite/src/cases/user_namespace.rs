@@ -183,6 +183,17 @@ fn own_namespaces(ctx: &mut Ctx) -> Outcome {
     equal("stdout", done.stdout.as_str(), "changed\nup\n")
 }
 
+/// Fails if the report is of a process in the host's user namespace.
+fn expect_entered(report: &Report) -> Outcome {
+    let host = fs::read_link("/proc/self/ns/user")?;
+    let inside = format!("user:[{}]", report.at("/namespaces/user"));
+    check!(
+        host.to_string_lossy() != inside,
+        "the host's user namespace"
+    );
+    Ok(())
+}
+
 /// Replaces the capabilities.
 fn allow(bundle: &mut Bundle, names: &[&str]) {
     for set in ["bounding", "effective", "permitted"] {
@@ -310,6 +321,7 @@ fn terminal(ctx: &mut Ctx) -> Outcome {
     ctx.start()?;
     let report = Report::parse(&master.read_to_end()?)?;
     ctx.wait_stopped()?;
+    expect_entered(&report)?;
     report.expect("/fds/0/tty", &json!(true))?;
     report.expect("/fds/0/uid", &json!(0))?;
     equal("console", &report.device("console")?["major"], 136)
@@ -320,6 +332,7 @@ fn exec(ctx: &mut Ctx) -> Outcome {
     bundle.probe(&["sleep"]);
     ctx.launch(&bundle)?.wait_for("ready")?;
     let (pid, report) = (ctx.pid()?, ctx.exec_report(&[])?);
+    expect_entered(&report)?;
     for kind in ["user", "mnt", "pid", "net", "ipc", "uts"] {
         let init = fs::read_link(format!("/proc/{pid}/ns/{kind}"))?;
         let inside = format!("{kind}:[{}]", report.at(&format!("/namespaces/{kind}")));
