@@ -142,7 +142,7 @@ fn every_command_that_makes_or_starts_writes_a_trace() {
     call(&["create", "--bundle", &bundle, &id]);
     check_trace(
         &trace,
-        &[("host", "read the bundle"), ("init", "tell ready")],
+        &[("host", "read the bundle"), ("init", "find the program")],
     );
     call(&["exec", &id, "true"]);
     check_trace(&trace, &[("host", "clone"), ("init", "join namespaces")]);
