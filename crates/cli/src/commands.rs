@@ -184,8 +184,10 @@ fn exec_options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
             .collect()
     };
     let document = path(matches, "process").map(|path| {
-        let failed = |error| failure(format!("--process: {}: {error}", path.display()));
-        std::fs::read(&path).map_err(failed)
+        std::fs::read(&path).map_err(|error| {
+            let why = kan_lifecycle::io_error_text(&error);
+            failure(format!("--process: {}: {why}", path.display()))
+        })
     });
     let args: Vec<String> = all("args");
     if document.is_none() && args.is_empty() {

@@ -7,6 +7,7 @@ use core::ffi::c_char;
 use core::ptr;
 use kan_op::{Flaw, InitStep, Slot, init::InitHook};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::file::{self, O_WRONLY};
 use kan_sys::process::{self, Ended, Strings};
 use kan_sys::{io, signal};
 
@@ -123,9 +124,14 @@ fn await_hook(hook: &InitHook, pidfd: &OwnedFd) -> Step {
 /// The child: stdin is the pipe, stderr where errors are wanted; everything else is
 /// close-on-exec.
 fn become_hook(launch: &mut Launch<'_>) -> ! {
-    let errors = launch.errors;
-    let ready = io::dup_onto(launch.stdin.as_fd(), 0)
-        .and_then(|()| errors.map_or(Ok(()), |errors| io::dup_onto(errors, 2)));
+    let mut ready = io::dup_onto(launch.stdin.as_fd(), 0);
+    if let Some(errors) = launch.errors {
+        // What it prints beside errors is not for whoever called `create`.
+        let nowhere = file::open(c"/dev/null", O_WRONLY, 0);
+        ready = ready
+            .and_then(|()| io::dup_onto(errors, 2))
+            .and_then(|()| io::dup_onto(nowhere?, 1));
+    }
     if ready.is_ok() {
         // SAFETY: both arrays end in null, and their strings live in the plan.
         let (args, env) = unsafe { (Strings::new(launch.args), Strings::new(launch.env)) };

@@ -76,7 +76,8 @@ fn lines(problems: &[Problem]) -> String {
 }
 
 /// An I/O error as engines match it, `no such file or directory`, without Rust's `(os error 2)`.
-pub(crate) fn lowercase(error: &std::io::Error) -> String {
+#[must_use]
+pub fn lowercase(error: &std::io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => errno_text(number),
         None => error.to_string(),

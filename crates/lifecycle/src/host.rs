@@ -14,6 +14,7 @@ use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY, O_RDWR};
 use kan_sys::process::{Child, Ended};
 use kan_sys::{io, memory, namespace, process, socket};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::CString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,7 @@ pub(crate) struct Host<'p> {
     pub(crate) child: Option<Child>,
     /// What init's hooks write to their stderr.
     hook_errors: Option<OwnedFd>,
+    hooks_said: Vec<u8>,
     cloned_at: u64,
 }
 
@@ -74,6 +76,7 @@ impl<'p> Host<'p> {
             console: None,
             child: None,
             hook_errors: None,
+            hooks_said: Vec::new(),
             cloned_at: 0,
         })
     }
@@ -272,6 +275,7 @@ impl<'p> Host<'p> {
 
     fn wait(&mut self, sync: Sync) -> Result<()> {
         let mut told = [0];
+        self.hear_hooks_until_told();
         match io::read(&self.channel, &mut told) {
             Ok(1) if told[0] == sync as u8 => Ok(()),
             _ => Err(self.init_error()),
@@ -312,19 +316,31 @@ impl<'p> Host<'p> {
         Error::Step(kan_plan::explain_lost(self.plan, step, &how))
     }
 
+    /// Reads what init's hooks say for as long as init has nothing to tell, so that no hook waits
+    /// for a reader.
+    fn hear_hooks_until_told(&mut self) {
+        let Some(errors) = self.hook_errors.take() else {
+            return;
+        };
+        let mut is_open = true;
+        while is_open && !io::wait_readable(&self.channel, Some(0)).unwrap_or(true) {
+            let either = [self.channel.as_fd(), errors.as_fd()];
+            let mut watched = either.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+            let polled = poll(&mut watched, PollTimeout::NONE);
+            let has_some = polled.is_ok() && watched[1].any().unwrap_or(false);
+            is_open = !has_some || hooks::keep_some(&errors, &mut self.hooks_said);
+        }
+        self.hook_errors = is_open.then_some(errors);
+    }
+
     /// What init's hooks wrote, when one of them failed.
     fn hook_words(&mut self) -> String {
-        let Some(from) = self.hook_errors.take() else {
-            return String::new();
-        };
-        let mut buffer = [0; 4096];
-        let has_some = io::wait_readable(&from, Some(0)).unwrap_or(false);
-        let count = if has_some {
-            io::read(&from, &mut buffer).unwrap_or(0)
-        } else {
-            0
-        };
-        hooks::said(&String::from_utf8_lossy(&buffer[..count]))
+        if let Some(from) = self.hook_errors.take()
+            && io::wait_readable(&from, Some(0)).unwrap_or(false)
+        {
+            hooks::keep_some(&from, &mut self.hooks_said);
+        }
+        hooks::said(&String::from_utf8_lossy(&self.hooks_said))
     }
 
     /// Written beside the target and renamed, so that a reader never sees half a number.
@@ -369,6 +385,11 @@ impl Drop for Host<'_> {
         }
         if let Some((directory, _lock)) = self.made.directory.take() {
             let _ = std::fs::remove_dir_all(directory);
+            // runtime.md, Lifecycle: a hook that fails leads on to the end of the container. What
+            // goes wrong here as well would only hide why.
+            if self.cloned_at != 0 {
+                drop(self.record.run_poststop());
+            }
         }
     }
 }

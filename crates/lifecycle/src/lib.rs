@@ -30,7 +30,7 @@ mod timeline;
 pub use container::Container;
 pub use create::{CreateOptions, create, plan_only, run};
 pub use delete::delete;
-pub use error::{Error, Result};
+pub use error::{Error, Result, lowercase as io_error_text};
 pub use exec::{ExecOptions, exec};
 pub use facts::gather;
 pub use id::check_id;

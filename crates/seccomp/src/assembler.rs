@@ -115,7 +115,7 @@ impl Assembler {
         }
         let known = self.bridges.iter().position(|known| known.0 == label);
         if let Some(index) = known
-            && true
+            && self.distance(self.bridges[index].1) <= REACH
         {
             return self.bridges[index].1;
         }
@@ -166,13 +166,15 @@ mod tests {
     fn branches_reach_any_two_places() {
         for between in (0..4).chain(250..260) {
             for before in (0..4).chain(245..260).chain([400, 600]) {
-                let mut assembler = Assembler::default();
-                let yes = place(&mut assembler, 1, between);
-                let no = place(&mut assembler, 2, before);
-                for (yes, no, answers) in [(yes, no, [1, 2]), (no, yes, [2, 1])] {
+                for swap in [false, true] {
+                    let mut assembler = Assembler::default();
+                    let far = place(&mut assembler, 1, between);
+                    let near = place(&mut assembler, 2, before);
+                    let (yes, no) = if swap { (near, far) } else { (far, near) };
                     let branch = assembler.branch(JMP_JEQ_K, 7, yes, no);
                     let found = [from(&assembler, branch, 7), from(&assembler, branch, 8)];
-                    assert_eq!(found, answers, "{between} {before}");
+                    let expected = if swap { [2, 1] } else { [1, 2] };
+                    assert_eq!(found, expected, "{between} {before}");
                 }
             }
         }

@@ -20,12 +20,11 @@ pub(crate) enum Outcome {
     Block(usize),
 }
 
-/// Cases for arguments of one width and byte order. What no case covers gets the default answer.
+/// Cases for arguments of one byte order. What no case covers gets the default answer.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Block {
     pub cases: Cases,
     pub big_endian: bool,
-    pub wide: bool,
 }
 
 /// The numbers of one `seccomp_data.arch`: each range from its number up to the next one's. The
@@ -138,7 +137,6 @@ impl Decisions {
         Outcome::Block(self.block(Block {
             cases,
             big_endian: abi.big_endian(),
-            wide: abi.wide,
         }))
     }
 

@@ -97,7 +97,8 @@ impl Writer<'_> {
         next
     }
 
-    /// One condition. A wide argument is two words: the lower counts only if the upper is equal.
+    /// One condition. Arguments are two words, of which 32-bit architectures have the lower; in order
+    /// it counts only if the upper is equal.
     fn condition(&mut self, condition: &Condition, block: &Block, yes: Label, no: Label) -> Label {
         let offset = ARGUMENTS + 8 * u32::from(condition.arg);
         let (low_at, high_at) = if block.big_endian {
@@ -119,7 +120,7 @@ impl Writer<'_> {
         if low_mask != 0 {
             label = self.word(low_at, low_mask, test, low, yes, no);
         }
-        if !block.wide || high_mask == 0 {
+        if high_mask == 0 {
             return label;
         }
         if test == JMP_JEQ_K {

@@ -83,6 +83,9 @@ fn call_zero_alone_brings_no_stub() {
     let read = denying(r#"{"names": ["read"], "action": "SCMP_ACT_ALLOW"}"#);
     let filter = filter(&read, SeccompArch::X86_64);
     assert_eq!(on(&filter, SeccompArch::X86_64, 9999), EPERM);
+    let write = denying(r#"{"names": ["write"], "action": "SCMP_ACT_ALLOW"}"#);
+    let filter = self::filter(&write, SeccompArch::X86_64);
+    assert_eq!(on(&filter, SeccompArch::X86_64, 2), ENOSYS);
 }
 
 #[test]

@@ -41,12 +41,14 @@ fn close_on_exec_can_be_set_for_many() {
 }
 
 fn a_nonblocking_read_does_not_wait() {
-    let (from, to) = io::pipe().unwrap();
-    io::set_nonblocking(&from).unwrap();
-    let error = io::read(&from, &mut [0]).unwrap_err();
-    assert_eq!(error.errno, Errno::EAGAIN);
-    io::write(&to, b"x").unwrap();
-    assert_eq!(io::read(&from, &mut [0]), Ok(1));
+    in_child(0, || {
+        let (from, to) = io::pipe().unwrap();
+        io::set_nonblocking(&from).unwrap();
+        let error = io::read(&from, &mut [0]).unwrap_err();
+        assert_eq!(error.errno, Errno::EAGAIN);
+        io::write(&to, b"x").unwrap();
+        assert_eq!(io::read(&from, &mut [0]), Ok(1));
+    });
 }
 
 fn waiting_ends_with_data_or_time() {
