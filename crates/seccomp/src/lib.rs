@@ -103,7 +103,8 @@ pub struct Filter {
     /// with `listenerMetadata`.
     pub needs_listener: bool,
     /// What the profile says to no effect: names that no architecture has, rules that others hide,
-    /// architectures left out. Each begins with its field.
+    /// architectures left out. Each begins with its field. Worth a debug line and no more: engines'
+    /// own default profiles have such rules.
     pub warnings: Vec<String>,
 }
 

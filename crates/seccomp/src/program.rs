@@ -1,9 +1,10 @@
 //! The program for a set of decisions.
 //!
 //! It begins with the architecture, the native one first, then finds the range of the call number in
-//! a balanced tree: a profile's 400 calls are some 60 ranges, so that a decision takes about six
-//! comparisons wherever a call is. Calls that are allowed whatever their arguments cost nothing
-//! anyway from Linux 5.11 on, which keeps a bitmap of them.
+//! a balanced tree: Podman's default profile has 163 ranges for x86_64 with x32, and a decision takes
+//! 12 instructions at most wherever a call is, without arguments. An order by how often calls are made
+//! would gain little: from Linux 5.11 on the kernel keeps a bitmap of the calls that a filter allows
+//! whatever their arguments, and does not run it for them.
 
 use crate::action::KILL_THREAD;
 use crate::assembler::{Assembler, JMP_JEQ_K, JMP_JGE_K, JMP_JGT_K, JMP_JSET_K, Label};

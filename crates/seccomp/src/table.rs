@@ -1,6 +1,6 @@
 //! System call numbers by name, from `tables/syscalls.tsv`.
 //!
-//! The names are one string in alphabetical order and the numbers rows of 16 bits: 27 kilobytes in
+//! The names are one string in alphabetical order and the numbers rows of 16 bits: 25 kilobytes in
 //! all for 18 tables, where a table of strings for each would take ten times as much.
 
 use crate::abi::Column;
