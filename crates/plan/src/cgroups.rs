@@ -50,7 +50,7 @@ const ALLOWED_DEVICES: [(DeviceKind, Option<u32>, Option<u32>, bool); 11] = [
 /// Host: `linux.resources.devices`. As with runc everything is denied to begin with and the
 /// devices of every container are allowed in the end; a container that may use all devices needs
 /// no step.
-pub(crate) fn limit_devices(b: &mut Builder<'_>) {
+fn limit_devices(b: &mut Builder<'_>) {
     let listed = b.linux().and_then(|linux| linux.resources.as_ref());
     let listed = listed.map_or(&[][..], |resources| &resources.devices);
     let mut rules = vec![EVERYTHING];
@@ -66,8 +66,22 @@ pub(crate) fn limit_devices(b: &mut Builder<'_>) {
         } == EVERYTHING
     });
     rules.drain(..last.unwrap_or(0));
-    if b.facts.cgroups != Cgroups::Absent && !rules.iter().all(|rule| rule.allow) {
+    if !rules.iter().all(|rule| rule.allow) {
         b.host("linux.resources.devices", HostStep::LimitDevices(rules));
+    }
+}
+
+/// Host, cgroup v1: rule by rule, which init must not meet half-way, so before it is there.
+pub(crate) fn limit_devices_by_files(b: &mut Builder<'_>) {
+    if matches!(b.facts.cgroups, Cgroups::Legacy(_)) {
+        limit_devices(b);
+    }
+}
+
+/// Host, cgroup v2: one program, which the kernel takes its time to check, while init is at work.
+pub(crate) fn limit_devices_at_once(b: &mut Builder<'_>) {
+    if matches!(b.facts.cgroups, Cgroups::Unified(_)) {
+        limit_devices(b);
     }
 }
 

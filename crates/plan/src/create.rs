@@ -43,13 +43,14 @@ fn host_half(b: &mut Builder<'_>) {
     hooks::make_pipe(b);
     namespaces::open(b);
     cgroups::make(b);
+    cgroups::limit_devices_by_files(b);
     namespaces::clone(b);
     cgroups::join(b);
     user_namespace::map(b);
     process::oom_score_adj_from_outside(b);
     b.host("", HostStep::SaveState);
     b.host("", HostStep::SaveConfig);
-    cgroups::limit_devices(b);
+    cgroups::limit_devices_at_once(b);
     hooks::in_runtime(b);
     b.host("", HostStep::Wait(Sync::Ready));
     process::limits_from_outside(b);

@@ -278,6 +278,15 @@ fn the_cgroup_namespace_is_made_in_the_cgroup() {
     );
 }
 
+/// Version 1 takes rules one by one, the first of which denies everything: init would meet it.
+#[test]
+fn rules_that_are_not_taken_at_once_come_before_init() {
+    let plan = plan(&config(|_| {}), &legacy(), &request());
+    let first = |wanted: fn(&HostStep) -> bool| plan.host.steps().iter().position(wanted);
+    let limited = first(|step| matches!(step, HostStep::LimitDevices(_)));
+    assert!(limited.is_some() && limited < first(|step| matches!(step, HostStep::Clone { .. })));
+}
+
 #[test]
 fn the_state_is_saved_before_what_must_be_cleaned_up_is_made() {
     for plan in shapes() {
