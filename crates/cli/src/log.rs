@@ -1,8 +1,9 @@
-//! The log of `--log` and `--log-format`: what engines read when kan fails.
+//! The log of `--log`, `--log-format` and `--log-level`: what engines read when kan fails.
 
 use crate::output;
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -16,63 +17,196 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Where records go.
-#[derive(Debug)]
-pub(crate) struct Log {
-    file: Option<PathBuf>,
-    format: Format,
-    debug: bool,
+impl Format {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "text" => Ok(Self::Text),
+            "json" => Ok(Self::Json),
+            other => Err(format!("invalid log-format: {other}")),
+        }
+    }
 }
 
-impl Log {
-    pub(crate) const fn new(file: Option<PathBuf>, format: Format, debug: bool) -> Self {
-        Self {
-            file,
-            format,
-            debug,
+/// How grave a record is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Level {
+    Error,
+    #[default]
+    Warning,
+    Info,
+    Debug,
+}
+
+impl Level {
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "error" => Ok(Self::Error),
+            "warning" | "warn" => Ok(Self::Warning),
+            "info" => Ok(Self::Info),
+            "debug" => Ok(Self::Debug),
+            other => Err(format!("invalid log-level: {other}")),
         }
     }
 
-    pub(crate) const fn wants_debug(&self) -> bool {
-        self.debug
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+            Self::Debug => "debug",
+        }
+    }
+
+    /// The severity of syslog(3), which journald has too.
+    const fn priority(self) -> u8 {
+        match self {
+            Self::Error => 3,
+            Self::Warning => 4,
+            Self::Info => 6,
+            Self::Debug => 7,
+        }
+    }
+}
+
+/// Where records go: crun's forms of `--log`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Destination {
+    /// A path, or `file:` and one.
+    File(PathBuf),
+    /// `journald:` and the identifier of the records.
+    Journald(String),
+    /// `syslog:` likewise.
+    Syslog(String),
+}
+
+/// systemd-journald's socket for its native protocol.
+const JOURNALD: &str = "/run/systemd/journal/socket";
+
+/// The socket of syslog(3).
+const SYSLOG: &str = "/dev/log";
+
+impl Destination {
+    pub(crate) fn parse(text: &str) -> Result<Self, std::convert::Infallible> {
+        let name = |name: &str| (if name.is_empty() { "kan" } else { name }).to_owned();
+        Ok(match text.split_once(':') {
+            Some(("file", path)) => Self::File(path.into()),
+            Some(("journald", identifier)) => Self::Journald(name(identifier)),
+            Some(("syslog", identifier)) => Self::Syslog(name(identifier)),
+            _ => Self::File(text.into()),
+        })
+    }
+
+    /// Adds a record; `line` is its form in a file.
+    fn add(&self, level: Level, message: &str, line: &str) -> std::io::Result<()> {
+        match self {
+            Self::File(path) => {
+                let mut options = OpenOptions::new();
+                let mut file = options.create(true).append(true).open(path)?;
+                file.write_all(line.as_bytes())
+            }
+            Self::Journald(identifier) => {
+                send(JOURNALD, &journal_entry(level, identifier, message))
+            }
+            Self::Syslog(identifier) => {
+                // Facility 3: system daemons, RFC 3164.
+                let priority = 3 * 8 + level.priority();
+                let pid = std::process::id();
+                let entry = format!("<{priority}>{identifier}[{pid}]: {message}");
+                send(SYSLOG, entry.as_bytes())
+            }
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Journald(_) => JOURNALD.into(),
+            Self::Syslog(_) => SYSLOG.into(),
+        }
+    }
+}
+
+fn send(socket: &str, entry: &[u8]) -> std::io::Result<()> {
+    UnixDatagram::unbound()?.send_to(entry, socket).map(drop)
+}
+
+/// systemd's Native Journal Protocol: a value that may hold line breaks has its length before it.
+fn journal_entry(level: Level, identifier: &str, message: &str) -> Vec<u8> {
+    let priority = level.priority();
+    let mut entry = format!("PRIORITY={priority}\nSYSLOG_IDENTIFIER={identifier}\nMESSAGE\n");
+    entry.retain(|letter| letter != '\0');
+    let mut entry = entry.into_bytes();
+    let length = u64::try_from(message.len()).unwrap_or(0);
+    entry.extend(length.to_le_bytes());
+    entry.extend(message.as_bytes());
+    entry.push(b'\n');
+    entry
+}
+
+/// The log.
+#[derive(Debug)]
+pub(crate) struct Log {
+    destination: Option<Destination>,
+    format: Format,
+    level: Level,
+}
+
+impl Log {
+    pub(crate) const fn new(
+        destination: Option<Destination>,
+        format: Format,
+        level: Level,
+    ) -> Self {
+        Self {
+            destination,
+            format,
+            level,
+        }
+    }
+
+    pub(crate) fn wants_debug(&self) -> bool {
+        self.level >= Level::Debug
     }
 
     /// A failure: a line for people on stderr and exactly one record in the log, which containerd
     /// shows to its users and podman parses as a whole.
     pub(crate) fn failure(&self, message: &str) {
-        self.write("error", message);
+        self.write(Level::Error, message);
         output::complain(message);
     }
 
     /// A warning goes to the log alone: stderr belongs to the container.
     pub(crate) fn warning(&self, message: &str) {
-        self.write("warning", message);
+        self.write(Level::Warning, message);
     }
 
     /// With `--debug` only: to the log, or to stderr if there is none.
     pub(crate) fn debug(&self, message: &str) {
-        if !self.debug {
+        if !self.wants_debug() {
             return;
         }
-        match self.file {
-            Some(_) => self.write("debug", message),
+        match self.destination {
+            Some(_) => self.write(Level::Debug, message),
             None => output::complain(message),
         }
     }
 
-    fn write(&self, level: &str, message: &str) {
-        let Some(path) = &self.file else { return };
-        let record = self.record(level, message);
-        let opened = OpenOptions::new().create(true).append(true).open(path);
-        if opened
-            .and_then(|mut file| file.write_all(record.as_bytes()))
-            .is_err()
-        {
-            output::complain(&format!("--log: cannot write to {}", path.display()));
+    fn write(&self, level: Level, message: &str) {
+        let Some(destination) = &self.destination else {
+            return;
+        };
+        if level > self.level {
+            return;
+        }
+        let line = self.record(level, message);
+        if destination.add(level, message, &line).is_err() {
+            let place = destination.text();
+            output::complain(&format!("--log: cannot write to {place}"));
         }
     }
 
-    fn record(&self, level: &str, message: &str) -> String {
+    fn record(&self, level: Level, message: &str) -> String {
+        let level = level.name();
         let time = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
         match self.format {
             Format::Text => format!("time={time:?} level={level} msg={message:?}\n"),
@@ -101,12 +235,29 @@ mod tests {
 
     #[test]
     fn a_json_record_has_the_keys_that_containerd_reads() {
-        let log = Log::new(None, Format::Json, false);
-        let record = log.record("error", "a \"b\"\nc");
+        let log = Log::new(None, Format::Json, Level::Error);
+        let record = log.record(Level::Error, "a \"b\"\nc");
         assert!(
             record.starts_with(r#"{"level":"error","msg":"a \"b\"\nc","time":""#),
             "{record}"
         );
         assert_eq!(record.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_log_is_a_file_a_journal_or_syslog() {
+        let parse = |text| Destination::parse(text).unwrap();
+        assert_eq!(parse("/a:b"), Destination::File("/a:b".into()));
+        assert_eq!(parse("file:/a"), Destination::File("/a".into()));
+        assert_eq!(parse("journald:x"), Destination::Journald("x".into()));
+        assert_eq!(parse("syslog:"), Destination::Syslog("kan".into()));
+    }
+
+    #[test]
+    fn a_journal_entry_may_have_lines() {
+        assert_eq!(
+            journal_entry(Level::Error, "x", "a\nb"),
+            b"PRIORITY=3\nSYSLOG_IDENTIFIER=x\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n"
+        );
     }
 }

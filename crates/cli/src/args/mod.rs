@@ -1,0 +1,101 @@
+//! The command line: what is declared once for all commands, and the reading of it.
+//!
+//! What a command takes stands with the command, in [`crate::commands`].
+
+mod globals;
+mod refusal;
+mod shapes;
+mod words;
+
+pub(crate) use globals::{CgroupManager, Globals};
+pub(crate) use refusal::{refusal, unknown_command};
+pub(crate) use shapes::*;
+pub(crate) use words::{Words, log_flags};
+
+use crate::commands::{self, Verb};
+use clap::{ArgMatches, Command};
+
+const TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}\n";
+
+const ROOT_TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n\
+    COMMANDS:\n{subcommands}\n\nOPTIONS:\n{options}\n";
+
+/// The version lines: engines read the first and the third.
+fn version() -> String {
+    let commit = option_env!("KAN_COMMIT").unwrap_or("unknown");
+    let spec = kan_spec::version::NEWEST;
+    format!(
+        "version {}\ncommit: {commit}\nspec: {spec}",
+        env!("CARGO_PKG_VERSION")
+    )
+}
+
+/// kan without its commands.
+fn root() -> Command {
+    Command::new("kan")
+        .about("an OCI container runtime for Linux")
+        .version(version())
+        .disable_version_flag(true)
+        .disable_help_flag(true)
+        .help_template(ROOT_TEMPLATE)
+        .disable_help_subcommand(true)
+        // A flag given twice is real: podman's `checkpoint --leave-running --leave-running`.
+        .args_override_self(true)
+        .args(globals::all())
+}
+
+/// A command with all that it takes.
+pub(crate) fn with_args(verb: &Verb) -> Command {
+    let command = without_args(verb);
+    (verb.args)(command.help_template(TEMPLATE).args_override_self(true))
+}
+
+fn without_args(verb: &Verb) -> Command {
+    Command::new(verb.name)
+        .about(verb.about)
+        .disable_help_flag(true)
+}
+
+/// The whole command line, for completions, manual pages and tests.
+#[must_use]
+pub fn command() -> Command {
+    root().subcommands(commands::ALL.iter().map(with_args))
+}
+
+/// The command line as far as these words need it: building all of it costs more than most
+/// commands do.
+fn command_for(words: &Words) -> Command {
+    match words.verb {
+        Some(verb) => root().subcommand(with_args(verb)),
+        None => root().subcommands(commands::ALL.iter().map(without_args)),
+    }
+}
+
+/// Reads the words.
+pub(crate) fn read(words: &Words) -> Result<ArgMatches, clap::Error> {
+    command_for(words).try_get_matches_from(&words.all)
+}
+
+/// The help of a command, or of kan.
+pub(crate) fn help(verb: Option<&Verb>) -> String {
+    match verb {
+        Some(verb) => {
+            let mut kan = root().subcommand(with_args(verb));
+            kan.build();
+            let found = kan.find_subcommand_mut(verb.name);
+            found.map_or_else(String::new, |command| command.render_help().to_string())
+        }
+        None => {
+            let mut kan = root().subcommands(commands::ALL.iter().map(without_args));
+            kan.render_help().to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::command().debug_assert();
+    }
+}

@@ -1,0 +1,69 @@
+//! `create`, and what `run` has in common with it.
+
+use super::timed::{record, seal, timeline, warn};
+use super::{Call, Count, Failure, Outcome, Verb, failure};
+use crate::args::{self, CgroupManager, absolute, bundle, flag, has, id, path};
+use clap::Command;
+use kan_lifecycle::CreateOptions;
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "create",
+    about: "make a container that waits for start",
+    count: Count::Exactly(1),
+    args: making,
+    run,
+};
+
+/// The flags of `create` and `run`.
+pub(super) fn making(command: Command) -> Command {
+    command.args([
+        args::bundle_arg(),
+        path("pid-file", "FILE", "write the container's pid to a file"),
+        path(
+            "console-socket",
+            "SOCKET",
+            "send the terminal's master over this socket",
+        ),
+        args::preserve_fds(),
+        flag(
+            "no-pivot",
+            "don't use pivot_root, for hosts that run from an initramfs",
+        ),
+        flag("no-new-keyring", "keep the caller's session keyring"),
+        args::id_arg(),
+    ])
+}
+
+/// What these flags say.
+pub(super) fn options(call: &Call<'_>) -> Result<CreateOptions, Failure> {
+    if call.globals.cgroup_manager != CgroupManager::Cgroupfs {
+        return Err(failure(
+            "--systemd-cgroup: is not supported by this version of kan",
+        ));
+    }
+    let matches = call.matches;
+    Ok(CreateOptions {
+        id: id(matches).to_owned(),
+        bundle: bundle(matches),
+        pid_file: absolute(matches, "pid-file")?,
+        console_socket: absolute(matches, "console-socket")?,
+        preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
+        no_pivot: has(matches, "no-pivot"),
+        no_new_keyring: has(matches, "no-new-keyring"),
+        detach: has(matches, "detach"),
+        keep: has(matches, "keep"),
+        no_subreaper: has(matches, "no-subreaper"),
+    })
+}
+
+fn run(call: &Call<'_>) -> Outcome {
+    seal()?;
+    let options = options(call)?;
+    let mut timeline = timeline(call);
+    let made = kan_lifecycle::create(&call.store, &options, &mut timeline);
+    let recorded = record(call, &timeline);
+    made?;
+    warn(call, &timeline);
+    recorded.map(|()| ExitCode::SUCCESS)
+}

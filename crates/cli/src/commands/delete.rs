@@ -1,0 +1,33 @@
+//! `delete`.
+
+use super::{Call, Count, Outcome, Verb};
+use crate::args::{all_of, flag, has, id_arg};
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "delete",
+    about: "delete a container that has stopped",
+    count: Count::AtLeast(1),
+    args: |command| {
+        command.args([
+            flag("force", "end it first if it runs").short('f'),
+            id_arg().num_args(1..),
+        ])
+    },
+    run,
+};
+
+/// Every container is tried; the first error is the one that is told.
+fn run(call: &Call<'_>) -> Outcome {
+    let force = has(call.matches, "force");
+    let ids = all_of::<String>(call.matches, "id");
+    let deleted: Vec<_> = ids
+        .iter()
+        .map(|id| kan_lifecycle::delete(&call.store, id, force))
+        .collect();
+    let warnings = deleted.into_iter().collect::<Result<Vec<_>, _>>()?;
+    for warning in warnings.into_iter().flatten() {
+        call.log.warning(&warning.to_string());
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,147 @@
+//! `exec`: another process in a container.
+
+use super::timed::{record, seal, timeline, warn};
+use super::{Call, Count, Failure, Outcome, Verb, failure};
+use crate::args::{self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text};
+use clap::{Arg, ArgMatches, Command, value_parser};
+use kan_lifecycle::ExecOptions;
+use std::path::Path;
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "exec",
+    about: "execute a process in a container",
+    count: Count::AtLeast(1),
+    args,
+    run,
+};
+
+fn args(command: Command) -> Command {
+    command.args([
+        path(
+            "process",
+            "FILE",
+            "the process as JSON, instead of the flags below",
+        )
+        .short('p'),
+        text("cwd", "DIR", "its working directory"),
+        many("env", "NAME=VALUE", "added to the container's environment").short('e'),
+        flag("tty", "give it a terminal").short('t'),
+        text("user", "UID[:GID]", "its user and group")
+            .short('u')
+            .value_parser(user),
+        many("additional-gids", "GID", "its supplementary groups")
+            .short('g')
+            .value_parser(value_parser!(u32)),
+        many("cap", "CAPABILITY", "added to its capabilities").short('c'),
+        flag("no-new-privs", "let it gain no privileges by execve"),
+        flag("detach", "return once it runs").short('d'),
+        flag("ignore-paused", "also in a paused container"),
+        path("pid-file", "FILE", "write its pid to a file"),
+        path(
+            "console-socket",
+            "SOCKET",
+            "send its terminal's master over this socket",
+        ),
+        args::preserve_fds(),
+        id_arg(),
+        Arg::new("args")
+            .value_name("COMMAND")
+            .num_args(0..)
+            .trailing_var_arg(true)
+            .allow_hyphen_values(true)
+            .help("the program and its arguments"),
+    ])
+}
+
+/// Numbers only: what is not wholly a number must not become root (CVE-2016-3697,
+/// CVE-2026-30892).
+fn user(text: &str) -> Result<(u32, Option<u32>), String> {
+    let number = |part: &str| {
+        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+        let number = part
+            .parse::<u32>()
+            .ok()
+            .filter(|number| digits && *number != u32::MAX);
+        number.ok_or_else(|| format!("{part:?} is not a user or group number"))
+    };
+    match text.split_once(':') {
+        Some((uid, gid)) => Ok((number(uid)?, Some(number(gid)?))),
+        None => Ok((number(text)?, None)),
+    }
+}
+
+fn document(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| {
+        let why = kan_lifecycle::io_error_text(&error);
+        failure(format!("--process: {}: {why}", path.display()))
+    })
+}
+
+fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
+    let file = given_path(matches, "process");
+    let document = file.as_deref().map(document).transpose()?;
+    let args = all_of::<String>(matches, "args");
+    if document.is_none() && args.is_empty() {
+        return Err(failure("process args cannot be empty"));
+    }
+    Ok(ExecOptions {
+        id: id(matches).to_owned(),
+        document,
+        args,
+        env: all_of(matches, "env"),
+        cwd: matches.get_one::<String>("cwd").cloned(),
+        user: matches.get_one("user").copied(),
+        additional_gids: all_of(matches, "additional-gids"),
+        capabilities: all_of(matches, "cap"),
+        terminal: has(matches, "tty"),
+        no_new_privileges: has(matches, "no-new-privs"),
+        detach: has(matches, "detach"),
+        ignore_paused: has(matches, "ignore-paused"),
+        pid_file: absolute(matches, "pid-file")?,
+        console_socket: absolute(matches, "console-socket")?,
+        preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
+    })
+}
+
+/// kan's own failures have a code that a process rarely has, as with runc.
+fn run(call: &Call<'_>) -> Outcome {
+    let own = |failure: Failure| Failure {
+        code: u8::MAX,
+        ..failure
+    };
+    seal().map_err(own)?;
+    let options = options(call.matches).map_err(own)?;
+    let mut timeline = timeline(call);
+    let ran = kan_lifecycle::exec(&call.store, &options, &mut timeline);
+    let recorded = record(call, &timeline);
+    let code = ran.map_err(|error| own(error.into()))?;
+    warn(call, &timeline);
+    recorded.map(|()| ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::user;
+
+    #[test]
+    fn a_user_is_a_number_or_an_error() {
+        assert_eq!(user("1"), Ok((1, None)));
+        assert_eq!(user("1:2"), Ok((1, Some(2))));
+        assert_eq!(user("65534"), Ok((65534, None)));
+        for text in [
+            "",
+            "-1",
+            "1x",
+            "+1",
+            "1:",
+            ":1",
+            "99999999999",
+            "4294967295",
+            "root",
+            " 1",
+        ] {
+            assert!(user(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `kill`.
+
+use super::{Call, Count, Outcome, Verb};
+use crate::args::{flag, has, id, id_arg};
+use clap::Arg;
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "kill",
+    about: "send a signal to a container",
+    count: Count::Between(1, 2),
+    args: |command| {
+        command.args([
+            id_arg(),
+            Arg::new("signal")
+                .value_name("SIGNAL")
+                .default_value("TERM")
+                .help("a name or a number"),
+            flag("all", "to all of its processes").short('a'),
+        ])
+    },
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    let name = call.matches.get_one::<String>("signal");
+    let signal = kan_lifecycle::signal::parse(name.map_or("TERM", String::as_str))?;
+    let all = has(call.matches, "all");
+    kan_lifecycle::kill(&call.store, id(call.matches), signal, all)?;
+    Ok(ExitCode::SUCCESS)
+}

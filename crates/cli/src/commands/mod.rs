@@ -1,0 +1,134 @@
+//! Each command: what it takes, and its flags to a call, its result to output and an exit code.
+
+mod create;
+mod delete;
+mod exec;
+mod help;
+mod kill;
+mod pause;
+mod plan;
+mod resume;
+mod run;
+mod spec;
+mod start;
+mod state;
+mod timed;
+
+use crate::args::{Globals, Words};
+use crate::log::Log;
+use clap::{ArgMatches, Command};
+use kan_lifecycle::Store;
+use std::process::ExitCode;
+
+/// A command of kan.
+#[derive(Debug)]
+pub(crate) struct Verb {
+    pub(crate) name: &'static str,
+    /// What it does, in a line that follows its name.
+    pub(crate) about: &'static str,
+    /// How many arguments it takes that are no options.
+    pub(crate) count: Count,
+    /// Declares what it takes.
+    pub(crate) args: fn(Command) -> Command,
+    pub(crate) run: fn(&Call<'_>) -> Outcome,
+}
+
+/// A number of arguments.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Count {
+    Exactly(usize),
+    AtLeast(usize),
+    /// At least so many, and at most.
+    Between(usize, usize),
+}
+
+impl Count {
+    /// What a wrong number is answered with: runc's words.
+    pub(crate) fn text(self, is_surplus: bool) -> String {
+        match self {
+            Self::Exactly(count) => format!("requires exactly {count} argument(s)"),
+            Self::Between(_, most) if is_surplus => {
+                format!("requires a maximum of {most} argument(s)")
+            }
+            Self::AtLeast(least) | Self::Between(least, _) => {
+                format!("requires a minimum of {least} argument(s)")
+            }
+        }
+    }
+}
+
+/// Every command, in the order of the help.
+pub(crate) static ALL: &[Verb] = &[
+    create::VERB,
+    start::VERB,
+    run::VERB,
+    state::VERB,
+    kill::VERB,
+    delete::VERB,
+    exec::VERB,
+    pause::VERB,
+    resume::VERB,
+    spec::VERB,
+    plan::VERB,
+    help::VERB,
+];
+
+/// The command of this name.
+pub(crate) fn find(name: &str) -> Option<&'static Verb> {
+    ALL.iter().find(|verb| verb.name == name)
+}
+
+/// One use of a command.
+pub(crate) struct Call<'c> {
+    pub(crate) matches: &'c ArgMatches,
+    pub(crate) globals: &'c Globals,
+    pub(crate) log: &'c Log,
+    pub(crate) store: Store,
+}
+
+/// Why a command failed, and kan's exit code for it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) message: String,
+    pub(crate) code: u8,
+}
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        failure(error.to_string())
+    }
+}
+
+pub(crate) type Outcome = Result<ExitCode, Failure>;
+
+/// A failure with the usual exit code, 1.
+pub(crate) fn failure(message: impl Into<String>) -> Failure {
+    Failure {
+        message: message.into(),
+        code: 1,
+    }
+}
+
+/// Success, if that is what it was.
+pub(crate) fn done(result: kan_lifecycle::Result<()>) -> Outcome {
+    Ok(result.map(|()| ExitCode::SUCCESS)?)
+}
+
+/// Runs the command that the words name.
+pub(crate) fn dispatch(
+    words: &Words,
+    matches: &ArgMatches,
+    globals: &Globals,
+    log: &Log,
+) -> Outcome {
+    let (Some(verb), Some((_, matches))) = (words.verb, matches.subcommand()) else {
+        crate::output::print(&crate::args::help(None));
+        return Ok(ExitCode::SUCCESS);
+    };
+    (verb.run)(&Call {
+        matches,
+        globals,
+        log,
+        store: Store::new(&globals.root),
+    })
+}

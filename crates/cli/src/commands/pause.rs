@@ -1,0 +1,16 @@
+//! `pause`.
+
+use super::{Call, Count, Outcome, Verb, done};
+use crate::args::{id, id_arg};
+
+pub(super) const VERB: Verb = Verb {
+    name: "pause",
+    about: "freeze a container's processes",
+    count: Count::Exactly(1),
+    args: |command| command.arg(id_arg()),
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    done(kan_lifecycle::pause(&call.store, id(call.matches)))
+}

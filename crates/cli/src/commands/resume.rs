@@ -1,0 +1,16 @@
+//! `resume`.
+
+use super::{Call, Count, Outcome, Verb, done};
+use crate::args::{id, id_arg};
+
+pub(super) const VERB: Verb = Verb {
+    name: "resume",
+    about: "let a paused container's processes go on",
+    count: Count::Exactly(1),
+    args: |command| command.arg(id_arg()),
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    done(kan_lifecycle::resume(&call.store, id(call.matches)))
+}

@@ -1,0 +1,32 @@
+//! `run`: create and start.
+
+use super::create::{making, options};
+use super::timed::{record, seal, timeline, warn};
+use super::{Call, Count, Outcome, Verb};
+use crate::args::flag;
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "run",
+    about: "make and start a container",
+    count: Count::Exactly(1),
+    args: |command| {
+        making(command).args([
+            flag("detach", "return once the container runs").short('d'),
+            flag("keep", "don't delete the container when it ends"),
+            flag("no-subreaper", "don't adopt the container's orphans"),
+        ])
+    },
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    seal()?;
+    let options = options(call)?;
+    let mut timeline = timeline(call);
+    let ran = kan_lifecycle::run(&call.store, &options, &mut timeline);
+    let recorded = record(call, &timeline);
+    let code = u8::try_from(ran?).unwrap_or(u8::MAX);
+    warn(call, &timeline);
+    recorded.map(|()| ExitCode::from(code))
+}

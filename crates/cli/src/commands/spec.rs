@@ -1,0 +1,34 @@
+//! `spec`: a config.json to start from.
+
+use super::{Call, Count, Outcome, Verb, failure};
+use crate::args::{bundle, bundle_arg, flag, has};
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "spec",
+    about: "write a config.json to start from",
+    count: Count::Exactly(0),
+    // A global flag of this name has a value, crun's and runc's of this command has none.
+    args: |command| command.args([bundle_arg(), flag("rootless", "for a user who is not root")]),
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    let text = if has(call.matches, "rootless") {
+        let (uid, gid) = kan_sys::credentials::effective_ids();
+        kan_spec::rootless_config(uid, gid)
+    } else {
+        kan_spec::default_config()
+    };
+    let file = bundle(call.matches).join("config.json");
+    let mut options = std::fs::OpenOptions::new();
+    let opened = options.write(true).create_new(true).open(&file);
+    let written = opened.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
+    match written {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            Err(failure("File config.json exists. Remove it first"))
+        }
+        Err(error) => Err(failure(format!("{}: {error}", file.display()))),
+        Ok(()) => Ok(ExitCode::SUCCESS),
+    }
+}

@@ -1,0 +1,22 @@
+//! `start`.
+
+use super::timed::{record, timeline};
+use super::{Call, Count, Outcome, Verb};
+use crate::args::{id, id_arg};
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "start",
+    about: "start a container that was made by create",
+    count: Count::Exactly(1),
+    args: |command| command.arg(id_arg()),
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    let mut timeline = timeline(call);
+    let started = kan_lifecycle::start(&call.store, id(call.matches), &mut timeline);
+    let recorded = record(call, &timeline);
+    started?;
+    recorded.map(|()| ExitCode::SUCCESS)
+}

@@ -1,0 +1,20 @@
+//! `state`: runtime.md, Query State.
+
+use super::{Call, Count, Outcome, Verb};
+use crate::args::{id, id_arg};
+use crate::output;
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "state",
+    about: "print a container's state as JSON",
+    count: Count::Exactly(1),
+    args: |command| command.arg(id_arg()),
+    run,
+};
+
+fn run(call: &Call<'_>) -> Outcome {
+    let state = call.store.find(id(call.matches))?.state()?;
+    output::print(&(state.pretty() + "\n"));
+    Ok(ExitCode::SUCCESS)
+}

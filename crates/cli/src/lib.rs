@@ -1,0 +1,59 @@
+//! The command line of kan: flags to requests, the only printing, exit codes.
+//!
+//! A library besides the program, so that completions and manual pages can be made from
+//! [`command`].
+
+mod args;
+mod commands;
+mod log;
+mod output;
+mod trace;
+
+pub use args::command;
+
+use clap::error::ErrorKind;
+use std::process::ExitCode;
+
+/// kan, from its arguments to its exit code.
+#[must_use]
+pub fn main() -> ExitCode {
+    let words = args::Words::read(std::env::args_os());
+    if let Some(name) = &words.unknown {
+        return complain(&words, &args::unknown_command(name));
+    }
+    let matches = match args::read(&words) {
+        Ok(matches) => matches,
+        Err(error) => return refuse(&words, &error),
+    };
+    let globals = args::Globals::of(&matches);
+    let log = log::Log::new(globals.log.clone(), globals.log_format, globals.log_level);
+    match commands::dispatch(&words, &matches, &globals, &log) {
+        Ok(code) => code,
+        Err(commands::Failure { message, code }) => {
+            log.failure(&message);
+            ExitCode::from(code)
+        }
+    }
+}
+
+/// Help and version are no errors; anything else about flags is one line, in the log as well.
+fn refuse(words: &args::Words, error: &clap::Error) -> ExitCode {
+    if error.exit_code() == 0 {
+        output::print(&error.render().to_string());
+        return ExitCode::SUCCESS;
+    }
+    let code = complain(words, &args::refusal(words, error));
+    match words.verb {
+        // A value that makes no sense is a failure of exec's own, as with runc.
+        Some(verb) if verb.name == "exec" && error.kind() == ErrorKind::ValueValidation => {
+            ExitCode::from(u8::MAX)
+        }
+        _ => code,
+    }
+}
+
+fn complain(words: &args::Words, message: &str) -> ExitCode {
+    let (log, format) = args::log_flags(&words.all);
+    log::Log::new(log, format, log::Level::default()).failure(message);
+    ExitCode::FAILURE
+}
