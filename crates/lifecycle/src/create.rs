@@ -131,6 +131,7 @@ fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placeme
         cgroups,
         init: None,
         own_keyring: !options.no_new_keyring,
+        without_process: bundle.config.process.is_none(),
         poststart: poststart.into_iter().map(LaterHook::new).collect(),
         poststop: poststop.into_iter().map(LaterHook::new).collect(),
     }

@@ -31,6 +31,10 @@ pub struct ExecOptions {
     pub capabilities: Vec<String>,
     /// `--tty`
     pub terminal: bool,
+    /// `--process-label`: an SELinux context.
+    pub process_label: Option<String>,
+    /// `--apparmor`: a profile.
+    pub apparmor: Option<String>,
     /// `--no-new-privs`
     pub no_new_privileges: bool,
     /// `--detach`
@@ -59,7 +63,7 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
         .clone()
         .ok_or_else(|| Error::Unknown(options.id.clone()))?;
     let config = timeline.phase("read the config", || config_with(&container, options))?;
-    let facts = facts::of_process(&record.cgroups)?;
+    let facts = facts::of_process(&record.cgroups, &config)?;
     let request = request(options, record.own_keyring);
     let mut plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
     timeline.warnings.append(&mut plan.warnings);
@@ -114,6 +118,8 @@ fn from_document(text: &[u8], own: Process) -> Result<Process> {
     let mut process = kan_spec::process::parse(text)?.value;
     process.capabilities = process.capabilities.or(own.capabilities);
     process.oom_score_adj = process.oom_score_adj.or(own.oom_score_adj);
+    process.apparmor_profile = process.apparmor_profile.or(own.apparmor_profile);
+    process.selinux_label = process.selinux_label.or(own.selinux_label);
     if process.rlimits.is_empty() {
         process.rlimits = own.rlimits;
     }
@@ -127,6 +133,15 @@ fn from_flags(own: Process, options: &ExecOptions) -> Process {
     process.args.clone_from(&options.args);
     process.env.extend(options.env.iter().cloned());
     process.no_new_privileges |= options.no_new_privileges;
+    if let Some(label) = &options.process_label {
+        process.selinux_label = Some(label.clone());
+    }
+    if let Some(profile) = &options.apparmor {
+        process.apparmor_profile = Some(profile.clone());
+    }
+    if process.cwd.is_empty() {
+        process.cwd = "/".into();
+    }
     if let Some(cwd) = &options.cwd {
         process.cwd.clone_from(cwd);
     }

@@ -1,10 +1,10 @@
 //! What the planner needs to know of this host and process.
 
-use crate::Result;
 use crate::error::with;
 use crate::process::read_small;
+use crate::{Result, labels};
 use kan_cgroup::{CgroupsPath, Kind, Layout, Placement};
-use kan_plan::{CgroupFact, Cgroups, Facts};
+use kan_plan::{AppArmor, CgroupFact, Cgroups, Facts};
 use kan_spec::config::Config;
 use std::path::Path;
 
@@ -15,11 +15,19 @@ use std::path::Path;
 pub fn gather(config: &Config, id: &str) -> Result<(Facts, Placement)> {
     let wanted = CgroupsPath::parse(kan_plan::cgroups_path(config), id)?;
     let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
-    Ok((of_process(&placement)?, placement))
+    Ok((of_process(&placement, config)?, placement))
 }
 
 /// The facts, for a container whose cgroup is known.
-pub(crate) fn of_process(placement: &Placement) -> Result<Facts> {
+pub(crate) fn of_process(placement: &Placement, config: &Config) -> Result<Facts> {
+    let process = config.process.as_ref();
+    let wants_apparmor = process.is_some_and(|process| process.apparmor_profile.is_some());
+    let has_label = process.is_some_and(|process| process.selinux_label.is_some());
+    let has_mount_label = config
+        .linux
+        .as_ref()
+        .is_some_and(|linux| linux.mount_label.is_some());
+
     let (path, mut buffer) = ("/proc/self/status", [0; 8192]);
     let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let status = String::from_utf8_lossy(status);
@@ -28,6 +36,12 @@ pub(crate) fn of_process(placement: &Placement) -> Result<Facts> {
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),
+        apparmor: if wants_apparmor {
+            labels::apparmor()
+        } else {
+            AppArmor::Absent
+        },
+        selinux: (has_label || has_mount_label) && labels::selinux(),
     })
 }
 

@@ -18,6 +18,7 @@ mod host;
 mod id;
 mod id_maps;
 mod kill;
+mod labels;
 mod pause;
 mod process;
 mod record;

@@ -46,6 +46,9 @@ pub(crate) struct Record {
     /// Whether its processes have a session keyring of their own.
     #[serde(default)]
     pub(crate) own_keyring: bool,
+    /// Whether config.json has no process, so that it can't be started.
+    #[serde(default)]
+    pub(crate) without_process: bool,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<LaterHook>,

@@ -23,6 +23,14 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
     if status != Status::Created {
         return Err(Error::status("start", id, status));
     }
+    if container
+        .record
+        .as_ref()
+        .is_some_and(|record| record.without_process)
+    {
+        let why = "cannot start a container without a process: process property must not be empty";
+        return Err(Error::Status(why.into()));
+    }
     let path = container.directory.join(FIFO);
     let fifo = timeline.phase("let init go on", || open_fifo(&path))?;
     match &container.record {

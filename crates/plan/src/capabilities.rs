@@ -120,6 +120,13 @@ fn all_sets(named: &Capabilities, bits: &mut impl FnMut(&[String]) -> u64) -> Se
     }
 }
 
+/// The names that are known, in the order of their numbers: for `kan features`.
+pub(crate) fn names() -> Vec<String> {
+    let mut all: Vec<_> = caps::all().into_iter().collect();
+    all.sort_unstable_by_key(|capability| capability.index());
+    all.iter().map(ToString::to_string).collect()
+}
+
 fn number(name: &str) -> Option<u64> {
     name.parse::<Capability>()
         .ok()

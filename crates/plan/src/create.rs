@@ -2,7 +2,7 @@
 
 use crate::builder::Builder;
 use crate::{
-    Facts, Plan, Request, capabilities, cgroups, devices, hooks, masks, mounts, namespaces,
+    Facts, Plan, Request, capabilities, cgroups, devices, hooks, labels, masks, mounts, namespaces,
 };
 use crate::{
     process, program, root, schedule, seccomp, sysctl, terminal, unplanned, user_namespace,
@@ -22,6 +22,8 @@ pub fn plan_create(
 ) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
     unplanned::refuse(&mut builder);
+    program::require(&mut builder);
+    labels::check(&mut builder);
     terminal::check(&mut builder);
     host_half(&mut builder);
     init_half(&mut builder);
@@ -85,6 +87,7 @@ fn init_half(b: &mut Builder<'_>) {
     terminal::bind_console(b);
     terminal::send(b);
     masks::apply(b);
+    labels::of_program(b);
     root::enter(b);
     terminal::use_as_stdio(b);
     schedule::io_priority(b);
@@ -132,6 +135,6 @@ pub(crate) fn leave_the_caller(b: &mut Builder<'_>) {
 pub(crate) fn keyring(b: &mut Builder<'_>) {
     if b.request.new_keyring {
         let name = b.c_string("", format!("_ses.{}", b.request.id));
-        b.init("", InitStep::NewKeyring { name });
+        labels::of_keyring(b, InitStep::NewKeyring { name });
     }
 }

@@ -3,8 +3,8 @@
 use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller};
 use crate::{
-    Cgroups, Facts, Plan, Request, cgroups, namespaces, process, program, schedule, terminal,
-    unplanned,
+    Cgroups, Facts, Plan, Request, cgroups, labels, namespaces, process, program, schedule,
+    terminal, unplanned,
 };
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
@@ -17,6 +17,8 @@ use kan_spec::config::{Config, NamespaceType};
 pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
     unplanned::refuse(&mut builder);
+    program::require(&mut builder);
+    labels::check(&mut builder);
     terminal::check(&mut builder);
     host_half(&mut builder);
     init_half(&mut builder);
@@ -54,6 +56,7 @@ fn init_half(b: &mut Builder<'_>) {
     schedule::final_affinity(b);
     b.init("", InitStep::NewSession);
     keyring(b);
+    labels::of_program(b);
     let flags = namespaces::of_container(b);
     b.init(
         "linux.namespaces",

@@ -24,6 +24,17 @@ pub enum Cgroups {
     Absent,
 }
 
+/// What AppArmor does on this host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AppArmor {
+    /// It is not there, or switched off.
+    Absent,
+    /// It is on, and kan itself runs unconfined.
+    Unconfined,
+    /// It is on, and kan itself runs under a profile.
+    Confined,
+}
+
 /// Facts about the host and about kan's own process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
@@ -35,6 +46,10 @@ pub struct Facts {
     pub bounding: u64,
     /// The signals that kan's caller ignores, SigIgn of proc(5): bit n-1 for signal n.
     pub ignored_signals: u64,
+    /// AppArmor; looked at only where the config names a profile.
+    pub apparmor: AppArmor,
+    /// Whether SELinux is on; looked at only where the config has a label.
+    pub selinux: bool,
 }
 
 impl Facts {
@@ -52,6 +67,8 @@ impl Facts {
             permitted: 0x1ff_ffff_ffff,
             bounding: 0x1ff_ffff_ffff,
             ignored_signals: 1 << 12,
+            apparmor: AppArmor::Unconfined,
+            selinux: true,
         }
     }
 }

@@ -45,56 +45,84 @@ const fn propagation(flag: u32, recursive: bool) -> Meaning {
     Meaning::Propagation { flag, recursive }
 }
 
+/// Every option that is not left to the file system.
+const TABLE: [(&str, Meaning); 47] = [
+    ("defaults", Meaning::Default),
+    ("ro", on(MOUNT_ATTR_RDONLY)),
+    ("rw", off(MOUNT_ATTR_RDONLY)),
+    ("nosuid", on(MOUNT_ATTR_NOSUID)),
+    ("suid", off(MOUNT_ATTR_NOSUID)),
+    ("nodev", on(MOUNT_ATTR_NODEV)),
+    ("dev", off(MOUNT_ATTR_NODEV)),
+    ("noexec", on(MOUNT_ATTR_NOEXEC)),
+    ("exec", off(MOUNT_ATTR_NOEXEC)),
+    ("nosymfollow", on(MOUNT_ATTR_NOSYMFOLLOW)),
+    ("symfollow", off(MOUNT_ATTR_NOSYMFOLLOW)),
+    ("nodiratime", on(MOUNT_ATTR_NODIRATIME)),
+    ("diratime", off(MOUNT_ATTR_NODIRATIME)),
+    ("noatime", atime(MOUNT_ATTR_NOATIME)),
+    ("strictatime", atime(MOUNT_ATTR_STRICTATIME)),
+    ("atime", atime(0)),
+    ("relatime", atime(0)),
+    ("norelatime", atime(0)),
+    ("nostrictatime", atime(0)),
+    ("shared", propagation(MS_SHARED, false)),
+    ("rshared", propagation(MS_SHARED, true)),
+    ("slave", propagation(MS_SLAVE, false)),
+    ("rslave", propagation(MS_SLAVE, true)),
+    ("private", propagation(MS_PRIVATE, false)),
+    ("rprivate", propagation(MS_PRIVATE, true)),
+    ("unbindable", propagation(MS_UNBINDABLE, false)),
+    ("runbindable", propagation(MS_UNBINDABLE, true)),
+    ("bind", Meaning::Bind { recursive: false }),
+    ("rbind", Meaning::Bind { recursive: true }),
+    ("sync", Meaning::Superblock("sync")),
+    ("dirsync", Meaning::Superblock("dirsync")),
+    ("lazytime", Meaning::Superblock("lazytime")),
+    ("mand", Meaning::Superblock("mand")),
+    ("async", Meaning::Default),
+    ("nolazytime", Meaning::Default),
+    ("nomand", Meaning::Default),
+    ("loud", Meaning::Default),
+    ("silent", Meaning::Default),
+    ("noiversion", Meaning::Default),
+    ("iversion", Meaning::NotYet),
+    ("remount", Meaning::NotYet),
+    ("idmap", Meaning::NotYet),
+    ("ridmap", Meaning::NotYet),
+    ("tmpcopyup", Meaning::NotYet),
+    ("copy-symlink", Meaning::NotYet),
+    ("src-nofollow", Meaning::NotYet),
+    ("dest-nofollow", Meaning::NotYet),
+];
+
 fn meaning(option: &str) -> Option<Meaning> {
-    Some(match option {
-        "ro" => on(MOUNT_ATTR_RDONLY),
-        "rw" => off(MOUNT_ATTR_RDONLY),
-        "nosuid" => on(MOUNT_ATTR_NOSUID),
-        "suid" => off(MOUNT_ATTR_NOSUID),
-        "nodev" => on(MOUNT_ATTR_NODEV),
-        "dev" => off(MOUNT_ATTR_NODEV),
-        "noexec" => on(MOUNT_ATTR_NOEXEC),
-        "exec" => off(MOUNT_ATTR_NOEXEC),
-        "nosymfollow" => on(MOUNT_ATTR_NOSYMFOLLOW),
-        "symfollow" => off(MOUNT_ATTR_NOSYMFOLLOW),
-        "nodiratime" => on(MOUNT_ATTR_NODIRATIME),
-        "diratime" => off(MOUNT_ATTR_NODIRATIME),
-        "noatime" => atime(MOUNT_ATTR_NOATIME),
-        "strictatime" => atime(MOUNT_ATTR_STRICTATIME),
-        "atime" | "relatime" | "norelatime" | "nostrictatime" => atime(0),
-        "shared" => propagation(MS_SHARED, false),
-        "rshared" => propagation(MS_SHARED, true),
-        "slave" => propagation(MS_SLAVE, false),
-        "rslave" => propagation(MS_SLAVE, true),
-        "private" => propagation(MS_PRIVATE, false),
-        "rprivate" => propagation(MS_PRIVATE, true),
-        "unbindable" => propagation(MS_UNBINDABLE, false),
-        "runbindable" => propagation(MS_UNBINDABLE, true),
-        "bind" => Meaning::Bind { recursive: false },
-        "rbind" => Meaning::Bind { recursive: true },
-        "sync" => Meaning::Superblock("sync"),
-        "dirsync" => Meaning::Superblock("dirsync"),
-        "lazytime" => Meaning::Superblock("lazytime"),
-        "mand" => Meaning::Superblock("mand"),
-        "async" | "nolazytime" | "nomand" | "defaults" | "loud" | "silent" | "noiversion" => {
-            Meaning::Default
-        }
-        "iversion" | "remount" | "idmap" | "ridmap" | "tmpcopyup" | "copy-symlink"
-        | "src-nofollow" | "dest-nofollow" => Meaning::NotYet,
-        _ => return recursive_meaning(option),
-    })
+    let found = TABLE.iter().find(|(name, _)| *name == option);
+    found
+        .map(|(_, meaning)| *meaning)
+        .or_else(|| recursive_meaning(option))
 }
 
 /// `rro`, `rnosuid` and so on: the attribute, for the mount and all below it.
 fn recursive_meaning(option: &str) -> Option<Meaning> {
     let name = option.strip_prefix('r')?;
-    if matches!(name, "bind" | "elatime") {
-        return None;
-    }
-    match meaning(name)? {
+    match TABLE.iter().find(|(other, _)| *other == name)?.1 {
         Meaning::Attribute { set, clear } => Some(Meaning::Recursive { set, clear }),
         _ => None,
     }
+}
+
+/// The names of all options that kan itself carries out, sorted: for `kan features`.
+pub(crate) fn known() -> Vec<String> {
+    let plain = TABLE.iter().map(|(name, _)| (*name).to_owned());
+    let below = TABLE.iter().map(|(name, _)| format!("r{name}"));
+    let mut names: Vec<_> = plain
+        .chain(below)
+        .filter(|name| !matches!(meaning(name), None | Some(Meaning::NotYet)))
+        .collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 /// A list of options, sorted by what they change.
@@ -192,6 +220,35 @@ mod tests {
             }
         );
         assert_eq!(parse(&["rrelatime"]).clear_below, MOUNT_ATTR__ATIME);
+    }
+
+    #[test]
+    fn the_known_ones_are_those_that_are_carried_out() {
+        let known = known();
+        let has = |name: &str| known.iter().any(|other| other == name);
+        assert!(
+            [
+                "ro",
+                "rro",
+                "rnosymfollow",
+                "runbindable",
+                "relatime",
+                "rrelatime"
+            ]
+            .into_iter()
+            .all(has)
+        );
+        assert!(
+            !["rbogus", "rrbind", "rlazytime", "mode=755"]
+                .into_iter()
+                .any(has)
+        );
+        assert!(known.iter().all(|name| {
+            Options::parse(std::slice::from_ref(name))
+                .data
+                .iter()
+                .all(|(_, key, _)| key == name)
+        }));
     }
 
     #[test]

@@ -5,6 +5,13 @@ use kan_op::InitStep;
 use kan_op::init::Program;
 use std::ffi::CString;
 
+/// A container may be made without a process, but never started (runtime.md, Start); runc's words.
+pub(crate) fn require(b: &mut Builder<'_>) {
+    if b.process().is_none() && !b.request.wait_for_start {
+        b.problem("process", "process property must not be empty");
+    }
+}
+
 /// Init: looks the home directory and the executable up, so that a missing one fails `create`.
 pub(crate) fn find(b: &mut Builder<'_>) {
     let Some(process) = b.process() else { return };

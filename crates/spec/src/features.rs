@@ -23,9 +23,11 @@ use crate::version;
 #[derive(Debug, Clone, Default)]
 pub struct Implemented<'a> {
     /// Mount options that kan itself understands, beside those that filesystems do.
-    pub mount_options: Vec<&'a str>,
+    pub mount_options: Vec<String>,
     /// Capabilities by name, such as `CAP_CHOWN`.
-    pub capabilities: Vec<&'a str>,
+    pub capabilities: Vec<String>,
+    /// `mounts[].uidMappings` and `gidMappings`.
+    pub idmap: bool,
     /// The systemd cgroup driver, as root and as a user.
     pub systemd: bool,
     /// `linux.resources.rdma`.
@@ -64,7 +66,7 @@ pub fn features(implemented: &Implemented<'_>) -> String {
         .set_oci_version_min(version::OLDEST.to_owned())
         .set_oci_version_max(version::NEWEST.to_owned())
         .set_hooks(Some(owned(&HOOKS)))
-        .set_mount_options(Some(owned(&implemented.mount_options)))
+        .set_mount_options(Some(implemented.mount_options.clone()))
         .set_linux(Some(linux(implemented)))
         .set_annotations(Some(annotations(&implemented.annotations)))
         .set_potentially_unsafe_config_annotations(Some(owned(&implemented.unsafe_annotations)));
@@ -81,14 +83,14 @@ fn linux(implemented: &Implemented<'_>) -> LinuxFeature {
     let mut linux = LinuxFeature::default();
     linux
         .set_namespaces(Some(known::<NamespaceType, _>()))
-        .set_capabilities(Some(owned(&implemented.capabilities)))
+        .set_capabilities(Some(implemented.capabilities.clone()))
         .set_cgroup(Some(cgroup(implemented)))
         .set_seccomp(Some(seccomp(&implemented.seccomp_flags)))
         .set_apparmor(Some(enabled(implemented.apparmor, Apparmor::set_enabled)))
         .set_selinux(Some(enabled(implemented.selinux, Selinux::set_enabled)))
         .set_intel_rdt(Some(intel_rdt(implemented.intel_rdt)))
         .set_memory_policy(Some(memory_policy()))
-        .set_mount_extensions(Some(mount_extensions()))
+        .set_mount_extensions(Some(mount_extensions(implemented.idmap)))
         .set_net_devices(Some(enabled(
             implemented.net_devices,
             NetDevices::set_enabled,
@@ -137,9 +139,9 @@ fn memory_policy() -> MemoryPolicy {
     policy
 }
 
-fn mount_extensions() -> MountExtensions {
+fn mount_extensions(idmap: bool) -> MountExtensions {
     let mut extensions = MountExtensions::default();
-    extensions.set_idmap(Some(enabled(true, IDMap::set_enabled)));
+    extensions.set_idmap(Some(enabled(idmap, IDMap::set_enabled)));
     extensions
 }
 

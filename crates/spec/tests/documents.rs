@@ -202,8 +202,9 @@ fn features_name_what_the_parser_knows_and_what_the_caller_says() {
     use kan_spec::config::{ClosedSet, SeccompArch, SeccompFlag};
     use kan_spec::features::{Implemented, features};
     let text = features(&Implemented {
-        mount_options: vec!["ro", "rro"],
-        capabilities: vec!["CAP_CHOWN"],
+        mount_options: vec!["ro".into(), "rro".into()],
+        capabilities: vec!["CAP_CHOWN".into()],
+        idmap: true,
         systemd: true,
         seccomp_flags: vec![SeccompFlag::Log],
         annotations: vec![("org.example.z", "1"), ("org.example.a", "2")],

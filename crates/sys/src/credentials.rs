@@ -138,3 +138,12 @@ pub unsafe fn load_filter(program: *const u8, length: usize, flags: u32) -> Resu
     // SAFETY: promised by the caller; the structure outlives the call.
     unsafe { call!(seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program).map(drop) }
 }
+
+/// Whether the kernel knows all of these SECCOMP_FILTER_FLAG_*: it looks at them before the
+/// program, which is missing here. Changes nothing.
+pub fn knows_filter_flags(flags: u32) -> bool {
+    const SECCOMP_SET_MODE_FILTER: u32 = 1;
+    // SAFETY: the kernel copies a structure from address 0 and finds none.
+    let answer = unsafe { call!(seccomp, SECCOMP_SET_MODE_FILTER, flags, 0) };
+    answer.is_err_and(|error| error.errno == crate::Errno::EFAULT)
+}

@@ -9,6 +9,7 @@ mod delete;
 mod exec;
 mod exec_ids;
 mod exec_state;
+mod features;
 mod hooks;
 mod hooks_fail;
 mod ids;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Case> {
         propagation::cases(),
         process_fields::cases(),
         linux_fields::cases(),
+        features::cases(),
         default_config::cases(),
         walk::cases(),
         cgroup::cases(),

@@ -59,6 +59,7 @@ pub fn cases() -> Vec<Case> {
             "runtime.md, Errors: as if the operation were never attempted",
             "left behind",
         ),
+        Case::new("process::labels_need_their_module", labels_without_module),
         Case::new("process::ambient_capabilities", ambient_capabilities),
         Case::new("process::cwd_is_made", cwd_is_made),
         Case::new("process::hostname", hostname),
@@ -355,4 +356,26 @@ fn domainname(ctx: &mut Ctx) -> Outcome {
     bundle.set("/domainname", json!("suite.example.org"));
     ctx.report(&mut bundle)?
         .expect("/domainname", &json!("suite.example.org"))
+}
+
+/// A machine without the module can't honour the field; passing it over would leave the container
+/// unconfined without a word.
+fn labels_without_module(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let has = |path: &str| std::path::Path::new(path).exists();
+    if !has("/sys/module/apparmor/parameters/enabled") {
+        bundle.set("/process/apparmorProfile", json!("suite"));
+        let refused = ctx.try_create(&bundle)?;
+        refused.refuses(&["unable to apply apparmor profile"])?;
+        ctx.expect_nothing_left()?;
+        bundle.remove("/process/apparmorProfile");
+    }
+    if !has("/sys/fs/selinux/enforce") {
+        let label = json!("system_u:system_r:container_t:s0");
+        bundle.set("/process/selinuxLabel", label);
+        let refused = ctx.try_create(&bundle)?;
+        refused.refuses(&["selinux label is specified in config, but selinux is disabled"])?;
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
 }

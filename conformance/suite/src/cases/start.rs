@@ -14,6 +14,17 @@ pub fn cases() -> Vec<Case> {
             "start::killed_before_start_is_refused",
             killed_before_start_is_refused,
         ),
+        Case::new("start::without_process_is_refused", without_process)
+            .deviates(
+                "runc 1.1",
+                "config.md: process is required when start is called, not before",
+                "process property must not be empty",
+            )
+            .deviates(
+                "crun 1.8",
+                "config.md: process is required when start is called, not before",
+                "create",
+            ),
         Case::new(
             "start::returns_while_the_program_runs",
             returns_while_the_program_runs,
@@ -72,4 +83,18 @@ fn returns_while_the_program_runs(ctx: &mut Ctx) -> Outcome {
     ctx.expect_status("running")?;
     ctx.kill("TERM")?.ok()?;
     ctx.wait_stopped()
+}
+
+/// config.md: process "is REQUIRED when start is called"; runtime.md: "If process was not set, it
+/// MUST generate an error."
+fn without_process(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.remove("/process");
+    ctx.create(&bundle)?;
+    ctx.expect_status("created")?;
+    ctx.verb(&["start"])?
+        .refuses(&["process property must not be empty"])?;
+    ctx.expect_status("created")?;
+    ctx.delete()?;
+    ctx.expect_nothing_left()
 }

@@ -34,6 +34,8 @@ fn args(command: Command) -> Command {
             .short('g')
             .value_parser(value_parser!(u32)),
         many("cap", "CAPABILITY", "added to its capabilities").short('c'),
+        text("process-label", "LABEL", "its SELinux context"),
+        text("apparmor", "PROFILE", "its AppArmor profile"),
         flag("no-new-privs", "let it gain no privileges by execve"),
         flag("detach", "return once it runs").short('d'),
         flag("ignore-paused", "also in a paused container"),
@@ -95,6 +97,8 @@ fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
         additional_gids: all_of(matches, "additional-gids"),
         capabilities: all_of(matches, "cap"),
         terminal: has(matches, "tty"),
+        process_label: matches.get_one("process-label").cloned(),
+        apparmor: matches.get_one("apparmor").cloned(),
         no_new_privileges: has(matches, "no-new-privs"),
         detach: has(matches, "detach"),
         ignore_paused: has(matches, "ignore-paused"),

@@ -3,6 +3,7 @@
 mod create;
 mod delete;
 mod exec;
+mod features;
 mod help;
 mod kill;
 mod pause;
@@ -69,6 +70,7 @@ pub(crate) static ALL: &[Verb] = &[
     pause::VERB,
     resume::VERB,
     spec::VERB,
+    features::VERB,
     plan::VERB,
     help::VERB,
 ];

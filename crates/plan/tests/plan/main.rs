@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod features;
+mod labels;
 mod order;
 mod problems;
 mod slots;

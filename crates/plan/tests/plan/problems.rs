@@ -1,8 +1,8 @@
 //! Every problem is told, with its field, before anything is done.
 
 use crate::{config, request};
-use kan_plan::{Attachment, Facts, Request, plan_create};
-use kan_spec::config::{Config, DeviceRule};
+use kan_plan::{AppArmor, Attachment, Facts, Request, plan_create};
+use kan_spec::config::{Config, DeviceRule, IntelRdt};
 
 fn problems(config: &Config) -> Vec<String> {
     problems_of(config, &request())
@@ -164,17 +164,62 @@ fn device_numbers_are_checked() {
 #[test]
 fn what_is_not_planned_is_refused() {
     let config = config(|config| {
-        config.process.as_mut().unwrap().apparmor_profile = Some("x".into());
+        config.linux.as_mut().unwrap().intel_rdt = Some(IntelRdt::default());
         config.linux.as_mut().unwrap().mount_label = Some("x".into());
     });
     let found = problems(&config);
     assert_eq!(
         found[0],
-        "process.apparmorProfile: is not supported by this version of kan"
+        "linux.mountLabel: is not supported by this version of kan"
     );
     assert_eq!(
         found[1],
-        "linux.mountLabel: is not supported by this version of kan"
+        "linux.intelRdt: is not supported by this version of kan"
+    );
+}
+
+/// runc's words, which its suite looks for.
+#[test]
+fn labels_need_their_module() {
+    let config = config(|config| {
+        let process = config.process.as_mut().unwrap();
+        process.apparmor_profile = Some("x".into());
+        process.selinux_label = Some("y".into());
+    });
+    let facts = Facts {
+        apparmor: AppArmor::Absent,
+        selinux: false,
+        ..Facts::example("c")
+    };
+    let found = plan_create(&config, &facts, &request()).unwrap_err();
+    let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        found,
+        [
+            "process.selinuxLabel: selinux label is specified in config, but selinux is disabled or not supported",
+            "process.apparmorProfile: unable to apply apparmor profile: AppArmor is not enabled on this host",
+        ]
+    );
+}
+
+/// runtime.md, Start: without a process a container can be made, but not started.
+#[test]
+fn a_process_is_needed_to_run() {
+    let without = config(|config| {
+        config.process = None;
+    });
+    let create = Request {
+        console_socket: None,
+        ..request()
+    };
+    assert_eq!(problems_of(&without, &create), Vec::<String>::new());
+    let run = Request {
+        wait_for_start: false,
+        ..create
+    };
+    assert_eq!(
+        problems_of(&without, &run),
+        ["process: process property must not be empty"]
     );
 }
 

@@ -1,0 +1,75 @@
+//! `kan features` says what the planner does, no more and no less.
+
+use crate::{config, request};
+use kan_plan::{Facts, implemented, plan_create};
+use kan_spec::config::{Config, Mount};
+
+fn complaint(config: &Config, of: &str) -> bool {
+    let problems = plan_create(config, &Facts::example("c"), &request()).err();
+    let mut all = problems.unwrap_or_default().into_iter();
+    all.any(|problem| {
+        problem.at.starts_with(of) && problem.why.contains("not supported by this version")
+    })
+}
+
+/// An option that is listed is planned; one that is refused is not listed; and what nobody knows,
+/// and so goes to the file system as data, is not listed either.
+#[test]
+fn mount_options_are_those_that_are_planned() {
+    let listed = implemented().mount_options;
+    assert!(listed.is_sorted() && listed.iter().any(|option| option == "rro"));
+    let candidates = [
+        "iversion",
+        "remount",
+        "idmap",
+        "ridmap",
+        "tmpcopyup",
+        "copy-symlink",
+        "src-nofollow",
+        "dest-nofollow",
+    ];
+    let all = listed.iter().map(String::as_str).chain(candidates);
+    for option in all {
+        let with_option = config(|config| {
+            let mount = Mount {
+                destination: "/data".into(),
+                source: Some("/data".into()),
+                options: vec!["bind".into(), option.into()],
+                ..Mount::default()
+            };
+            config.mounts = vec![mount];
+        });
+        let is_listed = listed.iter().any(|other| other == option);
+        assert_eq!(
+            complaint(&with_option, "mounts[0].options[1]"),
+            !is_listed,
+            "{option}"
+        );
+    }
+}
+
+#[test]
+fn sections_are_those_that_are_planned() {
+    let said = implemented();
+    let linux = |change: fn(&mut kan_spec::config::Linux)| {
+        config(|config| change(config.linux.as_mut().unwrap()))
+    };
+    let rdt = linux(|linux| linux.intel_rdt = Some(kan_spec::config::IntelRdt::default()));
+    assert_eq!(complaint(&rdt, "linux.intelRdt"), !said.intel_rdt);
+    let devices = linux(|linux| {
+        linux.net_devices = vec![("eth0".into(), kan_spec::config::NetDevice::default())]
+    });
+    assert_eq!(complaint(&devices, "linux.netDevices"), !said.net_devices);
+    assert!(said.apparmor);
+    let label = linux(|linux| linux.mount_label = Some("label".into()));
+    assert_eq!(complaint(&label, "linux.mountLabel"), !said.selinux);
+}
+
+#[test]
+fn capabilities_are_in_the_order_of_their_numbers() {
+    let names = implemented().capabilities;
+    assert_eq!(
+        (names.len(), names[0].as_str(), names[40].as_str()),
+        (41, "CAP_CHOWN", "CAP_CHECKPOINT_RESTORE")
+    );
+}
