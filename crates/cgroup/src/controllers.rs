@@ -30,6 +30,18 @@ pub(crate) fn enable(dir: &Directory) -> Result<()> {
     Ok(())
 }
 
+/// Enables one controller for a cgroup, as far as that works.
+pub(crate) fn pass_down(mount: &Path, below: &Path, controller: &str) {
+    let mut parent = mount.to_path_buf();
+    for name in below {
+        let _ = file::put(
+            &parent.join("cgroup.subtree_control"),
+            &format!("+{controller}"),
+        );
+        parent.push(name);
+    }
+}
+
 fn has_all(usable: &str, available: &str) -> bool {
     available
         .split(' ')

@@ -109,6 +109,9 @@ impl<'p> Host<'p> {
                 self.made.cgroups = Some(kan_cgroup::create(&self.record.cgroups)?);
                 Ok(())
             }
+            HostStep::Limit(limits) => {
+                kan_cgroup::limit(limits).map_err(|error| Error::Step(error.to_string()))
+            }
             HostStep::LimitDevices(rules) => self.limit_devices(rules),
             HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
             HostStep::JoinCgroup => self.join_cgroup(),
@@ -313,6 +316,10 @@ impl<'p> Host<'p> {
             Ok(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
             Err(_) => "is gone".into(),
         };
+        let how = match kan_cgroup::oom_kills(&self.record.cgroups) {
+            0 => how,
+            _ => "was OOM-killed (memory limit too low?)".into(),
+        };
         Error::Step(kan_plan::explain_lost(self.plan, step, &how))
     }
 
@@ -408,6 +415,7 @@ fn in_field(field: &str, error: Error) -> Error {
             error
         }
         other if field.is_empty() => other,
+        Error::Step(text) if text.starts_with(field) => Error::Step(text),
         other => Error::Step(format!("{field}: {other}")),
     }
 }

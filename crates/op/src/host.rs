@@ -1,6 +1,6 @@
 //! The steps of the host half.
 
-use crate::{Slot, Sync};
+use crate::{Limits, Slot, Sync};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
@@ -138,6 +138,8 @@ pub enum HostStep {
     },
     /// The container's cgroup, in each hierarchy.
     MakeCgroup(Vec<CgroupDirectory>),
+    /// Limits of one controller, in the container's cgroup.
+    Limit(Limits),
     /// Which devices the container may use; later rules override earlier ones.
     LimitDevices(Vec<DeviceRule>),
     /// clone3(2).

@@ -11,12 +11,14 @@ extern crate alloc;
 pub mod host;
 pub mod init;
 mod init_slots;
+mod limit;
 mod report;
 mod slot;
 mod sync;
 
 pub use host::HostStep;
 pub use init::InitStep;
+pub use limit::{IfMissing, Limits, Setting, Usage};
 pub use report::{Board, Failure, Flaw};
 pub use slot::{NamespaceSlot, Slot, SlotUse};
 pub use sync::{Side, Sync};

@@ -14,7 +14,7 @@ pub fn cgroups_path(config: &Config) -> Option<&str> {
     config.linux.as_ref()?.cgroups_path.as_deref()
 }
 
-fn directory(fact: &CgroupFact) -> CgroupDirectory {
+pub(crate) fn directory(fact: &CgroupFact) -> CgroupDirectory {
     CgroupDirectory {
         mount: fact.mount.clone(),
         path: fact.path.clone(),

@@ -5,7 +5,8 @@ use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, labels, masks, mounts, namespaces,
 };
 use crate::{
-    process, program, root, schedule, seccomp, sysctl, terminal, unplanned, user_namespace,
+    process, program, resources, root, schedule, seccomp, sysctl, terminal, unplanned,
+    user_namespace,
 };
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
@@ -45,6 +46,7 @@ fn host_half(b: &mut Builder<'_>) {
     hooks::make_pipe(b);
     namespaces::open(b);
     cgroups::make(b);
+    resources::limit(b);
     cgroups::limit_devices_by_files(b);
     namespaces::clone(b);
     cgroups::join(b);

@@ -23,6 +23,7 @@ mod names;
 mod namespaces;
 mod process;
 mod program;
+mod resources;
 mod root;
 mod schedule;
 mod seccomp;
@@ -39,6 +40,7 @@ pub use explain::{explain_init, explain_lost};
 pub use facts::{AppArmor, CgroupFact, Cgroups, Facts};
 pub use features::implemented;
 pub use hooks::later_hooks;
+pub use resources::{Planned, Present, plan_limits};
 pub use text::{Line, host as host_text, init_texts, lines, table};
 
 use kan_op::{HostStep, InitStep};

@@ -86,6 +86,7 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::ConnectConsole { path: None } => "prepare to receive the terminal".into(),
         HostStep::MakeCgroup(directories) => format!("make cgroup {}", cgroups(directories)),
+        HostStep::Limit(limits) => crate::resources::limits_text(limits),
         HostStep::LimitDevices(rules) => {
             let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
             format!("limit devices: {}", rules.join(", "))

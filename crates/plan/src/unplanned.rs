@@ -1,7 +1,7 @@
 //! Fields that this version of kan does not carry out yet. Refused, never ignored.
 
 use crate::builder::Builder;
-use kan_spec::config::{Linux, NamespaceType, Resources};
+use kan_spec::config::{Linux, NamespaceType};
 
 /// What is said of a field that is not planned; `kan features` goes by it.
 pub(crate) const NOT_YET: &str = "is not supported by this version of kan";
@@ -36,7 +36,7 @@ fn linux(linux: &Linux) -> Fields {
             .namespace(kind)
             .is_some_and(|namespace| namespace.path.is_some())
     };
-    let mut fields = present(&[
+    present(&[
         (
             "linux.namespaces (user, by path)",
             joins(NamespaceType::User),
@@ -44,16 +44,5 @@ fn linux(linux: &Linux) -> Fields {
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.mountLabel", linux.mount_label.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),
-    ]);
-    fields.extend(linux.resources.iter().flat_map(resources));
-    fields
-}
-
-/// Device rules alone are what `kan spec` writes.
-fn resources(resources: &Resources) -> Fields {
-    let limits = Resources {
-        devices: Vec::new(),
-        ..resources.clone()
-    };
-    present(&[("linux.resources (limits)", limits != Resources::default())])
+    ])
 }

@@ -17,16 +17,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("cgroup::run_removes_it", run_removes_it),
         Case::new("cgroup::failed_create_removes_it", failed_create_removes_it),
         Case::new("cgroup::force_kills_all_of_it", force_kills_all_of_it),
-        Case::new("cgroup::pids_limit", pids_limit).lacks(
-            "kan",
-            "limits",
-            "is not supported by this version of kan",
-        ),
-        Case::new("cgroup::memory_limit", memory_limit).lacks(
-            "kan",
-            "limits",
-            "is not supported by this version of kan",
-        ),
+        Case::new("cgroup::pids_limit", pids_limit),
+        Case::new("cgroup::memory_limit", memory_limit),
         Case::new("cgroup::unified_own", unified_own),
         Case::new("cgroup::unified_absolute_path", unified_absolute_path),
         Case::new(

@@ -10,6 +10,7 @@
 mod create;
 mod freeze;
 mod kill;
+mod limits;
 mod place;
 mod remove;
 mod scratch;

@@ -7,6 +7,7 @@ mod features;
 mod labels;
 mod order;
 mod problems;
+mod resources;
 mod slots;
 mod sync;
 
