@@ -31,6 +31,12 @@ pub enum Error {
         /// What is wrong with it.
         why: &'static str,
     },
+    /// `exec --cgroup` says what can't be.
+    #[error("{text}")]
+    Below {
+        /// What is wrong.
+        text: String,
+    },
     /// A relative path needs the caller's own cgroup, which is not known.
     #[error("/proc/self/cgroup: names no cgroup in the hierarchy at {}", mount.display())]
     OwnUnknown {

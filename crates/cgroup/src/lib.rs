@@ -22,6 +22,7 @@
 //! cgroup v1, v1 beside v2 (hybrid), and a host without cgroups, where a placement is empty and
 //! every call on it does nothing.
 
+mod below;
 mod controllers;
 mod cpuset;
 mod create;
@@ -44,6 +45,7 @@ mod remove;
 mod tree;
 mod wait;
 
+pub use below::Below;
 pub use create::{Created, create};
 pub use devices::{DevicesError, limit_devices};
 pub use empty::wait_until_empty;

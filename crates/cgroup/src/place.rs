@@ -172,6 +172,14 @@ impl Directory {
         &self.controllers
     }
 
+    /// The same hierarchy, at another cgroup.
+    pub(crate) fn at(&self, path: PathBuf) -> Self {
+        Self {
+            path,
+            ..self.clone()
+        }
+    }
+
     pub(crate) fn has(&self, controller: &str) -> bool {
         self.controllers.iter().any(|name| name == controller)
     }
@@ -201,6 +209,10 @@ pub struct Placement {
 }
 
 impl Placement {
+    pub(crate) const fn of(directories: Vec<Directory>) -> Self {
+        Self { directories }
+    }
+
     /// The directories, in the order of `/proc/self/cgroup` (v2 last).
     #[must_use]
     pub fn directories(&self) -> &[Directory] {

@@ -14,3 +14,54 @@ pub(crate) fn complain(text: &str) {
     let lines: Vec<_> = text.lines().map(|line| format!("kan: {line}\n")).collect();
     let _ = io::stderr().lock().write_all(lines.concat().as_bytes());
 }
+
+/// Columns as runc writes them: at least twelve characters wide, with three between them.
+pub(crate) struct Table<const N: usize> {
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(crate) fn new(head: [&str; N]) -> Self {
+        Self {
+            rows: vec![head.map(str::to_owned)],
+        }
+    }
+
+    pub(crate) fn add(&mut self, row: [String; N]) {
+        self.rows.push(row);
+    }
+
+    pub(crate) fn text(&self) -> String {
+        const LEAST: usize = 12;
+        const BETWEEN: usize = 3;
+        let width = |column: usize| {
+            let cells = self.rows.iter().map(|row| row[column].chars().count());
+            LEAST.max(cells.max().unwrap_or(0) + BETWEEN)
+        };
+        let widths: Vec<_> = (0..N).map(width).collect();
+        let mut text = String::new();
+        for row in &self.rows {
+            for (index, (cell, width)) in row.iter().zip(&widths).enumerate() {
+                let padding = if index + 1 == N { 0 } else { *width };
+                text += &format!("{cell:<padding$}");
+            }
+            text.push('\n');
+        }
+        text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(["ID", "PID"]);
+        table.add(["a-rather-long-id".into(), "7".into()]);
+        assert_eq!(
+            table.text(),
+            "ID                 PID\na-rather-long-id   7\n"
+        );
+    }
+}

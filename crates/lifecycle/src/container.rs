@@ -77,6 +77,11 @@ impl Container {
     /// # Errors
     /// As [`Self::status`].
     pub fn state(&self) -> Result<State> {
+        self.state_with(&mut Owners::default())
+    }
+
+    /// The same, with the names of users that were looked up already.
+    pub(crate) fn state_with(&self, owners: &mut Owners) -> Result<State> {
         let status = self.status()?;
         let Some(record) = &self.record else {
             return Ok(State {
@@ -85,7 +90,7 @@ impl Container {
             });
         };
         Ok(State {
-            owner: Some(user_name(record.owner)),
+            owner: Some(owners.name(record.owner)),
             ..record.state(status)
         })
     }
@@ -116,15 +121,24 @@ fn has_reader(fifo: &Path) -> Result<bool> {
     }
 }
 
-/// A user's name from the host's /etc/passwd, or the number. Read by hand, because a static
-/// binary can't load the C library's name services.
-fn user_name(uid: u32) -> String {
-    let number = uid.to_string();
-    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
-    let found = passwd.lines().find_map(|line| {
-        let mut fields = line.split(':');
-        let name = fields.next()?;
-        (fields.nth(1)? == number).then(|| name.to_owned())
-    });
-    found.unwrap_or(number)
+/// The names of users, from the host's /etc/passwd. Read by hand, because a static binary can't
+/// load the C library's name services.
+#[derive(Default)]
+pub(crate) struct Owners {
+    passwd: Option<String>,
+}
+
+impl Owners {
+    /// A user's name, or the number.
+    fn name(&mut self, uid: u32) -> String {
+        let read = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+        let passwd = self.passwd.get_or_insert_with(read);
+        let number = uid.to_string();
+        let found = passwd.lines().find_map(|line| {
+            let mut fields = line.split(':');
+            let name = fields.next()?;
+            (fields.nth(1)? == number).then(|| name.to_owned())
+        });
+        found.unwrap_or(number)
+    }
 }

@@ -4,7 +4,7 @@ use crate::error::during;
 use crate::foreground::Foreground;
 use crate::host::Host;
 use crate::record::{LaterHook, Record};
-use crate::{Error, Result, Store, Timeline, check_id, facts};
+use crate::{Activation, Error, Result, Store, Timeline, check_id, descriptors, facts};
 use kan_plan::{Attachment, Plan, Request, plan_create};
 use kan_spec::Bundle;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,18 @@ pub struct CreateOptions {
     pub id: String,
     /// `--bundle`
     pub bundle: PathBuf,
+    /// `--config`: another file in place of the bundle's config.json.
+    pub config: Option<PathBuf>,
     /// `--pid-file`
     pub pid_file: Option<PathBuf>,
     /// `--console-socket`
     pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<PathBuf>,
     /// `--preserve-fds`
     pub preserve_fds: u32,
+    /// What a service manager hands over.
+    pub activation: Activation,
     /// `--no-pivot`
     pub no_pivot: bool,
     /// `--no-new-keyring`
@@ -49,7 +55,12 @@ impl CreateOptions {
             },
             pid_file: self.pid_file.as_ref().map(text),
             console_socket: self.console_socket.as_ref().map(text),
-            preserve_fds: self.preserve_fds,
+            pidfd_socket: self.pidfd_socket.as_ref().map(text),
+            notify: self.activation.notify.is_some(),
+            preserve_fds: self
+                .activation
+                .descriptors
+                .saturating_add(self.preserve_fds),
             no_pivot: self.no_pivot,
             new_keyring: !self.no_new_keyring,
         }
@@ -64,12 +75,19 @@ struct Prepared {
 }
 
 fn prepare(
+    store: &Store,
     options: &CreateOptions,
     wait_for_start: bool,
     timeline: &mut Timeline,
 ) -> Result<Prepared> {
     check_id(&options.id)?;
-    let bundle = timeline.phase("read the bundle", || Bundle::open(&options.bundle, None))?;
+    descriptors::check(options.activation.descriptors, options.preserve_fds)?;
+    let config = options.config.as_deref();
+    let opened = timeline.phase("read the bundle", || Bundle::open(&options.bundle, config));
+    let mut bundle = opened?;
+    options
+        .activation
+        .add_to(&mut bundle.config, &store.directory(&options.id));
     let gathered = timeline.phase("look at the host", || {
         facts::gather(&bundle.config, &options.id)
     });
@@ -109,6 +127,8 @@ pub fn plan_only(bundle: &Path, id: &str) -> Result<Plan> {
         attachment: Attachment::Detached,
         pid_file: None,
         console_socket: terminal.then(|| "SOCKET".to_owned()),
+        pidfd_socket: None,
+        notify: false,
         preserve_fds: 0,
         no_pivot: false,
         new_keyring: true,
@@ -132,6 +152,7 @@ fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placeme
         init: None,
         own_keyring: !options.no_new_keyring,
         without_process: bundle.config.process.is_none(),
+        shares_pids: kan_plan::shares_pids(&bundle.config),
         poststart: poststart.into_iter().map(LaterHook::new).collect(),
         poststop: poststop.into_iter().map(LaterHook::new).collect(),
     }
@@ -146,7 +167,7 @@ pub fn create(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -
         bundle,
         plan,
         record,
-    } = prepare(options, true, timeline)?;
+    } = prepare(store, options, true, timeline)?;
     let mut host = Host::new(&plan, store, record, &bundle.text, timeline.is_wanted())?;
     let made = host.perform_all(timeline);
     host.add_init_to(timeline);
@@ -165,22 +186,27 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
         bundle,
         plan,
         record,
-    } = prepare(options, false, timeline)?;
+    } = prepare(store, options, false, timeline)?;
     let foreground = if options.detach {
         None
     } else {
         Some(Foreground::prepare(!options.no_subreaper)?)
     };
     let mut host = Host::new(&plan, store, record, &bundle.text, timeline.is_wanted())?;
+    host.manager.clone_from(&options.activation.notify);
     let made = host.perform_all(timeline);
     let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
     host.add_init_to(timeline);
     made.and_then(|()| host.run_poststart())?;
-    let console = host.console.take();
-    let Some((foreground, child)) = foreground.zip(host.finish()) else {
-        return Ok(0);
+    let (console, relay) = (host.console.take(), host.relay.take());
+    let child = host.finish();
+    let Some((foreground, child)) = foreground.zip(child.as_ref()) else {
+        return match (relay, child) {
+            (Some(relay), Some(child)) => relay.until_ready(child.pid, &child.pidfd).map(|()| 0),
+            _ => Ok(0),
+        };
     };
-    let ended = foreground.stay(&child, console);
+    let ended = foreground.stay(child, console, relay);
     if !options.keep {
         crate::delete::remove_stopped(store, &options.id)?;
     }

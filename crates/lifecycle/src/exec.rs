@@ -4,7 +4,7 @@ use crate::container::Container;
 use crate::error::{during, with};
 use crate::foreground::Foreground;
 use crate::host::Host;
-use crate::{Error, Result, Store, Timeline, facts};
+use crate::{Below, Error, Result, Store, Timeline, descriptors, facts};
 use kan_plan::{Attachment, Plan, Request, plan_exec};
 use kan_spec::config::{Capabilities, Config, Process};
 use kan_spec::state::Status;
@@ -29,6 +29,8 @@ pub struct ExecOptions {
     pub additional_gids: Vec<u32>,
     /// `--cap`: added to the bounding, effective and permitted sets.
     pub capabilities: Vec<String>,
+    /// `--cgroup`
+    pub cgroup: Option<Below>,
     /// `--tty`
     pub terminal: bool,
     /// `--process-label`: an SELinux context.
@@ -45,6 +47,8 @@ pub struct ExecOptions {
     pub pid_file: Option<PathBuf>,
     /// `--console-socket`
     pub console_socket: Option<PathBuf>,
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<PathBuf>,
     /// `--preserve-fds`
     pub preserve_fds: u32,
 }
@@ -58,11 +62,15 @@ pub struct ExecOptions {
 pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Result<i32> {
     let container = store.find(&options.id)?;
     check_status(&container, options)?;
-    let record = container
+    descriptors::check(0, options.preserve_fds)?;
+    let mut record = container
         .record
         .clone()
         .ok_or_else(|| Error::Unknown(options.id.clone()))?;
     let config = timeline.phase("read the config", || config_with(&container, options))?;
+    if let Some(below) = &options.cgroup {
+        record.cgroups = record.cgroups.below(below)?;
+    }
     let facts = facts::of_process(&record.cgroups, &config)?;
     let request = request(options, record.own_keyring);
     let mut plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
@@ -73,6 +81,7 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
         Some(Foreground::prepare(false)?)
     };
     let mut host = Host::new(&plan, store, record, &[], timeline.is_wanted())?;
+    host.is_below = options.cgroup.is_some();
     let made = host.perform_all(timeline);
     let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
     host.add_init_to(timeline);
@@ -84,7 +93,7 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
     let Some((foreground, child)) = foreground.zip(host.finish()) else {
         return Ok(0);
     };
-    let ended = foreground.stay(&child, console);
+    let ended = foreground.stay(&child, console, None);
     Ok(ended.map_err(during("wait for the process"))?.code())
 }
 
@@ -120,6 +129,9 @@ fn from_document(text: &[u8], own: Process) -> Result<Process> {
     process.oom_score_adj = process.oom_score_adj.or(own.oom_score_adj);
     process.apparmor_profile = process.apparmor_profile.or(own.apparmor_profile);
     process.selinux_label = process.selinux_label.or(own.selinux_label);
+    process.scheduler = process.scheduler.or(own.scheduler);
+    process.io_priority = process.io_priority.or(own.io_priority);
+    process.exec_cpu_affinity = process.exec_cpu_affinity.or(own.exec_cpu_affinity);
     if process.rlimits.is_empty() {
         process.rlimits = own.rlimits;
     }
@@ -187,6 +199,8 @@ fn request(options: &ExecOptions, own_keyring: bool) -> Request {
         },
         pid_file: options.pid_file.as_ref().map(text),
         console_socket: options.console_socket.as_ref().map(text),
+        pidfd_socket: options.pidfd_socket.as_ref().map(text),
+        notify: false,
         preserve_fds: options.preserve_fds,
         no_pivot: false,
         new_keyring: own_keyring,

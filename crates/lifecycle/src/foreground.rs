@@ -2,6 +2,7 @@
 //! reaped, and the container's exit code comes out.
 
 use crate::error::during;
+use crate::notify::Relay;
 use crate::{Error, Result};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::process::{Child, Ended, pidfd_send_signal, reap_any};
@@ -32,13 +33,20 @@ impl Foreground {
     }
 
     /// Stays until the container's init has ended, and its terminal is read to its end.
-    pub(crate) fn stay(self, child: &Child, console: Option<OwnedFd>) -> kan_sys::Result<Ended> {
+    pub(crate) fn stay(
+        self,
+        child: &Child,
+        console: Option<OwnedFd>,
+        relay: Option<Relay>,
+    ) -> kan_sys::Result<Ended> {
         let mut terminal = match console {
             Some(console) => Some(Terminal::new(socket::receive_descriptor(console)?)),
             None => None,
         };
         loop {
-            self.wait_for_anything(terminal.as_ref());
+            self.wait_for_anything(terminal.as_ref(), relay.as_ref());
+            // A manager that does not listen any more does not end the container.
+            let _ = relay.as_ref().map(Relay::pass_on);
             if let Some(terminal) = &mut terminal {
                 terminal.copy();
             }
@@ -54,8 +62,9 @@ impl Foreground {
         }
     }
 
-    fn wait_for_anything(&self, terminal: Option<&Terminal>) {
+    fn wait_for_anything(&self, terminal: Option<&Terminal>, relay: Option<&Relay>) {
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
+        watched.extend(relay.map(|relay| PollFd::new(relay.as_fd(), PollFlags::POLLIN)));
         if let Some(terminal) = terminal {
             watched.extend(terminal.watched());
         }

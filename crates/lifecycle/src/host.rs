@@ -2,6 +2,7 @@
 
 use crate::container::{FIFO, UNPUBLISHED_FIFO};
 use crate::error::{during, with};
+use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
 use crate::{Error, Result, Timeline, console, hooks, id_maps};
@@ -15,7 +16,7 @@ use kan_sys::file::{self, O_RDONLY, O_RDWR};
 use kan_sys::process::{Child, Ended};
 use kan_sys::{io, memory, namespace, process, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::ffi::CString;
+use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +37,12 @@ pub(crate) struct Host<'p> {
     /// kan's end of the console socket, where kan itself receives the terminal.
     pub(crate) console: Option<OwnedFd>,
     pub(crate) child: Option<Child>,
+    /// The service manager that a container started here reports to.
+    pub(crate) manager: Option<OsString>,
+    /// What the container reports through.
+    pub(crate) relay: Option<Relay>,
+    /// Whether the child goes into a cgroup below the container's and nowhere else.
+    pub(crate) is_below: bool,
     /// What init's hooks write to their stderr.
     hook_errors: Option<OwnedFd>,
     hooks_said: Vec<u8>,
@@ -75,6 +82,9 @@ impl<'p> Host<'p> {
             pid_namespace: None,
             console: None,
             child: None,
+            manager: None,
+            relay: None,
+            is_below: false,
             hook_errors: None,
             hooks_said: Vec::new(),
             cloned_at: 0,
@@ -136,6 +146,12 @@ impl<'p> Host<'p> {
             HostStep::Tell(sync) => self.tell(*sync),
             HostStep::Wait(sync) => self.wait(*sync),
             HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
+            HostStep::SendPidfd { path, what } => self.send_pidfd(Path::new(path), what),
+            HostStep::MakeNotifySocket { listen } => {
+                let manager = self.manager.as_deref().filter(|_| *listen);
+                self.relay = notify::make(self.directory(), manager)?;
+                Ok(())
+            }
         }
     }
 
@@ -238,11 +254,27 @@ impl<'p> Host<'p> {
         self.enter_pid_namespace(true)?;
         self.cloned_at = memory::monotonic_ns();
         let cgroup = cgroup.as_ref().map(AsFd::as_fd);
-        let child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
+        let mut child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
+        if into_cgroup && child.as_ref().is_err_and(is_inner_node) {
+            let elsewhere = self.where_init_is()?;
+            let cgroup = elsewhere.as_ref().map(AsFd::as_fd);
+            child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
+        }
         let back = self.enter_pid_namespace(false);
         // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child.map_err(during("clone"))?);
         back
+    }
+
+    /// The cgroup into which the container's init has moved, where the container's own one holds
+    /// others that have controllers.
+    fn where_init_is(&self) -> Result<Option<OwnedFd>> {
+        match self.record.init {
+            Some(init) if !self.is_below => {
+                Ok(self.record.cgroups.where_process_is(init.pid)?.open()?)
+            }
+            _ => Ok(self.record.cgroups.open()?),
+        }
     }
 
     /// setns(2) of a pid namespace counts for children only; kan's later ones are its own again.
@@ -361,6 +393,14 @@ impl<'p> Host<'p> {
         std::fs::rename(&fresh, path).map_err(with("write", path))
     }
 
+    fn send_pidfd(&self, path: &Path, what: &CStr) -> Result<()> {
+        let Some(child) = &self.child else {
+            return Ok(());
+        };
+        let to = console::connect(path)?;
+        socket::send_descriptor(&to, what, &child.pidfd).map_err(during("send the pidfd"))
+    }
+
     /// Adds what init did to the timeline, as far as it is known by now.
     pub(crate) fn add_init_to(&self, timeline: &mut Timeline) {
         if timeline.is_wanted() {
@@ -399,6 +439,15 @@ impl Drop for Host<'_> {
             }
         }
     }
+}
+
+/// What clone3(2) answers for a cgroup that may hold no process: cgroup-v2.rst, No Internal Process
+/// Constraint; EOPNOTSUPP for a threaded one.
+fn is_inner_node(error: &kan_sys::Error) -> bool {
+    matches!(
+        error.errno,
+        kan_sys::Errno::EBUSY | kan_sys::Errno::EOPNOTSUPP
+    )
 }
 
 fn c_path(path: &Path) -> Result<CString> {

@@ -5,10 +5,12 @@
 //! of its `config.json`, and until `start` the FIFO on which its init waits. Its status is never
 //! stored: it follows from the process, the FIFO and the freezer.
 
+mod activation;
 mod console;
 mod container;
 mod create;
 mod delete;
+mod descriptors;
 mod error;
 mod exec;
 mod facts;
@@ -19,6 +21,8 @@ mod id;
 mod id_maps;
 mod kill;
 mod labels;
+mod list;
+mod notify;
 mod pause;
 mod process;
 mod record;
@@ -28,6 +32,7 @@ mod start;
 mod store;
 mod timeline;
 
+pub use activation::Activation;
 pub use container::Container;
 pub use create::{CreateOptions, create, plan_only, run};
 pub use delete::delete;
@@ -35,7 +40,9 @@ pub use error::{Error, Result, lowercase as io_error_text};
 pub use exec::{ExecOptions, exec};
 pub use facts::gather;
 pub use id::check_id;
+pub use kan_cgroup::Below;
 pub use kill::kill;
+pub use list::{Found, list};
 pub use pause::{pause, resume};
 pub use start::start;
 pub use store::{Store, default_root};

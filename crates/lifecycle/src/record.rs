@@ -49,6 +49,9 @@ pub(crate) struct Record {
     /// Whether config.json has no process, so that it can't be started.
     #[serde(default)]
     pub(crate) without_process: bool,
+    /// Whether its processes outlive its init: the pid namespace is not its own.
+    #[serde(default)]
+    pub(crate) shares_pids: bool,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<LaterHook>,

@@ -3,7 +3,7 @@
 use crate::container::FIFO;
 use crate::error::with;
 use crate::record::{InitProcess, Record};
-use crate::{Error, Result, Store, Timeline};
+use crate::{Error, Result, Store, Timeline, notify};
 use kan_spec::state::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{File, OpenOptions};
@@ -15,9 +15,10 @@ use std::path::Path;
 /// Lets a created container's init go on.
 ///
 /// # Errors
-/// [`Error::Unknown`]; [`Error::Status`] for a container that is not waiting.
+/// [`Error::Unknown`]; [`Error::Status`] for a container that is not waiting; that of a poststart
+/// hook, or of the service manager of `NOTIFY_SOCKET`.
 pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
-    let _locked = timeline.phase("lock the container", || store.lock(id))?;
+    let locked = timeline.phase("lock the container", || store.lock(id))?;
     let container = timeline.phase("find the container", || store.find(id))?;
     let status = timeline.phase("look at its status", || container.status())?;
     if status != Status::Created {
@@ -32,10 +33,23 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
         return Err(Error::Status(why.into()));
     }
     let path = container.directory.join(FIFO);
+    let relay = notify::for_start(&container.directory)?;
+    let init = container.record.as_ref().and_then(|record| record.init);
+    let held = match &relay {
+        Some(_) => init.map(InitProcess::open).transpose()?.flatten(),
+        None => None,
+    };
     let fifo = timeline.phase("let init go on", || open_fifo(&path))?;
-    match &container.record {
-        Some(record) if !record.poststart.is_empty() => {
-            timeline.phase("run poststart hooks", || after_exec(record, &fifo))
+    if let Some(record) = &container.record
+        && !record.poststart.is_empty()
+    {
+        timeline.phase("run poststart hooks", || after_exec(record, &fifo))?;
+    }
+    // The container may take its time, and others want to work on it meanwhile.
+    drop((fifo, locked));
+    match (relay, init, held) {
+        (Some(relay), Some(init), Some(held)) => {
+            timeline.phase("wait for READY=1", || relay.until_ready(init.pid, &held))
         }
         _ => Ok(()),
     }

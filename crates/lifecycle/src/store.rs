@@ -35,6 +35,10 @@ impl Store {
         Self { root: root.into() }
     }
 
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
     /// A container's directory, whether it exists or not.
     pub(crate) fn directory(&self, id: &str) -> PathBuf {
         self.root.join(id)

@@ -3,6 +3,7 @@
 use crate::{Limits, Slot, Sync};
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ffi::CStr;
 use core::fmt::{self, Write as _};
 
 /// An id mapping line, user_namespaces(7).
@@ -181,5 +182,17 @@ pub enum HostStep {
     WritePidFile {
         /// Where.
         path: String,
+    },
+    /// Sends the child's pidfd over a socket.
+    SendPidfd {
+        /// The socket's path.
+        path: String,
+        /// What is sent with it: what the child is.
+        what: &'static CStr,
+    },
+    /// The directory in which the container finds the socket for sd_notify(3).
+    MakeNotifySocket {
+        /// Whether the socket is made at once, rather than by `start`.
+        listen: bool,
     },
 }

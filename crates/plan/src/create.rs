@@ -11,6 +11,7 @@ use crate::{
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::Config;
+use std::ffi::CStr;
 
 /// Plans `create` (or `run`) of a container.
 ///
@@ -42,6 +43,10 @@ fn host_half(b: &mut Builder<'_>) {
     if b.request.wait_for_start {
         b.host("", HostStep::MakeFifo);
     }
+    if b.request.notify {
+        let listen = !b.request.wait_for_start;
+        b.host("", HostStep::MakeNotifySocket { listen });
+    }
     terminal::connect(b);
     hooks::make_pipe(b);
     namespaces::open(b);
@@ -64,6 +69,7 @@ fn host_half(b: &mut Builder<'_>) {
     if let Some(path) = b.request.pid_file.clone() {
         b.host("--pid-file", HostStep::WritePidFile { path });
     }
+    send_pidfd(b, c"standard");
     b.host("", HostStep::Tell(Sync::Saved));
 }
 
@@ -132,6 +138,14 @@ pub(crate) fn leave_the_caller(b: &mut Builder<'_>) {
     let preserved = b.request.preserve_fds;
     b.init("", InitStep::CloseInherited { preserved });
     process::oom_score_adj(b);
+}
+
+/// Host: `--pidfd-socket`, with the words that runc sends along for a container and for a process
+/// in one.
+pub(crate) fn send_pidfd(b: &mut Builder<'_>, what: &'static CStr) {
+    if let Some(path) = b.request.pidfd_socket.clone() {
+        b.host("--pidfd-socket", HostStep::SendPidfd { path, what });
+    }
 }
 
 pub(crate) fn keyring(b: &mut Builder<'_>) {

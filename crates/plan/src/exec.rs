@@ -1,7 +1,7 @@
 //! `exec`: a process in a container that is there already, by the same steps as `create`.
 
 use crate::builder::Builder;
-use crate::create::{become_the_process, keyring, leave_the_caller};
+use crate::create::{become_the_process, keyring, leave_the_caller, send_pidfd};
 use crate::{
     Cgroups, Facts, Plan, Request, cgroups, labels, namespaces, process, program, schedule,
     terminal, unplanned,
@@ -45,6 +45,7 @@ fn host_half(b: &mut Builder<'_>) {
     if let Some(path) = b.request.pid_file.clone() {
         b.host("--pid-file", HostStep::WritePidFile { path });
     }
+    send_pidfd(b, c"setns");
     b.host("", HostStep::Tell(Sync::Saved));
 }
 

@@ -65,6 +65,8 @@ fn carries_out(change: impl FnOnce(&mut Config)) -> bool {
         attachment: Attachment::Detached,
         pid_file: None,
         console_socket: None,
+        pidfd_socket: None,
+        notify: false,
         preserve_fds: 0,
         no_pivot: false,
         new_keyring: false,

@@ -40,6 +40,7 @@ pub use explain::{explain_init, explain_lost};
 pub use facts::{AppArmor, CgroupFact, Cgroups, Facts};
 pub use features::implemented;
 pub use hooks::later_hooks;
+pub use namespaces::shares_pids;
 pub use resources::{Planned, Present, plan_limits};
 pub use text::{Line, host as host_text, init_texts, lines, table};
 
@@ -123,7 +124,11 @@ pub struct Request {
     pub pid_file: Option<String>,
     /// `--console-socket`
     pub console_socket: Option<String>,
-    /// `--preserve-fds`
+    /// `--pidfd-socket`
+    pub pidfd_socket: Option<String>,
+    /// Whether the container gets a socket for sd_notify(3), beside its mount in the config.
+    pub notify: bool,
+    /// `--preserve-fds`, and those of socket activation.
     pub preserve_fds: u32,
     /// `--no-pivot`
     pub no_pivot: bool,

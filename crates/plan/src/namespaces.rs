@@ -3,7 +3,7 @@
 use crate::Cgroups;
 use crate::builder::Builder;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
-use kan_spec::config::NamespaceType;
+use kan_spec::config::{Config, NamespaceType};
 use linux_raw_sys::general::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
     CLONE_NEWUSER, CLONE_NEWUTS,
@@ -33,6 +33,15 @@ const fn slot(kind: NamespaceType) -> Slot {
         NamespaceType::Cgroup => NamespaceSlot::Cgroup,
         NamespaceType::Time => NamespaceSlot::Time,
     })
+}
+
+/// Whether the container's processes outlive its first one, which only the init of a new pid
+/// namespace takes along: pid_namespaces(7).
+#[must_use]
+pub fn shares_pids(config: &Config) -> bool {
+    config
+        .namespace(NamespaceType::Pid)
+        .is_none_or(|namespace| namespace.path.is_some())
 }
 
 /// Host: opens the namespaces that are joined, so that a missing one stops nothing half-way.

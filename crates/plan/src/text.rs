@@ -110,6 +110,8 @@ pub fn host(step: &HostStep) -> String {
         HostStep::Tell(sync) => format!("tell {}", sync.name()),
         HostStep::Wait(sync) => format!("wait {}", sync.name()),
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
+        HostStep::SendPidfd { path, .. } => format!("send a pidfd of the process to {path}"),
+        HostStep::MakeNotifySocket { .. } => "make the socket for sd_notify".into(),
     }
 }
 

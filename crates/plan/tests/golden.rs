@@ -32,6 +32,8 @@ fn plan_text(bundle: &Path) -> String {
         attachment: Attachment::Detached,
         pid_file: None,
         console_socket: terminal.then(|| "SOCKET".to_owned()),
+        pidfd_socket: None,
+        notify: false,
         preserve_fds: 0,
         no_pivot: false,
         new_keyring: true,

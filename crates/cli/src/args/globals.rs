@@ -22,7 +22,6 @@ pub(crate) enum CgroupManager {
 pub(crate) struct Globals {
     pub(crate) root: PathBuf,
     /// Whether `--root` was given: one that is named and is not there is an error of `list`.
-    #[expect(dead_code, reason = "for list")]
     pub(crate) root_is_given: bool,
     pub(crate) log: Option<Destination>,
     pub(crate) log_format: Format,

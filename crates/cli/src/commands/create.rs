@@ -4,7 +4,7 @@ use super::timed::{record, seal, timeline, warn};
 use super::{Call, Count, Failure, Outcome, Verb, failure};
 use crate::args::{self, CgroupManager, absolute, bundle, flag, has, id, path};
 use clap::Command;
-use kan_lifecycle::CreateOptions;
+use kan_lifecycle::{Activation, CreateOptions};
 use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
@@ -19,11 +19,22 @@ pub(super) const VERB: Verb = Verb {
 pub(super) fn making(command: Command) -> Command {
     command.args([
         args::bundle_arg(),
+        path(
+            "config",
+            "FILE",
+            "another file in place of the bundle's config.json",
+        )
+        .short('f'),
         path("pid-file", "FILE", "write the container's pid to a file"),
         path(
             "console-socket",
             "SOCKET",
             "send the terminal's master over this socket",
+        ),
+        path(
+            "pidfd-socket",
+            "SOCKET",
+            "send a pidfd of the container over this socket",
         ),
         args::preserve_fds(),
         flag(
@@ -46,8 +57,11 @@ pub(super) fn options(call: &Call<'_>) -> Result<CreateOptions, Failure> {
     Ok(CreateOptions {
         id: id(matches).to_owned(),
         bundle: bundle(matches),
+        config: absolute(matches, "config")?,
         pid_file: absolute(matches, "pid-file")?,
         console_socket: absolute(matches, "console-socket")?,
+        pidfd_socket: absolute(matches, "pidfd-socket")?,
+        activation: Activation::from_environment(),
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
         no_pivot: has(matches, "no-pivot"),
         no_new_keyring: has(matches, "no-new-keyring"),

@@ -1,5 +1,6 @@
 //! `delete`.
 
+use super::select::{first_error, ids, regex};
 use super::{Call, Count, Outcome, Verb};
 use crate::args::{all_of, flag, has, id_arg};
 use std::process::ExitCode;
@@ -11,6 +12,7 @@ pub(super) const VERB: Verb = Verb {
     args: |command| {
         command.args([
             flag("force", "end it first if it runs").short('f'),
+            regex(),
             id_arg().num_args(1..),
         ])
     },
@@ -20,13 +22,10 @@ pub(super) const VERB: Verb = Verb {
 /// Every container is tried; the first error is the one that is told.
 fn run(call: &Call<'_>) -> Outcome {
     let force = has(call.matches, "force");
-    let ids = all_of::<String>(call.matches, "id");
-    let deleted: Vec<_> = ids
-        .iter()
-        .map(|id| kan_lifecycle::delete(&call.store, id, force))
-        .collect();
-    let warnings = deleted.into_iter().collect::<Result<Vec<_>, _>>()?;
-    for warning in warnings.into_iter().flatten() {
+    let ids = ids(call, all_of(call.matches, "id"))?;
+    let each = ids.iter();
+    let deleted = each.map(|id| kan_lifecycle::delete(&call.store, id, force));
+    for warning in first_error(deleted.collect())?.into_iter().flatten() {
         call.log.warning(&warning.to_string());
     }
     Ok(ExitCode::SUCCESS)

@@ -4,7 +4,7 @@ use super::timed::{record, seal, timeline, warn};
 use super::{Call, Count, Failure, Outcome, Verb, failure};
 use crate::args::{self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text};
 use clap::{Arg, ArgMatches, Command, value_parser};
-use kan_lifecycle::ExecOptions;
+use kan_lifecycle::{Below, ExecOptions};
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -45,6 +45,16 @@ fn args(command: Command) -> Command {
             "SOCKET",
             "send its terminal's master over this socket",
         ),
+        path(
+            "pidfd-socket",
+            "SOCKET",
+            "send a pidfd of it over this socket",
+        ),
+        many(
+            "cgroup",
+            "[CONTROLLER:]PATH",
+            "a cgroup below the container's that it goes into",
+        ),
         args::preserve_fds(),
         id_arg(),
         Arg::new("args")
@@ -80,6 +90,12 @@ fn document(path: &Path) -> Result<Vec<u8>, Failure> {
     })
 }
 
+fn cgroup(matches: &ArgMatches) -> Result<Option<Below>, Failure> {
+    let values = all_of(matches, "cgroup");
+    let below = (!values.is_empty()).then(|| Below::parse(&values));
+    Ok(below.transpose()?)
+}
+
 fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
     let file = given_path(matches, "process");
     let document = file.as_deref().map(document).transpose()?;
@@ -96,6 +112,7 @@ fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
         user: matches.get_one("user").copied(),
         additional_gids: all_of(matches, "additional-gids"),
         capabilities: all_of(matches, "cap"),
+        cgroup: cgroup(matches)?,
         terminal: has(matches, "tty"),
         process_label: matches.get_one("process-label").cloned(),
         apparmor: matches.get_one("apparmor").cloned(),
@@ -104,6 +121,7 @@ fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
         ignore_paused: has(matches, "ignore-paused"),
         pid_file: absolute(matches, "pid-file")?,
         console_socket: absolute(matches, "console-socket")?,
+        pidfd_socket: absolute(matches, "pidfd-socket")?,
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
     })
 }

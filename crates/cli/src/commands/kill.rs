@@ -1,5 +1,6 @@
 //! `kill`.
 
+use super::select::{first_error, ids, regex};
 use super::{Call, Count, Outcome, Verb};
 use crate::args::{flag, has, id, id_arg};
 use clap::Arg;
@@ -17,6 +18,7 @@ pub(super) const VERB: Verb = Verb {
                 .default_value("TERM")
                 .help("a name or a number"),
             flag("all", "to all of its processes").short('a'),
+            regex(),
         ])
     },
     run,
@@ -26,6 +28,11 @@ fn run(call: &Call<'_>) -> Outcome {
     let name = call.matches.get_one::<String>("signal");
     let signal = kan_lifecycle::signal::parse(name.map_or("TERM", String::as_str))?;
     let all = has(call.matches, "all");
-    kan_lifecycle::kill(&call.store, id(call.matches), signal, all)?;
+    let ids = ids(call, vec![id(call.matches).to_owned()])?;
+    let each = ids.iter();
+    first_error(
+        each.map(|id| kan_lifecycle::kill(&call.store, id, signal, all))
+            .collect(),
+    )?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,10 +6,12 @@ mod exec;
 mod features;
 mod help;
 mod kill;
+mod list;
 mod pause;
 mod plan;
 mod resume;
 mod run;
+mod select;
 mod spec;
 mod start;
 mod state;
@@ -65,6 +67,7 @@ pub(crate) static ALL: &[Verb] = &[
     run::VERB,
     state::VERB,
     kill::VERB,
+    list::VERB,
     delete::VERB,
     exec::VERB,
     pause::VERB,

@@ -31,6 +31,8 @@ fn request() -> Request {
         attachment: Attachment::Detached,
         pid_file: Some("/pid".into()),
         console_socket: Some("/socket".into()),
+        pidfd_socket: None,
+        notify: false,
         preserve_fds: 0,
         no_pivot: false,
         new_keyring: true,

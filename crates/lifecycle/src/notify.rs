@@ -1,0 +1,222 @@
+//! sd_notify(3) from inside a container: kan receives what the container says and passes it on.
+//!
+//! The container is given a socket of kan's own, since a pid namespace or a network namespace may
+//! hide the manager's, and because the manager believes only the processes of its service.
+
+use crate::Result;
+use crate::error::{during, with};
+use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::{io, socket};
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::ffi::OsStr;
+use std::fs::{DirBuilder, Permissions};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::path::Path;
+
+/// The directory in a container's own that is mounted into it.
+pub(crate) const DIRECTORY: &str = "notify";
+
+/// The socket's name in there.
+pub(crate) const SOCKET: &str = "notify.sock";
+
+/// Longest message, bytes; systemd takes no longer ones.
+const LONGEST: usize = 4096;
+
+/// How long the manager may take to have heard everything, milliseconds: systemd's own patience.
+const BARRIER: u16 = 30_000;
+
+/// Makes the directory, without the socket.
+pub(crate) fn make_directory(container: &Path) -> Result<()> {
+    let path = container.join(DIRECTORY);
+    let made = DirBuilder::new().mode(0o755).create(&path);
+    made.map_err(with("make", &path))
+}
+
+/// Whether the container was given such a directory.
+pub(crate) fn is_wanted(container: &Path) -> bool {
+    container.join(DIRECTORY).is_dir()
+}
+
+/// kan between a container and a service manager.
+pub(crate) struct Relay {
+    container: UnixDatagram,
+    manager: UnixDatagram,
+}
+
+impl Relay {
+    /// Listens for the container, and connects to the manager.
+    pub(crate) fn open(container: &Path, manager: &OsStr) -> Result<Self> {
+        let path = container.join(DIRECTORY).join(SOCKET);
+        let _ = std::fs::remove_file(&path);
+        let own = UnixDatagram::bind(&path).map_err(with("bind", &path))?;
+        own.set_nonblocking(true).map_err(with("bind", &path))?;
+        // Any user of the container may speak, as on the manager's own.
+        std::fs::set_permissions(&path, Permissions::from_mode(0o777))
+            .map_err(with("change the mode of", &path))?;
+        let failed = |error| with("connect to NOTIFY_SOCKET", Path::new(manager))(error);
+        let to = UnixDatagram::unbound().map_err(failed)?;
+        to.connect_addr(&address(manager).map_err(failed)?)
+            .map_err(failed)?;
+        Ok(Self {
+            container: own,
+            manager: to,
+        })
+    }
+
+    /// Passes on what the container says until it is ready, or has ended. The manager then is
+    /// told of the container's process, and has taken note of it before this returns.
+    pub(crate) fn until_ready(&self, pid: i32, init: impl AsFd) -> Result<()> {
+        loop {
+            let mut watched = [
+                PollFd::new(self.container.as_fd(), PollFlags::POLLIN),
+                PollFd::new(init.as_fd(), PollFlags::POLLIN),
+            ];
+            if poll(&mut watched, PollTimeout::NONE).is_err() {
+                continue;
+            }
+            if self.pass_on()? {
+                self.tell(format!("MAINPID={pid}\n").as_bytes())?;
+                return self.barrier();
+            }
+            if watched[1].any().unwrap_or(true) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Passes on what is there; whether it said that the container is ready.
+    pub(crate) fn pass_on(&self) -> Result<bool> {
+        let mut message = [0; LONGEST];
+        let mut is_ready = false;
+        while let Ok(length) = self.container.recv(&mut message) {
+            let said = filtered(&message[..length]);
+            if !said.is_empty() {
+                self.tell(&said)?;
+            }
+            is_ready |= said
+                .split(|byte| *byte == b'\n')
+                .any(|line| line == b"READY=1");
+        }
+        Ok(is_ready)
+    }
+
+    fn tell(&self, message: &[u8]) -> Result<()> {
+        self.manager
+            .send(message)
+            .map(drop)
+            .map_err(with("write to", Path::new("NOTIFY_SOCKET")))
+    }
+
+    /// The manager closes the descriptor that comes with a barrier when it has read all that came
+    /// before: sd_notify_barrier(3).
+    fn barrier(&self) -> Result<()> {
+        let (own, theirs) = io::pipe().map_err(during("make a pipe"))?;
+        let sent = socket::send_descriptor(&self.manager, c"BARRIER=1", &theirs);
+        sent.map_err(during("tell the service manager"))?;
+        drop::<OwnedFd>(theirs);
+        let mut watched = [PollFd::new(own.as_fd(), PollFlags::empty())];
+        let _ = poll(&mut watched, PollTimeout::from(BARRIER));
+        Ok(())
+    }
+}
+
+impl AsFd for Relay {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.container.as_fd()
+    }
+}
+
+/// Without what is about pids and descriptors, which mean something else outside.
+fn filtered(message: &[u8]) -> Vec<u8> {
+    let own = |line: &&[u8]| {
+        let key = line.split(|byte| *byte == b'=').next().unwrap_or_default();
+        !matches!(
+            key,
+            b"" | b"MAINPID"
+                | b"MAINPIDFD"
+                | b"FDSTORE"
+                | b"FDSTOREREMOVE"
+                | b"FDNAME"
+                | b"FDPOLL"
+                | b"BARRIER"
+        )
+    };
+    let lines: Vec<_> = message
+        .split(|byte| *byte == b'\n')
+        .filter(own)
+        .flat_map(|line| [line, b"\n"])
+        .collect();
+    lines.concat()
+}
+
+/// A path, or `@` and a name in the abstract namespace, unix(7).
+fn address(socket: &OsStr) -> std::io::Result<SocketAddr> {
+    match socket.as_bytes() {
+        [b'@', name @ ..] => SocketAddr::from_abstract_name(name),
+        _ => SocketAddr::from_pathname(socket),
+    }
+}
+
+/// A relay for `start`, if the container wants one and somebody listens.
+pub(crate) fn for_start(container: &Path) -> Result<Option<Relay>> {
+    let manager = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
+    match manager {
+        Some(manager) if is_wanted(container) => Relay::open(container, &manager).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// The step of a plan: the directory, and the socket where `start` will not make it.
+pub(crate) fn make(container: &Path, manager: Option<&OsStr>) -> Result<Option<Relay>> {
+    make_directory(container)?;
+    let Some(manager) = manager else {
+        return Ok(None);
+    };
+    Relay::open(container, manager).map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_means_something_else_outside_is_kept_back() {
+        assert_eq!(
+            filtered(b"READY=1\nMAINPID=1\nSTATUS=a=b\n"),
+            b"READY=1\nSTATUS=a=b\n"
+        );
+        assert_eq!(filtered(b"BARRIER=1"), b"");
+    }
+
+    #[test]
+    fn readiness_is_passed_on_with_the_pid() {
+        let directory = std::env::temp_dir().join(format!("kan-notify-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let manager = directory.join("manager");
+        let heard = UnixDatagram::bind(&manager).unwrap();
+        let relay = make(&directory, Some(manager.as_os_str()))
+            .unwrap()
+            .unwrap();
+        let container = UnixDatagram::unbound().unwrap();
+        let path = directory.join(DIRECTORY).join(SOCKET);
+        container.send_to(b"STATUS=x", &path).unwrap();
+        container.send_to(b"READY=1\nMAINPID=7", &path).unwrap();
+        let reader = std::thread::spawn(move || {
+            let mut all = Vec::new();
+            let mut message = [0; LONGEST];
+            while all.last().is_none_or(|last| last != "BARRIER=1") {
+                let length = heard.recv(&mut message).unwrap();
+                all.push(String::from_utf8(message[..length].to_vec()).unwrap());
+            }
+            all
+        });
+        let (own, _theirs) = io::pipe().unwrap();
+        relay.until_ready(77, &own).unwrap();
+        let expected = ["STATUS=x\n", "READY=1\n", "MAINPID=77\n", "BARRIER=1"];
+        assert_eq!(reader.join().unwrap(), expected);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+}
