@@ -42,6 +42,7 @@ mod place;
 mod proc_cgroup;
 mod procs;
 mod remove;
+mod scope;
 mod tree;
 mod wait;
 
@@ -59,6 +60,7 @@ pub use place::{CgroupsPath, Directory, Kind, Placement, place};
 pub use procs::{join, join_v1, processes};
 pub use remove::{remove, remove_within};
 pub use rustix::process::Pid;
+pub use scope::Scope;
 
 /// How long freezing, killing and removing wait for the kernel before they give up with an error.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);

@@ -15,6 +15,7 @@ mod limit;
 mod report;
 mod slot;
 mod sync;
+pub mod unit;
 
 pub use host::HostStep;
 pub use init::InitStep;
