@@ -16,6 +16,7 @@
 
 use std::io::Write as _;
 
+mod agent;
 mod behaviour;
 mod files;
 mod kernel;
@@ -78,6 +79,7 @@ fn run(words: &[&str]) -> Result<i32, String> {
         ["spawn-orphan"] => behaviour::spawn_orphan(),
         ["tty-size"] => behaviour::print_size(),
         ["watch-size"] => behaviour::watch_size(),
+        ["agent", socket, file] => agent::serve(socket, file),
         ["spy"] => spy::until_term(),
         _ => Err(format!("unknown command: {}", words.join(" "))),
     }

@@ -2,8 +2,9 @@
 
 use crate::{Init, Step};
 use core::ffi::CStr;
-use kan_op::Flaw;
 use kan_op::init::{FilterInstruction, Ids};
+use kan_op::{Flaw, Slot};
+use kan_sys::fd::AsRawFd;
 use kan_sys::{Errno, credentials, file};
 
 /// The bits of a capability set, as numbers.
@@ -61,11 +62,6 @@ pub(crate) fn new_keyring(name: &CStr) -> Step {
     }
 }
 
-pub(crate) fn load_filter(program: &[FilterInstruction], flags: u32) -> Step {
-    // SAFETY: `FilterInstruction` has the kernel's layout.
-    Ok(unsafe { credentials::load_filter(program.as_ptr().cast(), program.len(), flags) }?)
-}
-
 impl Init<'_> {
     /// Root may enter what the user may not, and on network file systems the other way round.
     pub(crate) fn enter_directory(&mut self, path: &CStr) -> Step {
@@ -76,6 +72,24 @@ impl Init<'_> {
             }
             other => Ok(other?),
         }
+    }
+
+    /// From here on a call may be forbidden, or wait for the agent: nothing is called but what the
+    /// plan says.
+    pub(crate) fn load_filter(
+        &mut self,
+        program: &[FilterInstruction],
+        flags: u32,
+        into: Option<Slot>,
+    ) -> Step {
+        let (instructions, length) = (program.as_ptr().cast(), program.len());
+        // SAFETY: `FilterInstruction` has the kernel's layout.
+        let listener = unsafe { credentials::load_filter(instructions, length, flags) }?;
+        if let Some((slot, listener)) = into.zip(listener) {
+            self.board.offer(listener.as_raw_fd());
+            self.slots.fill(slot, listener);
+        }
+        Ok(())
     }
 
     /// A directory outside the root has a path that does not start with `/` (CVE-2024-21626).

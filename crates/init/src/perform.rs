@@ -125,7 +125,11 @@ impl Init<'_> {
             InitStep::RaiseAmbient { capabilities } => credentials::raise_ambient(*capabilities),
             InitStep::NoNewPrivileges => Ok(kan_sys::credentials::set_no_new_privileges()?),
             InitStep::RunHook(hook) => self.run_hook(hook),
-            InitStep::LoadFilter { program, flags } => credentials::load_filter(program, *flags),
+            InitStep::LoadFilter {
+                program,
+                flags,
+                listener,
+            } => self.load_filter(program, *flags, *listener),
             InitStep::FindHome { uid } => self.strings.find_home(*uid),
             InitStep::FindProgram => self.strings.find_program(),
             InitStep::Execute(_) => self.strings.execute(),

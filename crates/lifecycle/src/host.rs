@@ -5,7 +5,7 @@ use crate::error::{during, with};
 use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, console, hooks, id_maps};
+use crate::{Error, Result, Timeline, agent, console, hooks, id_maps};
 use kan_init::{Init, Slots};
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -143,6 +143,7 @@ impl<'p> Host<'p> {
                 Ok(())
             }
             HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
+            HostStep::SendListener { path, metadata } => self.send_listener(path, metadata.clone()),
             HostStep::Tell(sync) => self.tell(*sync),
             HostStep::Wait(sync) => self.wait(*sync),
             HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
@@ -299,6 +300,25 @@ impl<'p> Host<'p> {
             Some(pid) => Ok(kan_cgroup::join(&self.record.cgroups, pid)?),
             None => Ok(()),
         }
+    }
+
+    fn send_listener(&self, path: &str, metadata: Option<String>) -> Result<()> {
+        let offered = self.child.as_ref().zip(self.board.offered());
+        let (child, number) = offered.ok_or_else(|| Error::Step("there is no listener".into()))?;
+        let listener = agent::take_listener(child, number)?;
+        let makes = self.made.directory.is_some();
+        let status = if makes {
+            Status::Creating
+        } else {
+            self.store.find(&self.record.id)?.status()?
+        };
+        agent::send(
+            path,
+            &listener,
+            child.pid,
+            self.record.state(status),
+            metadata,
+        )
     }
 
     fn tell(&mut self, sync: Sync) -> Result<()> {

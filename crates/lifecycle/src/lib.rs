@@ -6,6 +6,7 @@
 //! stored: it follows from the process, the FIFO and the freezer.
 
 mod activation;
+mod agent;
 mod console;
 mod container;
 mod create;

@@ -170,6 +170,14 @@ pub enum HostStep {
         /// The hard limit.
         hard: u64,
     },
+    /// Takes init's seccomp listener and sends it to the agent, with the container process state
+    /// of config-linux.md.
+    SendListener {
+        /// The agent's socket.
+        path: String,
+        /// What the agent is told besides.
+        metadata: Option<String>,
+    },
     /// Tells init that the host has reached this point.
     Tell(Sync),
     /// Waits until init tells that it has reached this point.

@@ -406,6 +406,9 @@ pub enum InitStep {
         program: Vec<FilterInstruction>,
         /// SECCOMP_FILTER_FLAG_*.
         flags: u32,
+        /// Where the listener goes, whose number is also put on the board: only where the flags
+        /// ask for one.
+        listener: Option<Slot>,
     },
     /// Blocks on the FIFO until `start` writes a byte. It stays open until the program is
     /// executed, by which `start` knows of that.

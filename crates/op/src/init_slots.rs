@@ -46,6 +46,10 @@ impl InitStep {
             ],
             Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
             Self::RunHook(hook) if hook.reports => [Some(Reads(Slot::HookErrors)), None],
+            Self::LoadFilter {
+                listener: Some(slot),
+                ..
+            } => [Some(Fills(*slot)), None],
             Self::Close(slot) => [Some(Empties(*slot)), None],
             Self::AwaitStart => [Some(Reads(Slot::Fifo)), None],
             Self::RunHook(_)

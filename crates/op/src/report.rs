@@ -77,7 +77,7 @@ const FAILED: u64 = 1 << 63;
 
 impl<'w> Board<'w> {
     /// The words needed without a trace.
-    pub const WORDS: usize = 2;
+    pub const WORDS: usize = 3;
 
     /// A board on `words`; those past [`Board::WORDS`] hold the time at which each step ended.
     #[must_use]
@@ -94,6 +94,19 @@ impl<'w> Board<'w> {
     #[must_use]
     pub fn step(&self) -> usize {
         usize::try_from(self.0[0].load(SeqCst)).unwrap_or(0)
+    }
+
+    /// Init: the number of a descriptor of its own that the parent is to take.
+    pub fn offer(&self, descriptor: i32) {
+        let offered = u64::from(descriptor.unsigned_abs()) + 1;
+        self.0[2].store(offered, SeqCst);
+    }
+
+    /// Parent: what init offers.
+    #[must_use]
+    pub fn offered(&self) -> Option<i32> {
+        let word = self.0[2].load(SeqCst).checked_sub(1)?;
+        i32::try_from(word).ok()
     }
 
     /// Init: whether the parent wants the times of steps.
@@ -147,9 +160,11 @@ mod tests {
 
     #[test]
     fn a_failure_comes_back_as_it_was() {
-        let words = [const { AtomicU64::new(0) }; 2];
+        let words = [const { AtomicU64::new(0) }; Board::WORDS];
         let board = Board::new(&words);
-        assert_eq!(board.failure(), None);
+        assert_eq!((board.failure(), board.offered()), (None, None));
+        board.offer(0);
+        assert_eq!(board.offered(), Some(0));
         for flaw in Flaw::ALL {
             let failure = Failure {
                 flaw,

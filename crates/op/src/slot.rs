@@ -24,6 +24,8 @@ pub enum Slot {
     ConsoleSocket,
     /// Where hooks that init runs before `start` write their errors.
     HookErrors,
+    /// Through which the agent hears of system calls, seccomp_unotify(2).
+    Listener,
     /// A namespace that init joins.
     Namespace(NamespaceSlot),
     /// The init process of the container that `exec` enters, a pidfd.
@@ -54,7 +56,7 @@ pub enum NamespaceSlot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 19;
+    pub const COUNT: usize = 20;
 
     /// This slot's place in a table of [`Slot::COUNT`] entries.
     pub const fn index(self) -> usize {
@@ -70,7 +72,8 @@ impl Slot {
             Self::ConsoleSocket => 8,
             Self::Container => 9,
             Self::HookErrors => 10,
-            Self::Namespace(kind) => 11 + kind as usize,
+            Self::Listener => 11,
+            Self::Namespace(kind) => 12 + kind as usize,
         }
     }
 }

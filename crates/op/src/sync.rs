@@ -12,6 +12,10 @@ pub enum Sync {
     RootMounted,
     /// Host: prestart and createRuntime hooks have run.
     HooksRun,
+    /// Init: its filter is loaded, and the number of the listener's descriptor is on the board.
+    Listening,
+    /// Host: the agent has the listener.
+    ListenerSent,
     /// Init: all is done that may fail before `start`.
     Ready,
     /// Host: the state is saved, so that the container can be found and deleted.
@@ -29,11 +33,13 @@ pub enum Side {
 
 impl Sync {
     /// All points, in the order in which they may occur.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::CgroupJoined,
         Self::IdsMapped,
         Self::RootMounted,
         Self::HooksRun,
+        Self::Listening,
+        Self::ListenerSent,
         Self::Ready,
         Self::Saved,
     ];
@@ -41,8 +47,12 @@ impl Sync {
     /// The half that reaches this point and tells the other.
     pub const fn told_by(self) -> Side {
         match self {
-            Self::CgroupJoined | Self::IdsMapped | Self::HooksRun | Self::Saved => Side::Host,
-            Self::RootMounted | Self::Ready => Side::Init,
+            Self::CgroupJoined
+            | Self::IdsMapped
+            | Self::HooksRun
+            | Self::ListenerSent
+            | Self::Saved => Side::Host,
+            Self::RootMounted | Self::Listening | Self::Ready => Side::Init,
         }
     }
 
@@ -53,6 +63,8 @@ impl Sync {
             Self::IdsMapped => "ids-mapped",
             Self::RootMounted => "root-mounted",
             Self::HooksRun => "hooks-run",
+            Self::Listening => "listening",
+            Self::ListenerSent => "listener-sent",
             Self::Ready => "ready",
             Self::Saved => "saved",
         }

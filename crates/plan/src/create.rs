@@ -61,6 +61,7 @@ fn host_half(b: &mut Builder<'_>) {
     b.host("", HostStep::SaveConfig);
     cgroups::limit_devices_at_once(b);
     hooks::in_runtime(b);
+    seccomp::send_listener(b);
     b.host("", HostStep::Wait(Sync::Ready));
     process::limits_from_outside(b);
     if b.request.wait_for_start {

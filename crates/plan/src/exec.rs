@@ -4,7 +4,7 @@ use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller, send_pidfd};
 use crate::{
     Cgroups, Facts, Plan, Request, cgroups, labels, namespaces, process, program, schedule,
-    terminal, unplanned,
+    seccomp, terminal, unplanned,
 };
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
@@ -40,6 +40,7 @@ fn host_half(b: &mut Builder<'_>) {
     );
     cgroups::join(b);
     process::oom_score_adj_from_outside(b);
+    seccomp::send_listener(b);
     b.host("", HostStep::Wait(Sync::Ready));
     process::limits_from_outside(b);
     if let Some(path) = b.request.pid_file.clone() {

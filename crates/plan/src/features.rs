@@ -3,7 +3,9 @@
 //! Asked of the planner itself, by its tables and by plans of small configs, so that the document
 //! says what `create` does.
 
-use crate::{Attachment, Facts, Request, capabilities, mount_options, plan_create, unplanned};
+use crate::{
+    Attachment, Facts, Request, annotations, capabilities, mount_options, plan_create, unplanned,
+};
 use kan_spec::config::{
     Config, IdMapping, IntelRdt, Linux, Mount, Namespace, NamespaceType, NetDevice, Process, Rdma,
     Resources, Root,
@@ -34,6 +36,7 @@ pub fn implemented() -> Implemented<'static> {
         net_devices: linux(|linux| {
             linux.net_devices = vec![("eth0".to_owned(), NetDevice::default())];
         }),
+        unsafe_annotations: annotations::ALL.into(),
         ..Implemented::default()
     }
 }

@@ -5,6 +5,7 @@
 //! Every field of config.json is read in exactly one planner function, in the file named after
 //! its section of the specification.
 
+mod annotations;
 mod builder;
 mod capabilities;
 mod cgroups;

@@ -1,9 +1,11 @@
 //! `linux.seccomp`: config-linux.md, Seccomp; seccomp(2).
 
+use crate::annotations;
 use crate::builder::Builder;
-use kan_op::InitStep;
 use kan_op::init::FilterInstruction;
-use kan_seccomp::{Actions, Filter, Scope, Target, compile, flags, native};
+use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_seccomp::{Actions, Filter, Scope, Syscall, Target, compile, flags, native};
+use kan_spec::config::SeccompProfile;
 
 /// Init: without no_new_privs the kernel wants CAP_SYS_ADMIN, so that the filter comes before
 /// capabilities are dropped, and what follows runs under it.
@@ -28,6 +30,7 @@ fn load(b: &mut Builder<'_>) {
     let Some(profile) = b.linux().and_then(|linux| linux.seccomp.as_ref()) else {
         return;
     };
+    refuse_unknown_calls(b, profile);
     let Some(native) = native() else {
         return b.problem(
             "linux.seccomp",
@@ -53,10 +56,6 @@ fn load(b: &mut Builder<'_>) {
 }
 
 fn add(b: &mut Builder<'_>, filter: Filter) {
-    if filter.needs_listener {
-        let why = "is not supported by this version of kan";
-        return b.problem("linux.seccomp.listenerPath", why);
-    }
     b.plan.notes.extend(filter.warnings);
     let instruction = |i: kan_seccomp::Instruction| FilterInstruction {
         code: i.code,
@@ -65,11 +64,56 @@ fn add(b: &mut Builder<'_>, filter: Filter) {
         k: i.k,
     };
     let program = filter.program.into_iter().map(instruction).collect();
+    let listener = filter.needs_listener.then_some(Slot::Listener);
     b.init(
         "linux.seccomp",
         InitStep::LoadFilter {
             program,
             flags: filter.flags,
+            listener,
         },
     );
+    // What follows may wait for the agent, so the agent must hear of it first. Init lets go of the
+    // listener: with an agent that died, calls must fail rather than wait.
+    if listener.is_some() {
+        b.init(LISTENER, InitStep::Tell(Sync::Listening));
+        b.init(LISTENER, InitStep::Wait(Sync::ListenerSent));
+        b.init(LISTENER, InitStep::Close(Slot::Listener));
+    }
+}
+
+const LISTENER: &str = "linux.seccomp.listenerPath";
+
+/// Host: hands the listener to the agent. Without a rule that notifies there is none, and
+/// `listenerPath` says nothing, as in runc.
+pub(crate) fn send_listener(b: &mut Builder<'_>) {
+    let Some(profile) = b.linux().and_then(|linux| linux.seccomp.as_ref()) else {
+        return;
+    };
+    let Some(path) = profile
+        .listener_path
+        .clone()
+        .filter(|_| flags::listens(profile))
+    else {
+        return;
+    };
+    let metadata = profile.listener_metadata.clone();
+    b.host(LISTENER, HostStep::Wait(Sync::Listening));
+    b.host(LISTENER, HostStep::SendListener { path, metadata });
+    b.host(LISTENER, HostStep::Tell(Sync::ListenerSent));
+}
+
+/// crun's annotation of that meaning: a name that no architecture has is an error.
+fn refuse_unknown_calls(b: &mut Builder<'_>, profile: &SeccompProfile) {
+    if annotations::value(b.config, annotations::FAIL_UNKNOWN_SYSCALL).is_none() {
+        return;
+    }
+    for (index, rule) in profile.syscalls.iter().enumerate() {
+        for (position, name) in rule.names.iter().enumerate() {
+            if Syscall::named(name).is_none() {
+                let at = format!("linux.seccomp.syscalls[{index}].names[{position}]");
+                b.problem(at, format!("invalid seccomp syscall {name:?}"));
+            }
+        }
+    }
 }

@@ -107,6 +107,9 @@ pub fn host(step: &HostStep) -> String {
         } => limit_text(*resource, *soft, *hard),
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
+        HostStep::SendListener { path, .. } => {
+            format!("send the seccomp listener to the agent at {path}")
+        }
         HostStep::Tell(sync) => format!("tell {}", sync.name()),
         HostStep::Wait(sync) => format!("wait {}", sync.name()),
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
@@ -155,6 +158,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::OpenRoot => "open /".into(),
         InitStep::EnterRoot(RootEntry::Chroot) => "chroot into the root".into(),
         _ => mounting(step)
+            .or_else(|| placing(step))
             .or_else(|| becoming(step))
             .unwrap_or_default(),
     }
@@ -235,24 +239,9 @@ fn mounting(step: &InitStep) -> Option<String> {
     })
 }
 
-/// The steps that turn init into the container's process.
-fn becoming(step: &InitStep) -> Option<String> {
+/// Where and when the process runs.
+fn placing(step: &InitStep) -> Option<String> {
     Some(match step {
-        InitStep::OpenTerminal {
-            size: Some((width, height)),
-            uid,
-        } => {
-            format!("open a terminal of {width}x{height} for user {uid}")
-        }
-        InitStep::OpenTerminal { size: None, uid } => format!("open a terminal for user {uid}"),
-        InitStep::BindConsole => "bind the terminal at /dev/console".into(),
-        InitStep::SendTerminal => "send the terminal's master".into(),
-        InitStep::UseTerminal => "use the terminal as stdin, stdout and stderr".into(),
-        InitStep::SetLimit {
-            resource,
-            soft,
-            hard,
-        } => limit_text(*resource, *soft, *hard),
         InitStep::SetScheduler(wanted) => format!(
             "schedule by policy {} with flags {:#x}, nice {}, priority {}, {}/{}/{} ns",
             wanted.policy,
@@ -275,6 +264,28 @@ fn becoming(step: &InitStep) -> Option<String> {
         InitStep::SetMemoryPolicy { mode, nodes } => {
             format!("set memory policy {mode:#x} for nodes {}", bits(nodes))
         }
+        _ => return None,
+    })
+}
+
+/// The steps that turn init into the container's process.
+fn becoming(step: &InitStep) -> Option<String> {
+    Some(match step {
+        InitStep::OpenTerminal {
+            size: Some((width, height)),
+            uid,
+        } => {
+            format!("open a terminal of {width}x{height} for user {uid}")
+        }
+        InitStep::OpenTerminal { size: None, uid } => format!("open a terminal for user {uid}"),
+        InitStep::BindConsole => "bind the terminal at /dev/console".into(),
+        InitStep::SendTerminal => "send the terminal's master".into(),
+        InitStep::UseTerminal => "use the terminal as stdin, stdout and stderr".into(),
+        InitStep::SetLimit {
+            resource,
+            soft,
+            hard,
+        } => limit_text(*resource, *soft, *hard),
         InitStep::EnterTimeNamespace => "enter the time namespace".into(),
         InitStep::SetUmask(mask) => format!("set umask {mask:04o}"),
         InitStep::EnterDirectory(path) => format!("enter {}", text(path)),
@@ -305,9 +316,18 @@ fn becoming(step: &InitStep) -> Option<String> {
         InitStep::FindHome { uid } => format!("look up the home of user {uid}"),
         InitStep::FindProgram => "find the program".into(),
         InitStep::DropPages => "give unneeded memory back".into(),
-        InitStep::LoadFilter { program, flags } => {
+        InitStep::LoadFilter {
+            program,
+            flags,
+            listener,
+        } => {
+            let heard = if listener.is_some() {
+                ", with a listener"
+            } else {
+                ""
+            };
             format!(
-                "load a system call filter of {} instructions, flags {flags:#x}",
+                "load a system call filter of {} instructions, flags {flags:#x}{heard}",
                 program.len()
             )
         }

@@ -55,7 +55,8 @@ pub(crate) fn of(
 }
 
 /// Whether some rule asks the agent.
-pub(crate) fn listens(profile: &SeccompProfile) -> bool {
+#[must_use]
+pub fn listens(profile: &SeccompProfile) -> bool {
     let mut rules = profile.syscalls.iter();
     rules.any(|rule| rule.action == SeccompAction::Notify)
 }

@@ -80,6 +80,35 @@ impl State {
     }
 }
 
+/// What the seccomp agent is told: config-linux.md, Container Process State.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerProcessState {
+    /// `ociVersion`: the version of the specification that the document follows.
+    pub oci_version: String,
+    /// `fds`: the names of the descriptors that come along, in their order.
+    pub fds: Vec<&'static str>,
+    /// `pid`: of the process that is filtered, as the agent sees it.
+    pub pid: i32,
+    /// `metadata`: `linux.seccomp.listenerMetadata`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<String>,
+    /// `state`: of the container.
+    pub state: State,
+}
+
+impl ContainerProcessState {
+    /// The listener's name in `fds`.
+    pub const SECCOMP_FD: &'static str = "seccompFd";
+
+    /// The document in one line.
+    #[must_use]
+    pub fn compact(&self) -> String {
+        // Nothing in it can fail to serialise.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+}
+
 fn as_object<S: Serializer>(pairs: &[(String, String)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(pairs.iter().map(|(key, value)| (key, value)))
 }

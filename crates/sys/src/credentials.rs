@@ -3,13 +3,14 @@
 //! The calls act on the calling thread, as the kernel has it; kan has one.
 
 use crate::Result;
-use crate::call::{call, ptr};
+use crate::call::{call, owned, ptr};
 use core::ffi::CStr;
 use linux_raw_sys::general::{__user_cap_data_struct, __user_cap_header_struct};
 use linux_raw_sys::prctl::{
     PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, PR_CAP_AMBIENT_RAISE, PR_CAPBSET_DROP,
     PR_SET_KEEPCAPS, PR_SET_NO_NEW_PRIVS,
 };
+use rustix::fd::OwnedFd;
 
 /// setresuid(2), all three to `uid`.
 pub fn set_uid(uid: u32) -> Result<()> {
@@ -124,7 +125,12 @@ pub fn set_key_permissions(key: usize, permissions: u32) -> Result<()> {
 ///
 /// # Safety
 /// `program` points at `length` instructions, `struct sock_filter` of linux/filter.h.
-pub unsafe fn load_filter(program: *const u8, length: usize, flags: u32) -> Result<()> {
+pub unsafe fn load_filter(
+    program: *const u8,
+    length: usize,
+    flags: u32,
+) -> Result<Option<OwnedFd>> {
+    const SECCOMP_FILTER_FLAG_NEW_LISTENER: u32 = 1 << 3;
     const SECCOMP_SET_MODE_FILTER: u32 = 1;
     #[repr(C)]
     struct Program {
@@ -136,7 +142,10 @@ pub unsafe fn load_filter(program: *const u8, length: usize, flags: u32) -> Resu
         instructions: program,
     };
     // SAFETY: promised by the caller; the structure outlives the call.
-    unsafe { call!(seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program).map(drop) }
+    let answer = unsafe { call!(seccomp, SECCOMP_SET_MODE_FILTER, flags, &raw const program) }?;
+    let listens = flags & SECCOMP_FILTER_FLAG_NEW_LISTENER != 0;
+    // SAFETY: with this flag the answer is a new descriptor, close-on-exec.
+    Ok(listens.then(|| unsafe { owned(answer) }))
 }
 
 /// Whether the kernel knows all of these SECCOMP_FILTER_FLAG_*: it looks at them before the

@@ -21,6 +21,7 @@ mod pause;
 mod process_fields;
 mod propagation;
 mod run;
+mod seccomp;
 mod start;
 mod state;
 mod streams;
@@ -54,6 +55,7 @@ pub fn all() -> Vec<Case> {
         propagation::cases(),
         process_fields::cases(),
         linux_fields::cases(),
+        seccomp::cases(),
         features::cases(),
         default_config::cases(),
         walk::cases(),

@@ -297,6 +297,7 @@ pub fn enter_and_become_a_user() -> Vec<InitStep> {
         InitStep::LoadFilter {
             program: vec![ALLOW],
             flags: 0,
+            listener: None,
         },
     ]
 }

@@ -27,7 +27,11 @@ fn no_hostname() -> InitStep {
         instruction(ANSWER, 0, 0, 0x0005_0000 | 18),
         instruction(ANSWER, 0, 0, 0x7fff_0000),
     ];
-    InitStep::LoadFilter { program, flags: 0 }
+    InitStep::LoadFilter {
+        program,
+        flags: 0,
+        listener: None,
+    }
 }
 
 pub fn a_loaded_filter_rules() {
@@ -44,7 +48,11 @@ pub fn a_filter_that_is_no_program_is_refused() {
     alone(|| {
         set();
         let program = vec![instruction(0x20, 0, 0, 0)];
-        let step = InitStep::LoadFilter { program, flags: 0 };
+        let step = InitStep::LoadFilter {
+            program,
+            flags: 0,
+            listener: None,
+        };
         let failed = perform(&[InitStep::NoNewPrivileges, step]);
         assert_eq!(failed, refused(1, Sysno::seccomp, Errno::EINVAL));
     });

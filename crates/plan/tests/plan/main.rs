@@ -12,7 +12,9 @@ mod slots;
 mod sync;
 
 use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create, plan_exec};
-use kan_spec::config::{Config, Hook, Hooks, NamespaceType, SeccompAction, SeccompProfile};
+use kan_spec::config::{
+    Config, Hook, Hooks, NamespaceType, SeccompAction, SeccompProfile, SyscallRule,
+};
 
 /// The config of `kan spec`, changed as a test needs it.
 fn config(change: impl FnOnce(&mut Config)) -> Config {
@@ -138,9 +140,14 @@ fn enrich(config: &mut Config) {
         default_errno_ret: None,
         architectures: Vec::new(),
         flags: None,
-        listener_path: None,
+        listener_path: Some("/agent".into()),
         listener_metadata: None,
-        syscalls: Vec::new(),
+        syscalls: vec![SyscallRule {
+            names: vec!["mkdir".into()],
+            action: SeccompAction::Notify,
+            errno_ret: None,
+            args: Vec::new(),
+        }],
     });
     linux.sysctl = vec![("net.ipv4.ip_forward".into(), "1".into())];
     for namespace in &mut linux.namespaces {
