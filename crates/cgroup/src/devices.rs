@@ -10,8 +10,10 @@ mod filter;
 mod list;
 #[cfg(test)]
 mod model;
+mod replace;
 mod rules;
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use kan_op::host::DeviceRule;
@@ -21,6 +23,8 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use crate::error::{Error, Operation};
 use crate::file;
 use crate::place::{Directory, Placement};
+
+pub use replace::replace_devices;
 
 /// Why a container's devices could not be limited.
 #[derive(Debug, thiserror::Error)]
@@ -130,19 +134,33 @@ fn write_list(cgroup: &Path, rules: &[DeviceRule]) -> Result<(), DevicesError> {
     Ok(())
 }
 
+/// By this people and [`replace_devices`] know the program.
+const NAME: &[u8] = b"kan_devices";
+
 fn attach_filter(dir: &Directory, rules: &[DeviceRule]) -> Result<(), DevicesError> {
     let path = dir.path();
-    let failed = |operation| {
-        let path = path.clone();
-        move |source| DevicesError::Filter {
-            operation,
-            path,
-            source,
-        }
-    };
-    let cgroup =
-        file::open_dir(CWD, &path).map_err(|errno| Error::call(Operation::Open, &path, errno))?;
-    let program = bpf::load_device_filter(&filter::program(rules), b"kan_devices", c"Apache-2.0")
-        .map_err(failed("loading"))?;
-    bpf::attach_device_filter(&cgroup, &program).map_err(failed("attaching"))
+    let cgroup = open(&path)?;
+    let program = load(&path, rules)?;
+    bpf::attach_device_filter(&cgroup, &program, None).map_err(failed("attaching", &path))
+}
+
+fn open(path: &Path) -> Result<OwnedFd, DevicesError> {
+    Ok(file::open_dir(CWD, path).map_err(|errno| Error::call(Operation::Open, path, errno))?)
+}
+
+fn load(path: &Path, rules: &[DeviceRule]) -> Result<OwnedFd, DevicesError> {
+    bpf::load_device_filter(&filter::program(rules), NAME, c"Apache-2.0")
+        .map_err(failed("loading", path))
+}
+
+fn failed(
+    operation: &'static str,
+    path: &Path,
+) -> impl FnOnce(kan_sys::Error) -> DevicesError + use<> {
+    let path = path.to_path_buf();
+    move |source| DevicesError::Filter {
+        operation,
+        path,
+        source,
+    }
 }

@@ -48,7 +48,7 @@ mod wait;
 
 pub use below::Below;
 pub use create::{Created, create};
-pub use devices::{DevicesError, limit_devices};
+pub use devices::{DevicesError, limit_devices, replace_devices};
 pub use empty::wait_until_empty;
 pub use error::{Error, Operation, Result};
 pub use freeze::{freeze, frozen, thaw};

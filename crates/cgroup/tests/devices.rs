@@ -15,7 +15,7 @@ use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use kan_cgroup::{DevicesError, Pid, Placement, limit_devices};
+use kan_cgroup::{DevicesError, Pid, Placement, limit_devices, replace_devices};
 use kan_op::host::DeviceRule;
 use model::{Asked, Random, allowed, rules};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
@@ -151,6 +151,10 @@ impl Limited {
     fn answers(&self, rules: &[DeviceRule]) -> Result<Vec<bool>, DevicesError> {
         self.fresh();
         limit_devices(&self.placement, rules)?;
+        Ok(self.present_answers())
+    }
+
+    fn present_answers(&self) -> Vec<bool> {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "probe", "--nocapture"])
             .env(PROBE, &self.nodes)
@@ -164,7 +168,7 @@ impl Limited {
         let text = String::from_utf8(output.stdout).unwrap();
         let (_, answers) = text.split_once("answers ").unwrap();
         let answers = answers.chars().take_while(char::is_ascii_alphabetic);
-        Ok(answers.map(|answer| answer == 'y').collect())
+        answers.map(|answer| answer == 'y').collect()
     }
 
     fn fresh(&self) {
@@ -173,12 +177,59 @@ impl Limited {
     }
 
     fn check(&self, rules: &[DeviceRule]) -> Result<(), DevicesError> {
-        let answers = self.answers(rules)?;
+        self.compare(rules, self.answers(rules)?);
+        Ok(())
+    }
+
+    fn compare(&self, rules: &[DeviceRule], answers: Vec<bool>) {
         assert_eq!(answers.len(), every_try().count());
         for (asked, answer) in every_try().zip(answers) {
             assert_eq!(answer, allowed(rules, &asked), "{asked:?} {rules:#?}");
         }
-        Ok(())
+    }
+
+    /// Replaces rules by rules, each list by the next.
+    fn check_replaced(&self, lists: &[Vec<DeviceRule>]) {
+        self.fresh();
+        limit_devices(&self.placement, &lists[0]).unwrap();
+        for rules in lists.iter().chain(lists.iter().rev()) {
+            replace_devices(&self.placement, rules).unwrap();
+            self.compare(rules, self.present_answers());
+        }
+    }
+
+    /// While lists that agree on some devices take turns, a process must never notice at these.
+    fn check_moments(&self) {
+        let lists = [
+            &["deny a *:* rwm", "allow c 1:3 rwm", "allow c 1:5 rw"][..],
+            &["deny a *:* rwm", "allow c 1:3 rwm"],
+        ];
+        let lists = lists.map(rules);
+        self.fresh();
+        limit_devices(&self.placement, &lists[0]).unwrap();
+        let script = "read go
+            while true </dev/null || echo denied; do
+                (true </dev/full) 2>/dev/null && echo opened
+                [ ! -e $0/stop ] || exit 0
+            done";
+        let mut child = Command::new("bash")
+            .args(["-c", script])
+            .arg(&self.nodes)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        kan_cgroup::join(&self.placement, Pid::from_child(&child)).unwrap();
+        child.stdin.as_mut().unwrap().write_all(b"go\n").unwrap();
+        let start = std::time::Instant::now();
+        while start.elapsed() < std::time::Duration::from_millis(700) {
+            lists
+                .iter()
+                .for_each(|rules| replace_devices(&self.placement, rules).unwrap());
+        }
+        fs::write(self.nodes.join("stop"), "").unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "");
     }
 }
 
@@ -230,6 +281,23 @@ fn v2_does_what_the_rules_say() {
 }
 
 const NUMBERS: [u32; 4] = [1, 120, 3, 5];
+
+fn replaced(limited: Option<Limited>) {
+    if let Some(limited) = limited {
+        limited.check_replaced(&LISTS.map(rules));
+        limited.check_moments();
+    }
+}
+
+#[test]
+fn v1_takes_other_rules() {
+    replaced(v1("replaced"));
+}
+
+#[test]
+fn v2_takes_other_rules() {
+    replaced(v2("replaced"));
+}
 
 #[test]
 fn v1_does_what_random_rules_say() {

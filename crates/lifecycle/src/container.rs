@@ -3,6 +3,7 @@
 use crate::error::with;
 use crate::record::Record;
 use crate::{Error, Result, store};
+use kan_spec::config::Config;
 use kan_spec::state::{State, Status};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, open};
@@ -61,6 +62,13 @@ impl Container {
         } else {
             Status::Running
         })
+    }
+
+    /// The copy of config.json, with what `update` has changed since.
+    pub(crate) fn config(&self) -> Result<Config> {
+        let path = self.directory.join("config.json");
+        let text = std::fs::read(&path).map_err(with("read", &path))?;
+        Ok(kan_spec::parse_config(&text)?.value)
     }
 
     /// Without a process, it is being made for as long as somebody holds the lock.

@@ -115,6 +115,12 @@ pub(crate) fn during(what: &'static str) -> impl FnOnce(kan_sys::Error) -> Error
 }
 
 impl Error {
+    /// Device rules failed, with what usually causes that.
+    pub(crate) fn devices(field: &str, error: &kan_cgroup::DevicesError) -> Self {
+        let hint = error.hint().map(|hint| format!(" ({hint})"));
+        Self::Step(format!("{field}{error}{}", hint.unwrap_or_default()))
+    }
+
     pub(crate) fn status(verb: &str, id: &str, status: Status) -> Self {
         Self::Status(match (verb, status) {
             ("start", Status::Running | Status::Paused) => {

@@ -1,7 +1,7 @@
 //! `exec`: another process in a container.
 
 use crate::container::Container;
-use crate::error::{during, with};
+use crate::error::during;
 use crate::foreground::Foreground;
 use crate::host::Host;
 use crate::{Below, Error, Result, Store, Timeline, descriptors, facts};
@@ -111,9 +111,7 @@ fn check_status(container: &Container, options: &ExecOptions) -> Result<()> {
 
 /// The container's own config, with the new process as its process.
 fn config_with(container: &Container, options: &ExecOptions) -> Result<Config> {
-    let path = container.directory.join("config.json");
-    let text = std::fs::read(&path).map_err(with("read", &path))?;
-    let mut config = kan_spec::parse_config(&text)?.value;
+    let mut config = container.config()?;
     let own = config.process.take().unwrap_or_default();
     config.process = Some(match &options.document {
         Some(text) => from_document(text, own)?,

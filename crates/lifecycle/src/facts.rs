@@ -45,7 +45,7 @@ pub(crate) fn of_process(placement: &Placement, config: &Config) -> Result<Facts
     })
 }
 
-fn cgroups(placement: &Placement) -> Cgroups {
+pub(crate) fn cgroups(placement: &Placement) -> Cgroups {
     let mut facts: Vec<_> = placement.directories().iter().map(fact).collect();
     let is_unified = matches!(placement.directories(), [one] if one.kind() == Kind::Unified);
     match facts.pop() {

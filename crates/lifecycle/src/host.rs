@@ -157,10 +157,8 @@ impl<'p> Host<'p> {
     }
 
     fn limit_devices(&self, rules: &[DeviceRule]) -> Result<()> {
-        kan_cgroup::limit_devices(&self.record.cgroups, rules).map_err(|error| {
-            let hint = error.hint().map(|hint| format!(" ({hint})"));
-            Error::Step(format!("{error}{}", hint.unwrap_or_default()))
-        })
+        let limited = kan_cgroup::limit_devices(&self.record.cgroups, rules);
+        limited.map_err(|error| Error::devices("", &error))
     }
 
     fn make_container(&mut self, id: &str) -> Result<()> {

@@ -32,6 +32,7 @@ pub mod signal;
 mod start;
 mod store;
 mod timeline;
+mod update;
 
 pub use activation::Activation;
 pub use container::Container;
@@ -48,3 +49,4 @@ pub use pause::{pause, resume};
 pub use start::start;
 pub use store::{Store, default_root};
 pub use timeline::{Span, Timeline};
+pub use update::update;

@@ -52,14 +52,14 @@ fn host_half(b: &mut Builder<'_>) {
     namespaces::open(b);
     cgroups::make(b);
     resources::limit(b);
-    cgroups::limit_devices_by_files(b);
+    resources::limit_devices_by_files(b);
     namespaces::clone(b);
     cgroups::join(b);
     user_namespace::map(b);
     process::oom_score_adj_from_outside(b);
     b.host("", HostStep::SaveState);
     b.host("", HostStep::SaveConfig);
-    cgroups::limit_devices_at_once(b);
+    resources::limit_devices_at_once(b);
     hooks::in_runtime(b);
     seccomp::send_listener(b);
     b.host("", HostStep::Wait(Sync::Ready));

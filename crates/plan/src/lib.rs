@@ -42,7 +42,7 @@ pub use facts::{AppArmor, CgroupFact, Cgroups, Facts};
 pub use features::implemented;
 pub use hooks::later_hooks;
 pub use namespaces::shares_pids;
-pub use resources::{Planned, Present, plan_limits};
+pub use resources::{Planned, Present, device_rules, plan_limits};
 pub use text::{Line, host as host_text, init_texts, lines, table};
 
 use kan_op::{HostStep, InitStep};

@@ -7,6 +7,7 @@
 
 mod block_io;
 mod cpu;
+mod devices;
 mod memory;
 mod others;
 mod unified;
@@ -20,6 +21,8 @@ use kan_spec::Problem;
 use kan_spec::config::Resources;
 use std::borrow::Cow;
 
+pub use devices::device_rules;
+pub(crate) use devices::{limit_devices_at_once, limit_devices_by_files};
 pub(crate) use words::limits_text;
 
 /// What a cgroup has now, as far as a new value depends on it. The default is a new cgroup's.

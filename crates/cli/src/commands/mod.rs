@@ -16,6 +16,7 @@ mod spec;
 mod start;
 mod state;
 mod timed;
+mod update;
 
 use crate::args::{Globals, Words};
 use crate::log::Log;
@@ -72,6 +73,7 @@ pub(crate) static ALL: &[Verb] = &[
     exec::VERB,
     pause::VERB,
     resume::VERB,
+    update::VERB,
     spec::VERB,
     features::VERB,
     plan::VERB,

@@ -1,0 +1,153 @@
+//! `update`: other limits for a container that is there.
+
+use crate::container::Container;
+use crate::error::with;
+use crate::facts;
+use crate::record::{Record, write_private};
+use crate::{Error, Result, Store};
+use kan_cgroup::Placement;
+use kan_op::Limits;
+use kan_op::host::DeviceRule;
+use kan_plan::{Planned, Present, device_rules, plan_limits};
+use kan_spec::config::Resources;
+use kan_spec::state::Status;
+use serde_json::Value;
+
+/// Changes the limits of a container to what a resources document says; what it does not speak of
+/// stays. All of it is done, or nothing. What a user should know comes back.
+///
+/// # Errors
+/// [`Error::Unknown`]; [`Error::Status`] for a container that has stopped; everything in the
+/// document that can't be honoured; the first value that the kernel refuses, by field.
+pub fn update(store: &Store, id: &str, document: &[u8]) -> Result<Vec<String>> {
+    let _locked = store.lock(id)?;
+    let container = store.find(id)?;
+    let record = match (&container.record, container.status()?) {
+        (Some(record), status) if status != Status::Stopped => record,
+        _ => return Err(Error::Status("container not running".into())),
+    };
+    let given = kan_spec::resources::parse(document)?.value;
+    let change = Change::plan(&container, record, &given)?;
+    let text = merged_config(&container, document)?;
+    let path = container.directory.join("config.json");
+    let fresh = container.directory.join("config.json.new");
+    write_private(&fresh, &text)?;
+    if let Err(error) = change.make(&record.cgroups) {
+        let _ = std::fs::remove_file(&fresh);
+        return Err(error);
+    }
+    std::fs::rename(&fresh, &path).map_err(with("rename", &fresh))?;
+    Ok(change.planned.warnings)
+}
+
+/// What is to be done.
+struct Change {
+    planned: Planned,
+    /// The device rules until now and from now on, if there are others.
+    devices: Option<[Vec<DeviceRule>; 2]>,
+}
+
+impl Change {
+    fn plan(container: &Container, record: &Record, given: &Resources) -> Result<Self> {
+        let cgroups = facts::cgroups(&record.cgroups);
+        let present = present(&record.cgroups);
+        let planned = plan_limits("", given, &cgroups, &present).map_err(Error::Plan)?;
+        let devices = if given.devices.is_empty() {
+            None
+        } else {
+            let config = container.config()?;
+            let listed = config.linux.and_then(|linux| linux.resources);
+            let until_now = device_rules("", &listed.unwrap_or_default().devices);
+            let from_now_on = device_rules("", &given.devices);
+            let both = [
+                until_now.map_err(Error::Plan)?,
+                from_now_on.map_err(Error::Plan)?,
+            ];
+            // Engines repeat what is in force; others may have added to it meanwhile.
+            Some(both).filter(|[old, new]| old != new)
+        };
+        Ok(Self { planned, devices })
+    }
+
+    fn make(&self, placement: &Placement) -> Result<()> {
+        let replace = |rules: &[DeviceRule]| kan_cgroup::replace_devices(placement, rules);
+        if let Some([_, new]) = &self.devices {
+            replace(new).map_err(|error| Error::devices("devices: ", &error))?;
+        }
+        let limits: Vec<&Limits> = self.planned.limits.iter().map(|(_, one)| one).collect();
+        kan_cgroup::update(limits).map_err(|error| {
+            if let Some([old, _]) = &self.devices {
+                // Its own failure would hide the first one.
+                let _ = replace(old);
+            }
+            Error::Step(error.to_string())
+        })
+    }
+}
+
+/// On cgroup v2 the values that others are told together with.
+fn present(placement: &Placement) -> Present {
+    let mut present = Present::default();
+    let Some(dir) = placement.v2().map(kan_cgroup::Directory::path) else {
+        return present;
+    };
+    let read = |file: &str| std::fs::read_to_string(dir.join(file)).ok();
+    if let Some((quota, period)) = read("cpu.max")
+        .as_deref()
+        .and_then(|max| max.trim_end().split_once(' '))
+    {
+        present.quota = quota.to_owned();
+        present.period = period.parse().unwrap_or(present.period);
+    }
+    present.memory = read("memory.max").and_then(|max| match max.trim_end() {
+        "max" => Some(-1),
+        number => number.parse().ok(),
+    });
+    present
+}
+
+/// The container's config with the new values in it, for whoever makes the container anew.
+fn merged_config(container: &Container, document: &[u8]) -> Result<Vec<u8>> {
+    let path = container.directory.join("config.json");
+    let text = std::fs::read(&path).map_err(with("read", &path))?;
+    let broken = |error: serde_json::Error| Error::BadState {
+        path: path.clone(),
+        why: error.to_string(),
+    };
+    let mut config: Value = serde_json::from_slice(&text).map_err(broken)?;
+    let given = serde_json::from_slice(document).map_err(broken)?;
+    merge(&mut config["linux"]["resources"], given);
+    serde_json::to_vec(&config).map_err(broken)
+}
+
+/// Objects are merged; any other value takes the place of the old one.
+fn merge(old: &mut Value, new: Value) {
+    match (old, new) {
+        (_, Value::Null) => {}
+        (Value::Object(old), Value::Object(new)) => {
+            for (key, value) in new {
+                merge(old.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (old, new) => *old = new,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::merge;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_not_spoken_of_stays() {
+        let mut old =
+            json!({"cpu": {"shares": 5, "cpus": "0"}, "pids": {"limit": 1}, "devices": [1, 2]});
+        merge(
+            &mut old,
+            json!({"cpu": {"shares": 6}, "devices": [3], "memory": {"limit": 7}, "pids": null}),
+        );
+        let new = json!({"cpu": {"shares": 6, "cpus": "0"}, "pids": {"limit": 1}, "devices": [3],
+                         "memory": {"limit": 7}});
+        assert_eq!(old, new);
+    }
+}
