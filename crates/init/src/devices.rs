@@ -5,7 +5,7 @@ use crate::{Step, Stop};
 use core::ffi::CStr;
 use kan_op::Flaw;
 use kan_op::init::{NodeKind, RootPath};
-use kan_sys::fd::BorrowedFd;
+use kan_sys::fd::{BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
     S_IFBLK, S_IFCHR, S_IFIFO,
@@ -71,12 +71,18 @@ const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 /// same, and nothing mounted on it is followed (CVE-2019-16884, CVE-2025-52881). Its plain link
 /// `self` is the kernel's own and stays below.
 pub(crate) fn write_proc(path: &CStr, value: &CStr) -> Step {
-    let proc = file::open(c"/proc", O_PATH | O_DIRECTORY, 0)?;
-    if mount::filesystem_magic(&proc)? != PROC_SUPER_MAGIC {
-        return Err(Flaw::WrongKind.into());
-    }
+    let proc = host_proc()?;
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS;
     let opened = file::openat2(proc, path, O_WRONLY, 0, resolve)?;
     io::write(opened, value.to_bytes())?;
     Ok(())
+}
+
+/// The host's /proc, if it is one.
+pub(crate) fn host_proc() -> Result<OwnedFd, Stop> {
+    let proc = file::open(c"/proc", O_PATH | O_DIRECTORY, 0)?;
+    if mount::filesystem_magic(&proc)? != PROC_SUPER_MAGIC {
+        return Err(Flaw::WrongKind.into());
+    }
+    Ok(proc)
 }

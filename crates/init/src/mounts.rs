@@ -1,15 +1,18 @@
 //! The container's mounts.
 
-use crate::rootpath::{self, INSIDE, Make};
+use crate::rootpath::{self, INSIDE, Make, Text};
 use crate::{Slots, Step, Stop};
 use core::ffi::CStr;
 use kan_op::init::{
-    MountChange, MountPoint, MountTarget, Parameter, RootEntry, RootPath, TreeSource,
+    MountChange, MountPoint, MountTarget, NewMount, Parameter, RootEntry, RootPath, TreeSource,
 };
 use kan_op::{Flaw, Slot};
-use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
-use kan_sys::file::{self, O_DIRECTORY, O_PATH, RESOLVE_NO_SYMLINKS, S_IFCHR, S_IFDIR};
-use kan_sys::mount::{self, Change, Depth};
+use kan_sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use kan_sys::file::{
+    self, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    RESOLVE_NO_SYMLINKS, S_IFCHR, S_IFDIR, S_IFLNK,
+};
+use kan_sys::mount::{self, Change, Depth, MS_REMOUNT};
 use kan_sys::{Errno, Error};
 
 fn depth(recursive: bool) -> Depth {
@@ -31,7 +34,13 @@ fn as_sys(change: MountChange) -> Change {
 pub(crate) fn change(slots: &Slots, target: &MountTarget, change: MountChange) -> Step {
     let (what, depth) = (as_sys(change), depth(change.recursive));
     match target {
-        MountTarget::HostRoot => Ok(mount::change_at_path(c"/", what, depth)?),
+        MountTarget::HostRoot | MountTarget::EnteredRoot => {
+            Ok(mount::change_at_path(c"/", what, depth)?)
+        }
+        MountTarget::Holding(path) => {
+            let directory = file::open(path, O_PATH | O_DIRECTORY, 0)?;
+            Ok(mount::change_holding(directory, what)?)
+        }
         MountTarget::Slot(slot) => Ok(mount::change(slots.get(*slot)?, what, depth)?),
         MountTarget::Container(path) => {
             let found = rootpath::look_up(slots.get(Slot::Root)?, path)?;
@@ -40,11 +49,49 @@ pub(crate) fn change(slots: &Slots, target: &MountTarget, change: MountChange) -
     }
 }
 
+/// A new file system, or what stands in for one that is not permitted.
+pub(crate) fn new_filesystem(slots: &Slots, new: &NewMount) -> Result<OwnedFd, Stop> {
+    let mode = match &new.mode_of {
+        Some(path) => mode_at(slots, path)?,
+        None => None,
+    };
+    let made = configured_filesystem(&new.fstype, &new.parameters, new.attributes, mode);
+    let (Err(stop), Some(path)) = (&made, &new.instead) else {
+        return made;
+    };
+    if stop.error.is_none_or(|error| error.errno != Errno::EPERM) {
+        return made;
+    }
+    let tree = mount::clone_tree_at_path(path, Depth::Recursive)?;
+    let set = Change {
+        set: new.attributes,
+        ..Change::default()
+    };
+    mount::change(&tree, set, Depth::Single)?;
+    Ok(tree)
+}
+
+/// The permission bits of what lies at a path, if anything does.
+fn mode_at(slots: &Slots, path: &RootPath) -> Result<Option<u32>, Stop> {
+    match rootpath::look_up(slots.get(Slot::Root)?, path) {
+        Ok(found) => Ok(Some(file::status(&found, c"")?.mode & 0o7777)),
+        Err(error) if error.errno == Errno::ENOENT => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Permission bits as a string of octal digits.
+fn octal(mode: u32) -> [u8; 5] {
+    let digit = |shift: u32| b'0' + u8::try_from(mode >> shift & 7).unwrap_or(0);
+    [digit(9), digit(6), digit(3), digit(0), 0]
+}
+
 /// The failing parameter's index is the failure's part.
-pub(crate) fn new_filesystem(
+fn configured_filesystem(
     fstype: &CStr,
     parameters: &[Parameter],
     attributes: u32,
+    mode: Option<u32>,
 ) -> Result<OwnedFd, Stop> {
     let context = mount::fsopen(fstype)?;
     for (index, parameter) in parameters.iter().enumerate() {
@@ -55,6 +102,12 @@ pub(crate) fn new_filesystem(
         set.map_err(|error| Stop::from(error).in_part(index))?;
     }
     let whole = parameters.len();
+    if let Some(mode) = mode {
+        let digits = octal(mode);
+        let digits = CStr::from_bytes_until_nul(&digits).unwrap_or(c"0");
+        let set = mount::fsconfig_string(&context, c"mode", digits);
+        set.map_err(|error| Stop::from(error).in_part(whole))?;
+    }
     let created = mount::fsconfig_create(&context);
     created.map_err(|error| Stop::from(error).in_part(whole))?;
     mount::fsmount(&context, attributes).map_err(|error| Stop::from(error).in_part(whole))
@@ -67,7 +120,10 @@ pub(crate) fn clone_tree(
 ) -> Result<OwnedFd, Stop> {
     let depth = depth(recursive);
     Ok(match source {
-        TreeSource::Host(path) => mount::clone_tree_at_path(path, depth)?,
+        TreeSource::Host(path) | TreeSource::Staged(path) => {
+            mount::clone_tree_at_path(path, depth)?
+        }
+        TreeSource::HostLink(path) => mount::clone_link_at_path(path, depth)?,
         TreeSource::Container(path) => {
             let found = rootpath::look_up(slots.get(Slot::Root)?, path)?;
             mount::clone_tree(found, c"", depth)?
@@ -83,17 +139,70 @@ pub(crate) fn attach(
     at: &RootPath,
     point: MountPoint,
 ) -> Step {
-    let is_directory = file::status(tree, c"")?.is(S_IFDIR);
-    let make = if is_directory {
+    let found = file::status(tree, c"")?;
+    if point == MountPoint::CopiedLink && found.is(S_IFLNK) {
+        return copy_link(root, tree, at);
+    }
+    let make = if found.is(S_IFDIR) {
         Make::Directory
     } else {
         Make::File
     };
     let onto = match point {
-        MountPoint::Any => rootpath::look_up_or_make(root, at, make)?,
+        MountPoint::Any | MountPoint::CopiedLink => rootpath::look_up_or_make(root, at, make)?,
+        MountPoint::Link => link_or_made(root, at, make)?,
         MountPoint::Ordinary => ordinary_directory(root, at)?,
     };
     Ok(mount::attach(tree, &onto)?)
+}
+
+/// What lies at the path, be it a link; made if missing.
+fn link_or_made(root: BorrowedFd<'_>, at: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
+    let (directory, name) = rootpath::parent(root, at)?;
+    let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+    match file::openat2(directory, name.as_c_str(), O_PATH | O_NOFOLLOW, 0, resolve) {
+        Err(error) if error.errno == Errno::ENOENT => rootpath::look_up_or_make(root, at, make),
+        other => Ok(other?),
+    }
+}
+
+/// Makes the link that the tree is. One that says the same may be there already.
+fn copy_link(root: BorrowedFd<'_>, tree: &OwnedFd, at: &RootPath) -> Step {
+    let mut buffer = [0; Text::SIZE];
+    let mut target = Text::EMPTY;
+    target.push(file::read_opened_link(tree, &mut buffer)?)?;
+    let (directory, name) = rootpath::parent(root, at)?;
+    match file::symlinkat(target.as_c_str(), &directory, name.as_c_str()) {
+        Err(error) if error.errno == Errno::EEXIST => {
+            let there = file::readlinkat(&directory, name.as_c_str(), &mut buffer);
+            match there {
+                Ok(there) if there == target.bytes() => Ok(()),
+                _ => Err(error.into()),
+            }
+        }
+        other => Ok(other?),
+    }
+}
+
+/// mount(2), at a mount point that was looked up as any other, and is named by its descriptor in
+/// the host's /proc.
+pub(crate) fn by_path(
+    root: BorrowedFd<'_>,
+    (fstype, source): (&CStr, &CStr),
+    flags: u32,
+    data: &CStr,
+    at: &RootPath,
+) -> Step {
+    let onto = if flags & MS_REMOUNT == 0 {
+        rootpath::look_up_or_make(root, at, Make::Directory)?
+    } else {
+        rootpath::look_up(root, at)?
+    };
+    crate::devices::host_proc()?;
+    let mut path = Text::EMPTY;
+    path.push(b"/proc/self/fd/")?;
+    path.push_number(onto.as_raw_fd())?;
+    Ok(mount::mount(source, path.as_c_str(), fstype, flags, data)?)
 }
 
 fn ordinary_directory(root: BorrowedFd<'_>, at: &RootPath) -> Result<OwnedFd, Stop> {
@@ -192,9 +301,10 @@ pub(crate) fn enter_root(root: OwnedFd, entry: RootEntry) -> Step {
     Ok(file::chdir(c"/")?)
 }
 
-/// With `.` for both, the old root lies on top of the new one, and `.` is the old one:
-/// pivot_root(2), notes.
+/// With `.` for both, the old root lies on top of the new one, where umount2(2) finds it as `.`:
+/// pivot_root(2), notes. Other calls find the new one there, so that the old one is opened before.
 fn pivot(slave_first: bool) -> Result<(), Error> {
+    let old = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
     mount::pivot_root(c".", c".")?;
     if slave_first {
         const MS_SLAVE: u32 = 1 << 19;
@@ -202,7 +312,8 @@ fn pivot(slave_first: bool) -> Result<(), Error> {
             propagation: MS_SLAVE,
             ..Change::default()
         };
-        mount::change_at_path(c".", slave, Depth::Recursive)?;
+        mount::change(&old, slave, Depth::Recursive)?;
     }
+    drop(old);
     mount::detach(c".")
 }

@@ -1,6 +1,6 @@
 //! One step of the plan: which function performs it.
 
-use crate::{Init, Step, credentials, devices, mounts, rootpath, schedule, terminal};
+use crate::{Init, Step, copy_up, credentials, devices, mounts, rootpath, schedule, terminal};
 use kan_op::{InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
 use kan_sys::{io, namespace, process, resource, signal};
@@ -19,14 +19,9 @@ impl Init<'_> {
             InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
             InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
             InitStep::ChangeMount { target, change } => mounts::change(slots, target, *change),
-            InitStep::NewFilesystem {
-                out,
-                fstype,
-                parameters,
-                attributes,
-            } => {
-                let tree = mounts::new_filesystem(fstype, parameters, *attributes)?;
-                slots.fill(*out, tree);
+            InitStep::NewFilesystem(new) => {
+                let tree = mounts::new_filesystem(slots, new)?;
+                slots.fill(new.out, tree);
                 Ok(())
             }
             InitStep::CloneTree {
@@ -41,6 +36,16 @@ impl Init<'_> {
             InitStep::Attach { tree, at, point } => {
                 let tree = slots.take(*tree)?;
                 mounts::attach(slots.get(Slot::Root)?, &tree, at, *point)
+            }
+            InitStep::MountByPath {
+                fstype,
+                source,
+                flags,
+                data,
+                at,
+            } => mounts::by_path(slots.get(Slot::Root)?, (fstype, source), *flags, data, at),
+            InitStep::CopyUp { tree, from } => {
+                copy_up::perform(slots.get(Slot::Root)?, from, slots.get(*tree)?)
             }
             InitStep::AttachOnHost { tree, at } => mounts::attach_on_host(slots.get(*tree)?, at),
             InitStep::Close(slot) => slots.take(*slot).map(drop),

@@ -209,6 +209,19 @@ impl Text {
         Ok(())
     }
 
+    /// Appends a number that is not negative, in decimal.
+    pub(crate) fn push_number(&mut self, number: i32) -> Result<(), Stop> {
+        let (mut digits, mut rest, mut from) = ([0; 10], number.unsigned_abs(), 10);
+        loop {
+            from -= 1;
+            digits[from] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+            rest /= 10;
+            if rest == 0 {
+                return self.push(&digits[from..]);
+            }
+        }
+    }
+
     pub(crate) fn as_c_str(&self) -> &CStr {
         CStr::from_bytes_until_nul(&self.bytes).unwrap_or(c"")
     }

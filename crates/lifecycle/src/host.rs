@@ -4,6 +4,7 @@ use crate::container::{FIFO, UNPUBLISHED_FIFO};
 use crate::error::{during, with};
 use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
+use crate::stage::Stage;
 use crate::store::{Locked, Store};
 use crate::{Error, Result, Timeline, agent, console, hooks, id_maps};
 use kan_init::{Init, Slots};
@@ -32,6 +33,8 @@ pub(crate) struct Host<'p> {
     /// What init starts with; gone once it has been cloned.
     slots: Slots,
     made: Made,
+    /// Where trees for init's mounts lie, until the clone.
+    stage: Option<Stage>,
     /// The pid namespace that the child is to be made in, and kan's own.
     pid_namespace: Option<(OwnedFd, OwnedFd)>,
     /// kan's end of the console socket, where kan itself receives the terminal.
@@ -79,6 +82,7 @@ impl<'p> Host<'p> {
             channel,
             slots,
             made: Made::default(),
+            stage: None,
             pid_namespace: None,
             console: None,
             child: None,
@@ -123,6 +127,14 @@ impl<'p> Host<'p> {
                 kan_cgroup::limit(limits).map_err(|error| Error::Step(error.to_string()))
             }
             HostStep::LimitDevices(rules) => self.limit_devices(rules),
+            HostStep::OpenStage => {
+                self.stage = Some(Stage::open(self.directory())?);
+                Ok(())
+            }
+            HostStep::StageTree(tree) => match &mut self.stage {
+                Some(stage) => stage.put(tree, None),
+                None => Err(Error::Step("there is no stage".into())),
+            },
             HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
             HostStep::JoinCgroup => self.join_cgroup(),
             HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
@@ -260,9 +272,14 @@ impl<'p> Host<'p> {
             child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
         }
         let back = self.enter_pid_namespace(false);
+        let left = self.leave_stage();
         // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child.map_err(during("clone"))?);
-        back
+        back.and(left)
+    }
+
+    fn leave_stage(&mut self) -> Result<()> {
+        self.stage.take().map_or(Ok(()), Stage::leave)
     }
 
     /// The cgroup into which the container's init has moved, where the container's own one holds
@@ -436,6 +453,8 @@ impl<'p> Host<'p> {
 /// Takes everything back, in the reverse of the order in which it was made.
 impl Drop for Host<'_> {
     fn drop(&mut self) {
+        // Paths below are of kan's own mount namespace.
+        let _ = self.leave_stage();
         if self.made.finished {
             return;
         }

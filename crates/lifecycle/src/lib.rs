@@ -29,6 +29,7 @@ mod process;
 mod record;
 pub mod seal;
 pub mod signal;
+mod stage;
 mod start;
 mod store;
 mod timeline;

@@ -1,5 +1,6 @@
 //! The steps of the host half.
 
+use crate::mount::MountChange;
 use crate::{Limits, Slot, Sync};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -15,6 +16,32 @@ pub struct IdRange {
     pub outside: u32,
     /// How many.
     pub count: u32,
+}
+
+/// Ids of a mount's files that are mapped, mount_setattr(2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MappedIds {
+    /// Users and groups; `None` for those of the user namespace that the container joins.
+    pub ranges: Option<(Vec<IdRange>, Vec<IdRange>)>,
+    /// Whether the mounts below are mapped as well.
+    pub recursive: bool,
+}
+
+/// A mount tree of the host's that init finds ready.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StagedTree {
+    /// Its name on the stage.
+    pub name: String,
+    /// The path it is cloned from.
+    pub source: String,
+    /// Whether a symbolic link at the end of the path is followed.
+    pub follow: bool,
+    /// Whether the mounts below come along.
+    pub recursive: bool,
+    /// What changes, in order.
+    pub changes: Vec<MountChange>,
+    /// The ids that are mapped.
+    pub ids: Option<MappedIds>,
 }
 
 /// A cgroup directory, in one hierarchy.
@@ -143,6 +170,11 @@ pub enum HostStep {
     Limit(Limits),
     /// Which devices the container may use; later rules override earlier ones.
     LimitDevices(Vec<DeviceRule>),
+    /// Enters a mount namespace of kan's own, which init's will be a copy of, and makes an empty
+    /// directory there, the stage, in which init begins. The clone leaves both.
+    OpenStage,
+    /// Puts a tree on the stage.
+    StageTree(StagedTree),
     /// clone3(2).
     Clone {
         /// CLONE_NEW* flags.

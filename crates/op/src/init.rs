@@ -4,65 +4,9 @@ use crate::{Slot, Sync};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 
-/// A path inside the container, absolute as the container sees it. It is resolved below the
-/// root's descriptor at the moment of use, never earlier.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RootPath(pub CString);
-
-/// A parameter of a new file system, fsconfig(2).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parameter {
-    /// Its name.
-    pub key: CString,
-    /// Its value; `None` for a flag.
-    pub value: Option<CString>,
-    /// The index of the option in config.json that gave it, if one did.
-    pub option: Option<u16>,
-}
-
-/// Where a cloned mount tree comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum TreeSource {
-    /// A path of the host, seen from init before it leaves the host's root.
-    Host(CString),
-    /// A path inside the container.
-    Container(RootPath),
-    /// The tree in a slot, which must be attached somewhere.
-    Slot(Slot),
-}
-
-/// What mount_setattr(2) changes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct MountChange {
-    /// MOUNT_ATTR_* to switch on.
-    pub set: u32,
-    /// MOUNT_ATTR_* to switch off.
-    pub clear: u32,
-    /// 0, or one of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE.
-    pub propagation: u32,
-    /// Whether the mounts below change as well.
-    pub recursive: bool,
-}
-
-/// The mount whose attributes change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum MountTarget {
-    /// The tree in a slot.
-    Slot(Slot),
-    /// The mount at a path inside the container.
-    Container(RootPath),
-    /// All that init sees before it leaves the host's root.
-    HostRoot,
-}
-
-/// Which mount points are acceptable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MountPoint {
-    /// Any path below the root; links are followed inside it, what is missing is made.
-    Any,
-    /// A directory reached without links, made if missing: for /proc and /sys (CVE-2019-19921).
-    Ordinary,
-}
+pub use crate::mount::{
+    MountChange, MountPoint, MountTarget, NewMount, Parameter, RootPath, TreeSource,
+};
 
 /// A kind of device file, mknod(2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,15 +171,27 @@ pub enum InitStep {
         change: MountChange,
     },
     /// A detached mount of a new file system.
-    NewFilesystem {
-        /// Where the mount goes.
-        out: Slot,
-        /// Its type as in /proc/filesystems.
+    NewFilesystem(NewMount),
+    /// mount(2) at a path inside the container: for what fsconfig(2) can't say.
+    MountByPath {
+        /// The type as in /proc/filesystems; empty for MS_REMOUNT.
         fstype: CString,
-        /// Its parameters, in order.
-        parameters: Vec<Parameter>,
-        /// MOUNT_ATTR_* of the mount.
-        attributes: u32,
+        /// What mountinfo shows as the source. For a disk it is the device.
+        source: CString,
+        /// MS_*; with MS_REMOUNT what lies at the path changes.
+        flags: u32,
+        /// The file system's options, separated by commas.
+        data: CString,
+        /// Where.
+        at: RootPath,
+    },
+    /// Copies what lies in a directory inside the container into the tree in a slot: files,
+    /// directories, links, devices, with mode and owner.
+    CopyUp {
+        /// The tree.
+        tree: Slot,
+        /// The directory; nothing is done if it is missing.
+        from: RootPath,
     },
     /// A detached copy of a mount.
     CloneTree {

@@ -14,9 +14,14 @@ impl InitStep {
         match self {
             Self::Wait(_) | Self::Tell(_) => [Some(Reads(Slot::Channel)), None],
             Self::Join { slot, .. } => [Some(Empties(*slot)), None],
-            Self::NewFilesystem { out, .. } => [Some(Fills(*out)), None],
+            Self::NewFilesystem(new) if new.mode_of.is_some() => {
+                [Some(Reads(Slot::Root)), Some(Fills(new.out))]
+            }
+            Self::NewFilesystem(new) => [Some(Fills(new.out)), None],
             Self::CloneTree { out, source, .. } => match source {
-                TreeSource::Host(_) => [Some(Fills(*out)), None],
+                TreeSource::Host(_) | TreeSource::HostLink(_) | TreeSource::Staged(_) => {
+                    [Some(Fills(*out)), None]
+                }
                 TreeSource::Container(_) => [Some(Reads(Slot::Root)), Some(Fills(*out))],
                 TreeSource::Slot(from) => [Some(Reads(*from)), Some(Fills(*out))],
             },
@@ -24,11 +29,13 @@ impl InitStep {
                 target: MountTarget::Slot(slot),
                 ..
             } => [Some(Reads(*slot)), None],
+            Self::CopyUp { tree, .. } => [Some(Reads(Slot::Root)), Some(Reads(*tree))],
             Self::Attach { tree, .. } => [Some(Reads(Slot::Root)), Some(Empties(*tree))],
             Self::AttachOnHost { tree, .. } => [Some(Reads(*tree)), None],
             Self::OpenNull => [Some(Fills(Slot::Null)), None],
             Self::MaskPath { .. } => [Some(Reads(Slot::Null)), Some(Reads(Slot::Empty))],
             Self::MakeDirectory { .. }
+            | Self::MountByPath { .. }
             | Self::ChangeMount {
                 target: MountTarget::Container(_),
                 ..
@@ -60,7 +67,7 @@ impl InitStep {
             | Self::HideMemory
             | Self::Unshare { .. }
             | Self::ChangeMount {
-                target: MountTarget::HostRoot,
+                target: MountTarget::HostRoot | MountTarget::Holding(_) | MountTarget::EnteredRoot,
                 ..
             }
             | Self::SetHostname(_)

@@ -12,6 +12,7 @@ pub mod host;
 pub mod init;
 mod init_slots;
 mod limit;
+pub mod mount;
 mod report;
 mod slot;
 mod sync;

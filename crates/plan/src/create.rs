@@ -53,6 +53,7 @@ fn host_half(b: &mut Builder<'_>) {
     cgroups::make(b);
     resources::limit(b);
     resources::limit_devices_by_files(b);
+    mounts::stage(b);
     namespaces::clone(b);
     cgroups::join(b);
     user_namespace::map(b);
@@ -95,6 +96,7 @@ fn init_half(b: &mut Builder<'_>) {
     terminal::open(b);
     terminal::bind_console(b);
     terminal::send(b);
+    mounts::lock_late(b);
     masks::apply(b);
     labels::of_program(b);
     root::enter(b);

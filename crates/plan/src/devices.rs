@@ -46,6 +46,14 @@ pub(crate) fn make(b: &mut Builder<'_>) {
     link(b, "/dev/ptmx", "pts/ptmx", true);
 }
 
+/// Whether a device or a link is made below a directory, whose path ends in a slash.
+pub(crate) fn any_below(b: &Builder<'_>, directory: &str) -> bool {
+    let devices = b.linux().map_or(&[][..], |linux| &linux.devices);
+    let mut all = devices.iter().map(|device| device.path.as_str());
+    let is_default = !has_foreign_dev(b) && "/dev/".starts_with(directory);
+    is_default || all.any(|path| path.starts_with(directory))
+}
+
 /// runc's rule: a bind mount on /dev means that its maker takes care of it.
 fn has_foreign_dev(b: &Builder<'_>) -> bool {
     b.config.mounts.iter().any(|mount| {
@@ -89,7 +97,7 @@ fn place(
     (mode, uid, gid): (u32, u32, u32),
 ) {
     let inside = b.root_path(at, path);
-    if !user_namespace::is_new(b) || kind == NodeKind::Fifo {
+    if !user_namespace::is_used(b) || kind == NodeKind::Fifo {
         let step = InitStep::MakeNode {
             at: inside,
             kind,

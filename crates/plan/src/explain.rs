@@ -1,6 +1,6 @@
 //! Why init failed, in one line: field, operation, call, reason.
 
-use crate::{Plan, text};
+use crate::{Plan, text, text_mounts};
 use kan_op::init::{InitHook, Program};
 use kan_op::{Failure, Flaw, InitStep};
 use syscalls::{Errno, Sysno};
@@ -53,7 +53,8 @@ fn field(plan: &Plan, index: usize, step: &InitStep, failure: Failure) -> String
         return String::new();
     }
     let option = match step {
-        InitStep::NewFilesystem { parameters, .. } => parameters
+        InitStep::NewFilesystem(new) => new
+            .parameters
             .get(usize::from(failure.part))
             .and_then(|parameter| parameter.option),
         _ => None,
@@ -66,13 +67,11 @@ fn field(plan: &Plan, index: usize, step: &InitStep, failure: Failure) -> String
 
 fn operation(step: &InitStep, failure: Failure) -> String {
     match step {
-        InitStep::NewFilesystem {
-            fstype, parameters, ..
-        } => {
-            let fstype = text::text(fstype);
-            match parameters.get(usize::from(failure.part)) {
+        InitStep::NewFilesystem(new) => {
+            let fstype = text::text(&new.fstype);
+            match new.parameters.get(usize::from(failure.part)) {
                 Some(parameter) if failure.call == call(Sysno::fsconfig) => {
-                    format!("set {} of {fstype}", text::parameter_text(parameter))
+                    format!("set {} of {fstype}", text_mounts::parameter_text(parameter))
                 }
                 _ => format!("mount {fstype}"),
             }

@@ -6,8 +6,10 @@
 //! its section of the specification.
 
 mod annotations;
+mod bind_mounts;
 mod builder;
 mod capabilities;
+mod cgroup_mounts;
 mod cgroups;
 mod create;
 mod devices;
@@ -22,6 +24,7 @@ mod mount_options;
 mod mounts;
 mod names;
 mod namespaces;
+mod path_mounts;
 mod process;
 mod program;
 mod resources;
@@ -31,6 +34,7 @@ mod seccomp;
 mod sysctl;
 mod terminal;
 mod text;
+mod text_mounts;
 mod unplanned;
 mod user_namespace;
 

@@ -19,10 +19,32 @@ enum Meaning {
     Superblock(&'static str),
     /// Copies a tree instead of mounting a new file system.
     Bind { recursive: bool },
+    /// What kan does with the mount itself.
+    Extra(Extra),
     /// What Linux does anyway.
     Default,
-    /// What this version can't do.
-    NotYet,
+}
+
+/// Options that are no flags of the kernel's mounts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Extra {
+    /// What is mounted at the destination already changes.
+    Remount,
+    /// MS_I_VERSION of mount(2).
+    InodeVersion,
+    /// The ids of the files are mapped; of those in mounts below too if so.
+    MapIds {
+        /// `ridmap`
+        recursive: bool,
+    },
+    /// What the mount covers is copied into it.
+    CopyUp,
+    /// A source that is a symbolic link is made anew, not mounted: crun.
+    CopyLink,
+    /// A source that is a symbolic link is mounted itself: crun.
+    SourceLink,
+    /// A destination that is a symbolic link is mounted on itself: crun.
+    DestinationLink,
 }
 
 /// `atime` values exclude each other, so that setting one clears the field.
@@ -86,14 +108,14 @@ const TABLE: [(&str, Meaning); 47] = [
     ("loud", Meaning::Default),
     ("silent", Meaning::Default),
     ("noiversion", Meaning::Default),
-    ("iversion", Meaning::NotYet),
-    ("remount", Meaning::NotYet),
-    ("idmap", Meaning::NotYet),
-    ("ridmap", Meaning::NotYet),
-    ("tmpcopyup", Meaning::NotYet),
-    ("copy-symlink", Meaning::NotYet),
-    ("src-nofollow", Meaning::NotYet),
-    ("dest-nofollow", Meaning::NotYet),
+    ("iversion", Meaning::Extra(Extra::InodeVersion)),
+    ("remount", Meaning::Extra(Extra::Remount)),
+    ("idmap", Meaning::Extra(Extra::MapIds { recursive: false })),
+    ("ridmap", Meaning::Extra(Extra::MapIds { recursive: true })),
+    ("tmpcopyup", Meaning::Extra(Extra::CopyUp)),
+    ("copy-symlink", Meaning::Extra(Extra::CopyLink)),
+    ("src-nofollow", Meaning::Extra(Extra::SourceLink)),
+    ("dest-nofollow", Meaning::Extra(Extra::DestinationLink)),
 ];
 
 fn meaning(option: &str) -> Option<Meaning> {
@@ -118,7 +140,7 @@ pub(crate) fn known() -> Vec<String> {
     let below = TABLE.iter().map(|(name, _)| format!("r{name}"));
     let mut names: Vec<_> = plain
         .chain(below)
-        .filter(|name| !matches!(meaning(name), None | Some(Meaning::NotYet)))
+        .filter(|name| meaning(name).is_some())
         .collect();
     names.sort_unstable();
     names.dedup();
@@ -142,8 +164,8 @@ pub(crate) struct Options {
     pub(crate) bind: Option<bool>,
     /// What the file system itself is told: option index, key, value.
     pub(crate) data: Vec<(usize, String, Option<String>)>,
-    /// Options this version can't do, by index.
-    pub(crate) not_yet: Vec<usize>,
+    /// What kan does with the mount itself: option index and which.
+    pub(crate) extras: Vec<(usize, Extra)>,
 }
 
 impl Options {
@@ -154,6 +176,19 @@ impl Options {
             parsed.take(index, option);
         }
         parsed
+    }
+
+    /// Whether one of the options is this.
+    pub(crate) fn has(&self, wanted: Extra) -> bool {
+        self.extras.iter().any(|(_, extra)| *extra == wanted)
+    }
+
+    /// Whether `idmap` or `ridmap` is among the options; the latter if so.
+    pub(crate) fn maps_ids(&self) -> Option<bool> {
+        self.extras.iter().rev().find_map(|(_, extra)| match extra {
+            Extra::MapIds { recursive } => Some(*recursive),
+            _ => None,
+        })
     }
 
     fn take(&mut self, index: usize, option: &str) {
@@ -172,7 +207,7 @@ impl Options {
             Some(Meaning::Bind { recursive }) => self.bind = Some(recursive),
             Some(Meaning::Superblock(flag)) => self.data.push((index, flag.into(), None)),
             Some(Meaning::Default) => {}
-            Some(Meaning::NotYet) => self.not_yet.push(index),
+            Some(Meaning::Extra(extra)) => self.extras.push((index, extra)),
             None => {
                 let (key, value) = match option.split_once('=') {
                     Some((key, value)) => (key, Some(value.to_owned())),

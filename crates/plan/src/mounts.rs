@@ -1,69 +1,98 @@
 //! `mounts`: config.md, Mounts.
 
 use crate::builder::Builder;
-use crate::mount_options::Options;
-use crate::user_namespace;
-use crate::{CgroupFact, Cgroups};
-use kan_op::init::{MountChange, MountPoint, MountTarget, Parameter, RootPath, TreeSource};
-use kan_op::{InitStep, Slot};
-use kan_spec::config::{Mount, NamespaceType};
-use linux_raw_sys::general::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID,
-    MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
+use crate::mount_options::{Extra, Options};
+use crate::{devices, user_namespace};
+use kan_op::init::{
+    MountChange, MountPoint, MountTarget, NewMount, Parameter, RootPath, TreeSource,
 };
-use std::ffi::CStr;
+use kan_op::{HostStep, InitStep, Slot};
+use kan_spec::config::{Mount, NamespaceType};
+use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
 
 /// Init: every mount, in the order of config.json.
 pub(crate) fn all(b: &mut Builder<'_>) {
-    let config = b.config;
-    for (index, mount) in config.mounts.iter().enumerate() {
-        let entry = Entry {
-            at: format!("mounts[{index}]"),
-            mount,
-            options: Options::parse(&mount.options),
-        };
-        entry.plan(b);
+    for index in 0..b.config.mounts.len() {
+        Entry::new(b, index).plan(b);
+    }
+}
+
+/// Host: trees of mounts that init can't make itself.
+pub(crate) fn stage(b: &mut Builder<'_>) {
+    let entries = (0..b.config.mounts.len()).map(|index| Entry::new(b, index));
+    let staged: Vec<_> = entries.filter(|entry| entry.is_staged(b)).collect();
+    if !staged.is_empty() {
+        b.host("mounts", HostStep::OpenStage);
+    }
+    for entry in staged {
+        entry.stage(b);
+    }
+}
+
+/// Init: those new file systems that were left writable for what had to be made in them.
+pub(crate) fn lock_late(b: &mut Builder<'_>) {
+    for index in 0..b.config.mounts.len() {
+        let entry = Entry::new(b, index);
+        if entry.is_locked_late(b) {
+            entry.lock_directory(b);
+        }
     }
 }
 
 /// One entry of `mounts`.
-struct Entry<'a> {
-    at: String,
-    mount: &'a Mount,
-    options: Options,
+pub(crate) struct Entry<'a> {
+    pub(crate) index: usize,
+    pub(crate) at: String,
+    pub(crate) mount: &'a Mount,
+    pub(crate) options: Options,
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    fn new(b: &Builder<'a>, index: usize) -> Self {
+        let config = b.config;
+        let mount = &config.mounts[index];
+        Self {
+            index,
+            at: format!("mounts[{index}]"),
+            mount,
+            options: Options::parse(&mount.options),
+        }
+    }
+
     fn plan(&self, b: &mut Builder<'_>) {
-        for index in &self.options.not_yet {
-            let option = &self.mount.options[*index];
-            let why = format!("option {option} is not supported by this version of kan");
-            b.problem(format!("{}.options[{index}]", self.at), why);
+        self.check(b);
+        if self.options.has(Extra::Remount) {
+            return self.by_path(b);
         }
-        if !self.mount.uid_mappings.is_empty() || !self.mount.gid_mappings.is_empty() {
-            let at = format!("{}.uidMappings", self.at);
-            b.problem(
-                at,
-                "idmapped mounts are not supported by this version of kan",
-            );
-        }
-        let fstype = self.mount.r#type.as_deref().unwrap_or("none");
-        match (self.options.bind, fstype) {
+        match (self.is_bind(), self.fstype()) {
             (Some(recursive), _) => self.bind(b, recursive),
-            (None, "bind") => self.bind(b, false),
             (None, "cgroup" | "cgroup2") => self.cgroup(b),
+            (None, _) if self.needs_path() => self.by_path(b),
             (None, fstype) => self.filesystem(b, fstype),
         }
     }
 
+    pub(crate) fn fstype(&self) -> &'a str {
+        self.mount.r#type.as_deref().unwrap_or("none")
+    }
+
+    /// Whether the entry is a bind mount, and if so whether a recursive one. The spec goes by
+    /// the options alone; engines also write the type.
+    pub(crate) fn is_bind(&self) -> Option<bool> {
+        let by_type = (self.fstype() == "bind").then_some(false);
+        self.options.bind.or(by_type)
+    }
+
     /// A path the container sees. The spec lets a relative one start at `/`.
-    fn destination(&self, b: &mut Builder<'_>) -> RootPath {
+    pub(crate) fn destination(&self, b: &mut Builder<'_>) -> RootPath {
+        let path = self.absolute();
+        b.root_path(&format!("{}.destination", self.at), &path)
+    }
+
+    fn absolute(&self) -> String {
         let path = &self.mount.destination;
         let slash = if path.starts_with('/') { "" } else { "/" };
-        b.root_path(
-            &format!("{}.destination", self.at),
-            &format!("{slash}{path}"),
-        )
+        format!("{slash}{path}")
     }
 
     fn filesystem(&self, b: &mut Builder<'_>, fstype: &str) {
@@ -80,16 +109,59 @@ impl Entry<'_> {
             });
         }
         parameters.extend(self.data(b));
-        let fstype = b.c_string(&format!("{}.type", self.at), fstype);
-        let attributes = self.options.set;
-        let step = InitStep::NewFilesystem {
+        let is_filled = self.options.has(Extra::CopyUp) || self.is_locked_late(b);
+        let step = InitStep::NewFilesystem(NewMount {
             out: Slot::Tree,
-            fstype,
+            fstype: b.c_string(&format!("{}.type", self.at), fstype),
             parameters,
-            attributes,
-        };
+            attributes: self.options.set & !if is_filled { MOUNT_ATTR_RDONLY } else { 0 },
+            mode_of: self.covered_mode(b),
+            instead: self.instead(b),
+        });
         b.init(self.at.clone(), step);
+        if self.options.has(Extra::CopyUp) {
+            self.copy_up(b);
+        }
         self.finish(b);
+    }
+
+    /// As in runc, a tmpfs without a mode is like the directory it covers.
+    fn covered_mode(&self, b: &mut Builder<'_>) -> Option<RootPath> {
+        let mut data = self.options.data.iter();
+        let is_like = self.fstype() == "tmpfs" && !data.any(|(_, key, _)| key == "mode");
+        is_like.then(|| self.destination(b))
+    }
+
+    /// sysfs shows a network namespace, and may be mounted by its owner only: a container with a
+    /// user namespace gets the host's otherwise, as in runc.
+    fn instead(&self, b: &Builder<'_>) -> Option<std::ffi::CString> {
+        let is_foreign = user_namespace::is_used(b) && !b.makes_namespace(NamespaceType::Network);
+        (self.fstype() == "sysfs" && is_foreign).then(|| c"/sys".into())
+    }
+
+    fn copy_up(&self, b: &mut Builder<'_>) {
+        let from = self.destination(b);
+        let tree = Slot::Tree;
+        b.init(self.at.clone(), InitStep::CopyUp { tree, from });
+        if self.options.set & MOUNT_ATTR_RDONLY != 0 && !self.is_locked_late(b) {
+            let change = MountChange {
+                set: MOUNT_ATTR_RDONLY,
+                ..MountChange::default()
+            };
+            self.change(b, change);
+        }
+    }
+
+    /// A read-only tmpfs in which mount points or devices are still to be made.
+    fn is_locked_late(&self, b: &Builder<'_>) -> bool {
+        let is_read_only = self.options.set & MOUNT_ATTR_RDONLY != 0;
+        if self.fstype() != "tmpfs" || self.is_bind().is_some() || !is_read_only {
+            return false;
+        }
+        let below = format!("{}/", self.absolute().trim_end_matches('/'));
+        let later = b.config.mounts[self.index + 1..].iter();
+        let mut all = later.map(|mount| mount.destination.as_str());
+        all.any(|path| path.starts_with(&below)) || devices::any_below(b, &below)
     }
 
     /// What mountinfo shows as the source. For a disk it is the device.
@@ -118,19 +190,7 @@ impl Entry<'_> {
         .collect()
     }
 
-    fn bind(&self, b: &mut Builder<'_>, recursive: bool) {
-        let Some(source) = &self.mount.source else {
-            b.problem(format!("{}.source", self.at), "a bind mount needs a source");
-            return;
-        };
-        let path = b.bundle_path(source);
-        let path = b.c_string(&format!("{}.source", self.at), path);
-        self.clone_of(b, TreeSource::Host(path), recursive);
-        self.explicit_attributes(b);
-        self.finish(b);
-    }
-
-    fn clone_of(&self, b: &mut Builder<'_>, source: TreeSource, recursive: bool) {
+    pub(crate) fn clone_of(&self, b: &mut Builder<'_>, source: TreeSource, recursive: bool) {
         b.init(
             self.at.clone(),
             InitStep::CloneTree {
@@ -141,77 +201,55 @@ impl Entry<'_> {
         );
     }
 
-    /// A bind mount without flags keeps its source's. With any, those not named are off, as a
-    /// remount would have it.
-    fn explicit_attributes(&self, b: &mut Builder<'_>) {
-        const FLAGS: u32 = MOUNT_ATTR_RDONLY
-            | MOUNT_ATTR_NOSUID
-            | MOUNT_ATTR_NODEV
-            | MOUNT_ATTR_NOEXEC
-            | MOUNT_ATTR_NODIRATIME
-            | MOUNT_ATTR_NOSYMFOLLOW;
-        let Options { set, mut clear, .. } = self.options;
-        if set | clear == 0 {
-            return;
-        }
-        // Inside a user namespace the flags of the host's mounts are locked: mount_namespaces(7).
-        if !user_namespace::is_new(b) {
-            clear |= FLAGS & !set;
-        }
-        self.change(
-            b,
-            MountChange {
-                set,
-                clear,
-                ..MountChange::default()
-            },
-        );
-    }
-
-    fn change(&self, b: &mut Builder<'_>, change: MountChange) {
+    pub(crate) fn change(&self, b: &mut Builder<'_>, change: MountChange) {
         let target = MountTarget::Slot(Slot::Tree);
         b.init(self.at.clone(), InitStep::ChangeMount { target, change });
     }
 
-    /// What every kind of mount ends with: recursive attributes, propagation, attachment.
-    fn finish(&self, b: &mut Builder<'_>) {
-        let Options {
-            set_below,
-            clear_below,
-            ..
-        } = self.options;
-        if set_below | clear_below != 0 {
-            let (set, clear) = (set_below, clear_below);
-            self.change(
-                b,
-                MountChange {
-                    set,
-                    clear,
-                    propagation: 0,
-                    recursive: true,
-                },
-            );
+    /// What every kind of tree ends with: recursive attributes, propagation, attachment.
+    pub(crate) fn finish(&self, b: &mut Builder<'_>) {
+        if !self.is_staged(b) {
+            self.recursive_attributes(b, &MountTarget::Slot(Slot::Tree));
         }
-        for (propagation, recursive) in &self.options.propagation {
-            let (propagation, recursive) = (*propagation, *recursive);
-            self.change(
-                b,
-                MountChange {
-                    propagation,
-                    recursive,
-                    ..MountChange::default()
-                },
-            );
-        }
+        self.propagation(b, &MountTarget::Slot(Slot::Tree));
         let at = self.destination(b);
         self.attach(b, at);
     }
 
-    fn attach(&self, b: &mut Builder<'_>, at: RootPath) {
-        let fstype = self.mount.r#type.as_deref().unwrap_or_default();
-        let ordinary = matches!(fstype, "proc" | "sysfs") && self.options.bind.is_none();
+    pub(crate) fn recursive_attributes(&self, b: &mut Builder<'_>, target: &MountTarget) {
+        let (set, clear) = (self.options.set_below, self.options.clear_below);
+        if set | clear != 0 {
+            let target = target.clone();
+            let change = MountChange {
+                set,
+                clear,
+                propagation: 0,
+                recursive: true,
+            };
+            b.init(self.at.clone(), InitStep::ChangeMount { target, change });
+        }
+    }
+
+    pub(crate) fn propagation(&self, b: &mut Builder<'_>, target: &MountTarget) {
+        for (propagation, recursive) in &self.options.propagation {
+            let target = target.clone();
+            let change = MountChange {
+                propagation: *propagation,
+                recursive: *recursive,
+                ..MountChange::default()
+            };
+            b.init(self.at.clone(), InitStep::ChangeMount { target, change });
+        }
+    }
+
+    pub(crate) fn attach(&self, b: &mut Builder<'_>, at: RootPath) {
+        let ordinary = matches!(self.fstype(), "proc" | "sysfs") && self.is_bind().is_none();
         let point = if ordinary {
             MountPoint::Ordinary
+        } else if self.options.has(Extra::CopyLink) {
+            MountPoint::CopiedLink
+        } else if self.options.has(Extra::DestinationLink) {
+            MountPoint::Link
         } else {
             MountPoint::Any
         };
@@ -224,177 +262,9 @@ impl Entry<'_> {
             },
         );
     }
-}
-
-fn parameter(key: &CStr, value: &CStr) -> Parameter {
-    Parameter {
-        key: key.into(),
-        value: Some(value.into()),
-        option: None,
-    }
-}
-
-/// What mountinfo shows as the source.
-fn named_source(name: &CStr) -> Parameter {
-    parameter(c"source", name)
-}
-
-/// Mounts of control groups: config-linux.md, Default Filesystems; cgroups(7).
-impl Entry<'_> {
-    fn cgroup(&self, b: &mut Builder<'_>) {
-        match &b.facts.cgroups {
-            Cgroups::Unified(fact) => self.cgroup_v2(b, &fact.clone()),
-            Cgroups::Legacy(facts) => self.cgroup_v1(b, &facts.clone()),
-            Cgroups::Absent => b.problem(self.at.clone(), "this host has no cgroup file system"),
-        }
-    }
-
-    fn cgroup_v2(&self, b: &mut Builder<'_>, fact: &CgroupFact) {
-        if b.has_namespace(NamespaceType::Cgroup) {
-            self.new_cgroup_filesystem(b, c"cgroup2", Vec::new());
-        } else {
-            self.own_cgroup(b, fact);
-        }
-        self.finish(b);
-    }
-
-    /// Without a cgroup namespace the container sees only its own part.
-    fn own_cgroup(&self, b: &mut Builder<'_>, fact: &CgroupFact) {
-        let path = b.c_string(&self.at, format!("{}/{}", fact.mount, fact.path));
-        self.clone_of(b, TreeSource::Host(path), false);
-        let change = MountChange {
-            set: self.options.set,
-            ..MountChange::default()
-        };
-        self.change(b, change);
-    }
-
-    fn new_cgroup_filesystem(
-        &self,
-        b: &mut Builder<'_>,
-        fstype: &CStr,
-        mut parameters: Vec<Parameter>,
-    ) {
-        parameters.insert(0, named_source(fstype));
-        let fstype = fstype.into();
-        let attributes = self.options.set;
-        let step = InitStep::NewFilesystem {
-            out: Slot::Tree,
-            fstype,
-            parameters,
-            attributes,
-        };
-        b.init(self.at.clone(), step);
-    }
-
-    /// cgroup v1: a directory with a mount for each hierarchy, and links for controllers that
-    /// share one.
-    fn cgroup_v1(&self, b: &mut Builder<'_>, facts: &[CgroupFact]) {
-        let parameters = vec![named_source(c"tmpfs"), parameter(c"mode", c"0755")];
-        let attributes = self.options.set & !MOUNT_ATTR_RDONLY;
-        let fstype = c"tmpfs".into();
-        let step = InitStep::NewFilesystem {
-            out: Slot::Tree,
-            fstype,
-            parameters,
-            attributes,
-        };
-        b.init(self.at.clone(), step);
-        let at = self.destination(b);
-        self.attach(b, at);
-        for fact in facts {
-            self.hierarchy(b, fact);
-        }
-        if self.options.set & MOUNT_ATTR_RDONLY != 0 {
-            self.lock_directory(b);
-        }
-    }
-
-    fn hierarchy(&self, b: &mut Builder<'_>, fact: &CgroupFact) {
-        let name = fact.mount.rsplit('/').next().unwrap_or_default().to_owned();
-        if b.has_namespace(NamespaceType::Cgroup) {
-            let fstype = if fact.is_v2 { c"cgroup2" } else { c"cgroup" };
-            let parameters = self.hierarchy_parameters(b, fact);
-            self.new_cgroup_filesystem(b, fstype, parameters);
-        } else {
-            self.own_cgroup(b, fact);
-        }
-        let at = self.below(b, &name);
-        b.init(
-            self.at.clone(),
-            InitStep::Attach {
-                tree: Slot::Tree,
-                at,
-                point: MountPoint::Any,
-            },
-        );
-        for controller in fact
-            .controllers
-            .iter()
-            .filter(|controller| **controller != name)
-        {
-            self.controller_link(b, controller, &name);
-        }
-    }
-
-    /// `cpu` leads to `cpu,cpuacct` where the two share a hierarchy.
-    fn controller_link(&self, b: &mut Builder<'_>, controller: &str, hierarchy: &str) {
-        if controller.contains('=') {
-            return;
-        }
-        let at = self.below(b, controller);
-        let target = b.c_string(&self.at, hierarchy);
-        b.init(
-            self.at.clone(),
-            InitStep::MakeLink {
-                at,
-                target,
-                replace: false,
-            },
-        );
-    }
-
-    fn hierarchy_parameters(&self, b: &mut Builder<'_>, fact: &CgroupFact) -> Vec<Parameter> {
-        if fact.is_v2 {
-            return Vec::new();
-        }
-        let named = fact
-            .controllers
-            .iter()
-            .find_map(|name| name.strip_prefix("name="));
-        if let Some(name) = named {
-            let value = Some(b.c_string(&self.at, name));
-            let none = Parameter {
-                key: c"none".into(),
-                value: None,
-                option: None,
-            };
-            return vec![
-                none,
-                Parameter {
-                    key: c"name".into(),
-                    value,
-                    option: None,
-                },
-            ];
-        }
-        let flags = fact.controllers.iter();
-        flags
-            .map(|controller| Parameter {
-                key: b.c_string(&self.at, controller.as_str()),
-                value: None,
-                option: None,
-            })
-            .collect()
-    }
-
-    fn below(&self, b: &mut Builder<'_>, name: &str) -> RootPath {
-        let path = format!("{}/{name}", self.mount.destination.trim_end_matches('/'));
-        b.root_path(&format!("{}.destination", self.at), &path)
-    }
 
     /// The directory turns read-only once its mount points are in it.
-    fn lock_directory(&self, b: &mut Builder<'_>) {
+    pub(crate) fn lock_directory(&self, b: &mut Builder<'_>) {
         let target = MountTarget::Container(self.destination(b));
         let change = MountChange {
             set: MOUNT_ATTR_RDONLY,

@@ -1,13 +1,15 @@
 //! `root` and `linux.rootfsPropagation`: config.md, Root.
 
 use crate::builder::Builder;
-use kan_op::init::{MountChange, MountTarget, Parameter, RootEntry, TreeSource};
+use kan_op::init::{MountChange, MountTarget, NewMount, Parameter, RootEntry, TreeSource};
 use kan_op::{InitStep, Slot};
 use kan_spec::config::{NamespaceType, RootfsPropagation};
 use linux_raw_sys::general::{
     MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_PRIVATE,
     MS_SHARED, MS_SLAVE, MS_UNBINDABLE,
 };
+
+use std::ffi::CStr;
 
 const NO_ROOT: &str = "/";
 
@@ -18,17 +20,7 @@ pub(crate) fn prepare(b: &mut Builder<'_>) {
     let path = b.bundle_path(&root.path);
     let host_path = b.c_string("root.path", path);
     if b.makes_namespace(NamespaceType::Mount) {
-        let propagation = propagation(b);
-        let change = MountChange {
-            propagation,
-            recursive: true,
-            ..MountChange::default()
-        };
-        let target = MountTarget::HostRoot;
-        b.init(
-            "linux.rootfsPropagation",
-            InitStep::ChangeMount { target, change },
-        );
+        cut_off(b, &host_path);
     }
     let source = TreeSource::Host(host_path.clone());
     b.init(
@@ -49,15 +41,47 @@ pub(crate) fn prepare(b: &mut Builder<'_>) {
     );
 }
 
-/// What the mount table that init got becomes before anything is mounted. Without the field
-/// mounts come in from the host and none go out, as in runc.
-fn propagation(b: &Builder<'_>) -> u32 {
+/// What the mounts that init got become before anything is mounted. Without the field mounts come
+/// in from the host and none go out, as in runc. With `shared` the host's stay as they are, but
+/// for the one that holds the root: pivot_root(2) wants that, and the container's mounts must not
+/// appear there. Unbindable ones could not be cloned.
+fn cut_off(b: &mut Builder<'_>, root: &CStr) {
     use RootfsPropagation as P;
-    match b.linux().and_then(|linux| linux.rootfs_propagation) {
-        None | Some(P::Slave | P::RecursiveSlave) => MS_SLAVE,
-        Some(P::Private | P::RecursivePrivate) => MS_PRIVATE,
-        Some(P::Shared | P::RecursiveShared) => MS_SHARED,
-        Some(P::Unbindable | P::RecursiveUnbindable) => MS_UNBINDABLE,
+    let wanted = b.linux().and_then(|linux| linux.rootfs_propagation);
+    let (propagation, recursive) = match wanted {
+        None | Some(P::Slave | P::RecursiveSlave) => (MS_SLAVE, true),
+        Some(P::Shared) => (MS_SHARED, false),
+        Some(P::RecursiveShared) => (MS_SHARED, true),
+        Some(P::Private | P::RecursivePrivate | P::Unbindable | P::RecursiveUnbindable) => {
+            (MS_PRIVATE, true)
+        }
+    };
+    propagate(b, MountTarget::HostRoot, propagation, recursive);
+    if propagation == MS_SHARED {
+        propagate(b, MountTarget::Holding(root.into()), MS_PRIVATE, false);
+    }
+}
+
+fn propagate(b: &mut Builder<'_>, target: MountTarget, propagation: u32, recursive: bool) {
+    let change = MountChange {
+        propagation,
+        recursive,
+        ..MountChange::default()
+    };
+    b.init(
+        "linux.rootfsPropagation",
+        InitStep::ChangeMount { target, change },
+    );
+}
+
+/// What the root itself becomes once it is `/`. The others it has already, by its origin; and the
+/// mounts in it have what their own options say.
+fn late_propagation(b: &Builder<'_>) -> Option<u32> {
+    use RootfsPropagation as P;
+    match b.linux().and_then(|linux| linux.rootfs_propagation)? {
+        P::Shared | P::RecursiveShared => Some(MS_SHARED),
+        P::Unbindable | P::RecursiveUnbindable => Some(MS_UNBINDABLE),
+        P::Slave | P::RecursiveSlave | P::Private | P::RecursivePrivate => None,
     }
 }
 
@@ -78,7 +102,7 @@ pub(crate) fn enter(b: &mut Builder<'_>) {
         RootEntry::Move
     } else {
         RootEntry::Pivot {
-            slave_first: propagation(b) == MS_SHARED,
+            slave_first: late_propagation(b) == Some(MS_SHARED),
         }
     };
     let field = if entry == RootEntry::Move {
@@ -87,6 +111,11 @@ pub(crate) fn enter(b: &mut Builder<'_>) {
         "root.path"
     };
     b.init(field, InitStep::EnterRoot(entry));
+    if let Some(propagation) = late_propagation(b)
+        && entry != RootEntry::Chroot
+    {
+        propagate(b, MountTarget::EnteredRoot, propagation, false);
+    }
 }
 
 /// The steps that make an empty, read-only file system, for masking directories.
@@ -97,10 +126,9 @@ pub(crate) fn empty_filesystem(b: &mut Builder<'_>) -> InitStep {
         option: None,
     };
     let parameters = vec![parameter("nr_inodes", "2", b), parameter("mode", "0755", b)];
-    InitStep::NewFilesystem {
-        out: Slot::Empty,
-        fstype: c"tmpfs".into(),
+    InitStep::NewFilesystem(NewMount {
         parameters,
         attributes: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-    }
+        ..NewMount::plain(Slot::Empty, c"tmpfs".into())
+    })
 }

@@ -1,13 +1,11 @@
 //! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
 
-use crate::names::{attribute_names, bits, caps, flag_list, limit_text, namespaces, signals};
+use crate::names::{bits, caps, limit_text, namespaces, signals};
+use crate::text_mounts::{mounting, staged_tree};
 use crate::{Half, Plan};
 use kan_op::host::{CgroupDirectory, IdRange};
-use kan_op::init::{
-    MountChange, MountPoint, MountTarget, NodeKind, Parameter, RootEntry, RootPath, TreeSource,
-};
-use kan_op::{HostStep, InitStep, Side, Slot};
-use linux_raw_sys::general as raw;
+use kan_op::init::{RootEntry, RootPath};
+use kan_op::{HostStep, InitStep, Side};
 use std::ffi::CStr;
 use std::fmt::Write as _;
 
@@ -91,6 +89,8 @@ pub fn host(step: &HostStep) -> String {
             let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
             format!("limit devices: {}", rules.join(", "))
         }
+        HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
+        HostStep::StageTree(tree) => staged_tree(tree),
         HostStep::Clone { flags, into_cgroup } => {
             let into = if *into_cgroup { " into the cgroup" } else { "" };
             format!("clone{into}, with new namespaces: {}", namespaces(*flags))
@@ -118,7 +118,7 @@ pub fn host(step: &HostStep) -> String {
     }
 }
 
-fn ranges(ranges: &[IdRange]) -> String {
+pub(crate) fn ranges(ranges: &[IdRange]) -> String {
     let all = ranges.iter();
     let all: Vec<_> = all
         .map(|r| format!("{}+{} from {}", r.inside, r.count, r.outside))
@@ -162,81 +162,6 @@ pub(crate) fn init(step: &InitStep) -> String {
             .or_else(|| becoming(step))
             .unwrap_or_default(),
     }
-}
-
-/// The steps that build the container's file system.
-fn mounting(step: &InitStep) -> Option<String> {
-    Some(match step {
-        InitStep::ChangeMount { target, change } => {
-            format!("change {}: {}", mount_target(target), mount_change(*change))
-        }
-        InitStep::NewFilesystem {
-            fstype,
-            parameters,
-            attributes,
-            out,
-        } => {
-            let purpose = if *out == Slot::Empty {
-                ", for masking"
-            } else {
-                ""
-            };
-            let (data, flags) = (data(parameters), attribute_names(*attributes));
-            format!("new file system {}{data}{flags}{purpose}", text(fstype))
-        }
-        InitStep::CloneTree {
-            source, recursive, ..
-        } => {
-            let below = if *recursive {
-                ", with what is mounted below"
-            } else {
-                ""
-            };
-            format!("clone the mount of {}{below}", tree_source(source))
-        }
-        InitStep::Attach {
-            at,
-            point: MountPoint::Any,
-            ..
-        } => format!("attach it at {}", path(at)),
-        InitStep::Attach {
-            at,
-            point: MountPoint::Ordinary,
-            ..
-        } => {
-            format!(
-                "attach it at {}, which must be an ordinary directory",
-                path(at)
-            )
-        }
-        InitStep::AttachOnHost {
-            tree: Slot::Empty,
-            at,
-        } => {
-            format!("attach it at {} below the root", text(at))
-        }
-        InitStep::AttachOnHost { at, .. } => format!("attach it at {} as the root", text(at)),
-        InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
-        InitStep::OpenNull => "open the host's /dev/null".into(),
-        InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),
-        InitStep::MakeNode {
-            at,
-            kind,
-            mode,
-            uid,
-            gid,
-        } => {
-            format!(
-                "make {} {} mode {mode:04o} owner {uid}:{gid}",
-                node(*kind),
-                path(at)
-            )
-        }
-        InitStep::MakeLink { at, target, .. } => format!("link {} to {}", path(at), text(target)),
-        InitStep::MaskPath { path: masked } => format!("mask {}", path(masked)),
-        InitStep::LockPath { path: locked } => format!("make {} read-only", path(locked)),
-        _ => return None,
-    })
 }
 
 /// Where and when the process runs.
@@ -348,71 +273,4 @@ pub(crate) fn path(path: &RootPath) -> String {
 fn arguments(args: &[std::ffi::CString]) -> String {
     let args: Vec<_> = args.iter().map(|arg| format!("{:?}", text(arg))).collect();
     args.join(" ")
-}
-
-fn data(parameters: &[Parameter]) -> String {
-    let mut all = String::new();
-    for (index, parameter) in parameters.iter().enumerate() {
-        let separator = if index == 0 { " (" } else { "," };
-        let _ = write!(all, "{separator}{}", parameter_text(parameter));
-    }
-    if all.is_empty() { all } else { all + ")" }
-}
-
-pub(crate) fn parameter_text(parameter: &Parameter) -> String {
-    let key = text(&parameter.key);
-    match &parameter.value {
-        Some(value) => format!("{key}={}", text(value)),
-        None => key,
-    }
-}
-
-fn mount_target(target: &MountTarget) -> String {
-    match target {
-        MountTarget::HostRoot => "all mounts that init sees".into(),
-        MountTarget::Slot(Slot::Root) => "the root".into(),
-        MountTarget::Slot(_) => "it".into(),
-        MountTarget::Container(at) => format!("the mount at {}", path(at)),
-    }
-}
-
-fn mount_change(change: MountChange) -> String {
-    let mut parts: Vec<String> = flag_list(change.set).into_iter().map(Into::into).collect();
-    parts.extend(
-        flag_list(change.clear)
-            .into_iter()
-            .map(|name| format!("not {name}")),
-    );
-    let propagation = match change.propagation {
-        raw::MS_SHARED => "shared",
-        raw::MS_SLAVE => "slave",
-        raw::MS_PRIVATE => "private",
-        raw::MS_UNBINDABLE => "unbindable",
-        _ => "",
-    };
-    if !propagation.is_empty() {
-        parts.push(propagation.into());
-    }
-    let below = if change.recursive {
-        ", recursively"
-    } else {
-        ""
-    };
-    format!("{}{below}", parts.join(","))
-}
-
-pub(crate) fn tree_source(source: &TreeSource) -> String {
-    match source {
-        TreeSource::Host(path) => text(path),
-        TreeSource::Container(at) => format!("{} in the container", path(at)),
-        TreeSource::Slot(slot) => format!("{slot:?}"),
-    }
-}
-
-fn node(kind: NodeKind) -> String {
-    match kind {
-        NodeKind::Character { major, minor } => format!("character device {major}:{minor}"),
-        NodeKind::Block { major, minor } => format!("block device {major}:{minor}"),
-        NodeKind::Fifo => "FIFO".into(),
-    }
 }

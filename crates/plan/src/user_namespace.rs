@@ -12,6 +12,11 @@ pub(crate) fn is_new(b: &Builder<'_>) -> bool {
     b.makes_namespace(NamespaceType::User)
 }
 
+/// Whether the container has a user namespace that is not kan's, new or joined.
+pub(crate) fn is_used(b: &Builder<'_>) -> bool {
+    b.has_namespace(NamespaceType::User)
+}
+
 /// Host: the child can't map ids that kan may not.
 pub(crate) fn map(b: &mut Builder<'_>) {
     if !is_new(b) {
@@ -31,7 +36,7 @@ pub(crate) fn map(b: &mut Builder<'_>) {
     b.host("", HostStep::Tell(Sync::IdsMapped));
 }
 
-fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
+pub(crate) fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
     let range = |mapping: &IdMapping| IdRange {
         inside: mapping.container_id,
         outside: mapping.host_id,

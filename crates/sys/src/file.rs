@@ -90,6 +90,43 @@ pub fn readlinkat<'b>(at: impl AsFd, name: &CStr, buffer: &'b mut [u8]) -> Resul
     Ok(&buffer[..filled])
 }
 
+/// readlinkat(2) of the link that `link` is, opened with O_PATH and O_NOFOLLOW.
+pub fn read_opened_link(link: impl AsFd, buffer: &mut [u8]) -> Result<&[u8]> {
+    readlinkat(link, c"", buffer)
+}
+
+/// getdents64(2) into `buffer`, which gets whole entries; empty at the end of the directory.
+pub fn entries(directory: impl AsFd, buffer: &mut [u8]) -> Result<Entries<'_>> {
+    let (to, size) = (buffer.as_mut_ptr(), buffer.len());
+    // SAFETY: the buffer is writable for its length.
+    let filled = unsafe { call!(getdents64, raw(&directory), to, size) }?;
+    Ok(Entries(&buffer[..filled]))
+}
+
+/// The names that one getdents64(2) gave, `.` and `..` among them.
+#[derive(Debug)]
+pub struct Entries<'b>(&'b [u8]);
+
+impl Entries<'_> {
+    /// Whether there were none: the directory's end.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl<'b> Iterator for Entries<'b> {
+    type Item = &'b CStr;
+
+    /// `struct linux_dirent64`: the entry's length lies at byte 16, its name begins at byte 19.
+    fn next(&mut self) -> Option<&'b CStr> {
+        let length: [u8; 2] = self.0.get(16..18)?.try_into().ok()?;
+        let length = usize::from(u16::from_ne_bytes(length));
+        let (entry, rest) = self.0.split_at_checked(length)?;
+        self.0 = rest;
+        CStr::from_bytes_until_nul(entry.get(19..)?).ok()
+    }
+}
+
 /// readlink(2) of a path of the calling process, into `buffer`.
 pub fn readlink<'b>(path: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     let at = linux_raw_sys::general::AT_FDCWD as isize;
@@ -138,6 +175,12 @@ pub fn status(at: impl AsFd, name: &CStr) -> Result<Status> {
         filesystem: found.st_dev,
         inode: found.st_ino,
     })
+}
+
+/// Whether two descriptors are of one file.
+pub fn is_same(one: impl AsFd, other: impl AsFd) -> Result<bool> {
+    let (one, other) = (status(one, c"")?, status(other, c"")?);
+    Ok((one.filesystem, one.inode) == (other.filesystem, other.inode))
 }
 
 /// stat(2) of a path of the calling process, links followed.

@@ -13,7 +13,7 @@ use rustix::fd::{AsFd, OwnedFd};
 pub use linux_raw_sys::general::{
     MOUNT_ATTR__ATIME, MOUNT_ATTR_IDMAP, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV,
     MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW,
-    MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME,
+    MOUNT_ATTR_RDONLY, MOUNT_ATTR_STRICTATIME, MS_REMOUNT,
 };
 
 /// fsopen(2): a context in which a new file system is configured.
@@ -82,6 +82,15 @@ pub fn clone_tree_at_path(path: &CStr, depth: Depth) -> Result<OwnedFd> {
     )
 }
 
+/// As [`clone_tree_at_path`]; if the path is a symbolic link, a tree that holds the link itself.
+pub fn clone_link_at_path(path: &CStr, depth: Depth) -> Result<OwnedFd> {
+    open_tree(
+        linux_raw_sys::general::AT_FDCWD as isize,
+        path,
+        OPEN_TREE_CLONE | depth.flag() | AT_SYMLINK_NOFOLLOW,
+    )
+}
+
 fn open_tree(at: isize, path: &CStr, flags: u32) -> Result<OwnedFd> {
     let empty = if path.is_empty() { AT_EMPTY_PATH } else { 0 };
     let flags = flags | OPEN_TREE_CLOEXEC | empty;
@@ -128,6 +137,37 @@ pub fn change_at_path(path: &CStr, change: Change, depth: Depth) -> Result<()> {
     setattr(at, path, AT_SYMLINK_NOFOLLOW | depth.flag(), change)
 }
 
+/// As [`change`], on the mount that holds a directory: only a mount's root can be changed, so it
+/// is looked for upwards.
+pub fn change_holding(directory: impl AsFd, what: Change) -> Result<()> {
+    const UP: u32 = crate::file::O_PATH | crate::file::O_DIRECTORY;
+    let mut here = crate::file::openat2(directory, c".", UP, 0, 0)?;
+    loop {
+        match change(&here, what, Depth::Single) {
+            Err(error) if error.errno == Errno::EINVAL => {
+                let above = crate::file::openat2(&here, c"..", UP, 0, 0)?;
+                if crate::file::is_same(&here, &above)? {
+                    return Err(error);
+                }
+                here = above;
+            }
+            other => return other,
+        }
+    }
+}
+
+/// mount_setattr(2) with MOUNT_ATTR_IDMAP (Linux 5.12): the ids of the files of a detached tree
+/// are mapped as the user namespace maps ids.
+pub fn map_ids(tree: impl AsFd, namespace: impl AsFd, depth: Depth) -> Result<()> {
+    let attr = mount_attr {
+        attr_set: MOUNT_ATTR_IDMAP.into(),
+        attr_clr: 0,
+        propagation: 0,
+        userns_fd: raw(&namespace) as u64,
+    };
+    setattr_with(raw(&tree), c"", AT_EMPTY_PATH | depth.flag(), attr)
+}
+
 fn setattr(at: isize, path: &CStr, flags: u32, change: Change) -> Result<()> {
     let attr = mount_attr {
         attr_set: change.set.into(),
@@ -135,6 +175,10 @@ fn setattr(at: isize, path: &CStr, flags: u32, change: Change) -> Result<()> {
         propagation: change.propagation.into(),
         userns_fd: 0,
     };
+    setattr_with(at, path, flags, attr)
+}
+
+fn setattr_with(at: isize, path: &CStr, flags: u32, attr: mount_attr) -> Result<()> {
     let size = size_of::<mount_attr>();
     // SAFETY: the path is a live C string, `attr` outlives the call and `size` is its size.
     unsafe { call!(mount_setattr, at, ptr(path), flags, &raw const attr, size).map(drop) }

@@ -16,6 +16,7 @@ mod ids;
 mod kill;
 mod linux_fields;
 mod logs;
+mod mount_options;
 mod mounts;
 mod pause;
 mod process_fields;
@@ -52,6 +53,7 @@ pub fn all() -> Vec<Case> {
         hooks_fail::cases(),
         user_namespace::cases(),
         mounts::cases(),
+        mount_options::cases(),
         propagation::cases(),
         process_fields::cases(),
         linux_fields::cases(),

@@ -33,23 +33,18 @@ pub fn cases() -> Vec<Case> {
         Case::new(
             "propagation::shared_reaches_the_host",
             shared_reaches_the_host,
-        )
-        .lacks("kan", "a shared root", "pivot_root: invalid argument"),
-        Case::new("propagation::root_shared", root_shared)
-            .lacks("kan", "a shared root", "pivot_root: invalid argument")
-            .deviates(
-                "runc 1.1",
-                "config-linux.md: rootfsPropagation sets the rootfs's mount propagation",
-                "root: []",
-            ),
+        ),
+        Case::new("propagation::root_shared", root_shared).deviates(
+            "runc 1.1",
+            "config-linux.md: rootfsPropagation sets the rootfs's mount propagation",
+            "root: []",
+        ),
         Case::new("propagation::root_private", root_private),
-        Case::new("propagation::root_unbindable", root_unbindable)
-            .lacks("kan", "an unbindable root", "open_tree: invalid argument")
-            .deviates(
-                "runc 1.1",
-                "config-linux.md: rootfsPropagation sets the rootfs's mount propagation",
-                "invalid argument",
-            ),
+        Case::new("propagation::root_unbindable", root_unbindable).deviates(
+            "runc 1.1",
+            "config-linux.md: rootfsPropagation sets the rootfs's mount propagation",
+            "invalid argument",
+        ),
         Case::new("propagation::root_is_not_shared", root_is_not_shared),
         Case::new("propagation::unknown_is_refused", unknown_is_refused).deviates(
             "crun 1.8",

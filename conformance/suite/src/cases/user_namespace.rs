@@ -22,11 +22,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("user_namespace::terminal", terminal),
         Case::new("user_namespace::exec", exec),
         Case::new("user_namespace::host_files_are_out_of_reach", host_files),
-        Case::new("user_namespace::source_out_of_reach", source_out_of_reach).lacks(
-            "kan",
-            "sources that the container's root cannot reach",
-            "open_tree: permission denied",
-        ),
+        Case::new("user_namespace::source_out_of_reach", source_out_of_reach),
         Case::new(
             "user_namespace::source_flags_are_locked",
             source_flags_are_locked,
@@ -39,11 +35,6 @@ pub fn cases() -> Vec<Case> {
         Case::new(
             "user_namespace::read_only_bind_is_locked",
             read_only_bind_is_locked,
-        )
-        .lacks(
-            "kan",
-            "locked mounts in user namespaces",
-            "written after a remount",
         )
         .deviates(
             "crun",
@@ -81,12 +72,12 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// Where the container's root is on the host.
-const UID: u32 = 100_000;
+pub const UID: u32 = 100_000;
 const GID: u32 = 200_000;
 
 /// A bundle with a user namespace, whose root directory the container's root owns. Its programs
 /// belong to the host's root, because they are shared with other bundles.
-fn bundle_with_users(ctx: &Ctx) -> Result<Bundle, Fault> {
+pub fn bundle_with_users(ctx: &Ctx) -> Result<Bundle, Fault> {
     // Nobody else may look into a temporary directory, and the container's root is somebody else.
     fs::set_permissions(ctx.world.dir.path(), fs::Permissions::from_mode(0o711))?;
     let mut bundle = ctx.bundle()?;
@@ -101,7 +92,7 @@ fn bundle_with_users(ctx: &Ctx) -> Result<Bundle, Fault> {
 }
 
 /// One mapping.
-fn range(inside: u32, outside: u32, size: u32) -> Value {
+pub fn range(inside: u32, outside: u32, size: u32) -> Value {
     json!({"containerID": inside, "hostID": outside, "size": size})
 }
 

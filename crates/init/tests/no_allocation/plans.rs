@@ -2,8 +2,8 @@
 
 use kan_init::Slots;
 use kan_op::init::{
-    FilterInstruction, Ids, InitHook, MountChange, MountPoint, MountTarget, NodeKind, Parameter,
-    Program, RootEntry, RootPath, TreeSource,
+    FilterInstruction, Ids, InitHook, MountChange, MountPoint, MountTarget, NewMount, NodeKind,
+    Parameter, Program, RootEntry, RootPath, TreeSource,
 };
 use kan_op::{Flaw, InitStep, NamespaceSlot, Slot, Sync};
 use kan_sys::fd::OwnedFd;
@@ -113,21 +113,14 @@ fn tmpfs(out: Slot) -> InitStep {
         value: Some(c(value)),
         option: None,
     };
-    InitStep::NewFilesystem {
-        out,
-        fstype: c("tmpfs"),
+    InitStep::NewFilesystem(NewMount {
         parameters: vec![parameter("source", "test"), parameter("mode", "0755")],
-        attributes: 0,
-    }
+        ..NewMount::plain(out, c("tmpfs"))
+    })
 }
 
 fn new(fstype: &str) -> InitStep {
-    InitStep::NewFilesystem {
-        out: Slot::Tree,
-        fstype: c(fstype),
-        parameters: Vec::new(),
-        attributes: 0,
-    }
+    InitStep::NewFilesystem(NewMount::plain(Slot::Tree, c(fstype)))
 }
 
 fn attach(path: &str, point: MountPoint) -> InitStep {
@@ -198,6 +191,31 @@ pub fn prepare() {
     file::chmod(script, 0o755).unwrap();
 }
 
+/// A directory that is copied, and mount(2).
+fn copied() -> Vec<InitStep> {
+    let new = NewMount {
+        mode_of: Some(at("/work")),
+        ..NewMount::plain(Slot::Tree, c("tmpfs"))
+    };
+    vec![
+        InitStep::NewFilesystem(new),
+        InitStep::CopyUp {
+            tree: Slot::Tree,
+            from: at("/work"),
+        },
+        attach("/work", MountPoint::Link),
+        clone_tree(TreeSource::HostLink(c("/proc/self")), Slot::Tree),
+        attach("/copied", MountPoint::CopiedLink),
+        InitStep::MountByPath {
+            fstype: c("tmpfs"),
+            source: c("test"),
+            flags: 0,
+            data: c("mode=0700"),
+            at: at("/by-path"),
+        },
+    ]
+}
+
 /// Mounts, devices, links, masks.
 pub fn inside() -> Vec<InitStep> {
     let node = |path: &str, kind: NodeKind| InitStep::MakeNode {
@@ -208,7 +226,7 @@ pub fn inside() -> Vec<InitStep> {
         gid: 4,
     };
     let null = NodeKind::Character { major: 1, minor: 3 };
-    vec![
+    let mut steps = vec![
         InitStep::OpenNull,
         link("/dangling", "/made/by/link", false),
         tmpfs(Slot::Tree),
@@ -229,6 +247,9 @@ pub fn inside() -> Vec<InitStep> {
         node("/dev/fifo", NodeKind::Fifo),
         link("/dev/ptmx", "pts/ptmx", true),
         link("/dev/ptmx", "pts/ptmx", true),
+    ];
+    steps.extend(copied());
+    steps.extend([
         InitStep::MaskPath {
             path: at("/proc/keys"),
         },
@@ -245,7 +266,8 @@ pub fn inside() -> Vec<InitStep> {
         hook(),
         InitStep::Close(Slot::Null),
         InitStep::Close(Slot::Empty),
-    ]
+    ]);
+    steps
 }
 
 /// A hook that reads no state.
@@ -349,12 +371,10 @@ pub fn failing() -> Vec<(&'static str, InitStep, Flaw)> {
         value: Some(c("banana")),
         option: None,
     };
-    let parameter = InitStep::NewFilesystem {
-        out: Slot::Tree,
-        fstype: c("tmpfs"),
+    let parameter = InitStep::NewFilesystem(NewMount {
         parameters: vec![bad],
-        attributes: 0,
-    };
+        ..NewMount::plain(Slot::Tree, c("tmpfs"))
+    });
     let on_link = InitStep::MakeNode {
         at: at("/bin"),
         kind: NodeKind::Fifo,

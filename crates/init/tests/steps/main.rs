@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
 mod attach;
+mod copy_up;
 mod credentials;
 mod devices;
 mod directory;
@@ -17,6 +18,7 @@ mod host;
 mod kinds;
 mod masks;
 mod mounts;
+mod path_mounts;
 mod process;
 mod race;
 mod root;
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
         attach::TESTS,
         race::TESTS,
         mounts::TESTS,
+        path_mounts::TESTS,
+        copy_up::TESTS,
         masks::TESTS,
         root::TESTS,
         devices::TESTS,

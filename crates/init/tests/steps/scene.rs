@@ -3,7 +3,7 @@
 
 use crate::{host, kinds};
 use kan_init::{Init, Slots};
-use kan_op::init::{MountPoint, Parameter, RootPath, TreeSource};
+use kan_op::init::{MountPoint, NewMount, Parameter, RootPath, TreeSource};
 use kan_op::{Board, Failure, Flaw, InitStep, Slot};
 use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
@@ -214,12 +214,7 @@ pub fn mount_on(point: impl AsRef<Path>) -> Option<Mount> {
 // --- Steps that many tests need.
 
 pub fn tmpfs(out: Slot) -> InitStep {
-    InitStep::NewFilesystem {
-        out,
-        fstype: c("tmpfs"),
-        parameters: Vec::new(),
-        attributes: 0,
-    }
+    InitStep::NewFilesystem(NewMount::plain(out, c("tmpfs")))
 }
 
 /// A new file system with `key=value` or `key` parameters.
@@ -234,12 +229,11 @@ pub fn filesystem(fstype: &str, parameters: &[&str], attributes: u32) -> InitSte
             option: None,
         }
     };
-    InitStep::NewFilesystem {
-        out: Slot::Tree,
-        fstype: c(fstype),
+    InitStep::NewFilesystem(NewMount {
         parameters: parameters.iter().map(parameter).collect(),
         attributes,
-    }
+        ..NewMount::plain(Slot::Tree, c(fstype))
+    })
 }
 
 pub fn clone_host(path: &str, out: Slot) -> InitStep {

@@ -5,6 +5,7 @@
 
 mod features;
 mod labels;
+mod mounts;
 mod order;
 mod problems;
 mod resources;

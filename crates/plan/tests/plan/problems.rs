@@ -23,14 +23,14 @@ fn the_default_config_has_none() {
 #[test]
 fn all_are_told_at_once_in_the_order_of_the_plan() {
     let config = config(|config| {
-        config.mounts[1].options.push("tmpcopyup".into());
+        config.mounts[1].options.push("src-nofollow".into());
         config.hostname = Some("a\0b".into());
         config.process.as_mut().unwrap().cwd = "/\0".into();
     });
     let found = problems(&config);
     let starts = [
         "hostname: contains a NUL",
-        "mounts[1].options[4]: option tmpcopyup",
+        "mounts[1].options[4]: is an option of bind mounts",
         "process.cwd: contains a NUL",
     ];
     for start in starts {

@@ -1,0 +1,216 @@
+//! Steps of mounts, devices and links in words.
+
+use crate::names::{attribute_names, flag_list};
+use crate::text::{path, ranges, text};
+use kan_op::host::{MappedIds, StagedTree};
+use kan_op::init::{
+    MountChange, MountPoint, MountTarget, NewMount, NodeKind, Parameter, RootPath, TreeSource,
+};
+use kan_op::{InitStep, Slot};
+use linux_raw_sys::general as raw;
+use std::ffi::CStr;
+use std::fmt::Write as _;
+
+/// The steps that build the container's file system.
+pub(crate) fn mounting(step: &InitStep) -> Option<String> {
+    Some(match step {
+        InitStep::ChangeMount { target, change } => {
+            format!("change {}: {}", mount_target(target), mount_change(*change))
+        }
+        InitStep::NewFilesystem(new) => new_filesystem(new),
+        InitStep::MountByPath {
+            fstype,
+            flags,
+            data,
+            at,
+            ..
+        } => by_path(fstype, *flags, data, at),
+        InitStep::CopyUp { from, .. } => format!("copy what lies in {} into it", path(from)),
+        InitStep::CloneTree {
+            source, recursive, ..
+        } => {
+            let below = if *recursive {
+                ", with what is mounted below"
+            } else {
+                ""
+            };
+            format!("clone the mount of {}{below}", tree_source(source))
+        }
+        InitStep::Attach { at, point, .. } => {
+            format!("attach it at {}{}", path(at), mount_point(*point))
+        }
+        InitStep::AttachOnHost {
+            tree: Slot::Empty,
+            at,
+        } => {
+            format!("attach it at {} below the root", text(at))
+        }
+        InitStep::AttachOnHost { at, .. } => format!("attach it at {} as the root", text(at)),
+        InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
+        InitStep::OpenNull => "open the host's /dev/null".into(),
+        InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),
+        InitStep::MakeNode {
+            at,
+            kind,
+            mode,
+            uid,
+            gid,
+        } => {
+            format!(
+                "make {} {} mode {mode:04o} owner {uid}:{gid}",
+                node(*kind),
+                path(at)
+            )
+        }
+        InitStep::MakeLink { at, target, .. } => format!("link {} to {}", path(at), text(target)),
+        InitStep::MaskPath { path: masked } => format!("mask {}", path(masked)),
+        InitStep::LockPath { path: locked } => format!("make {} read-only", path(locked)),
+        _ => return None,
+    })
+}
+
+fn new_filesystem(new: &NewMount) -> String {
+    let purpose = if new.out == Slot::Empty {
+        ", for masking"
+    } else {
+        ""
+    };
+    let (data, flags) = (data(&new.parameters), attribute_names(new.attributes));
+    let fstype = text(&new.fstype);
+    let like = match &new.mode_of {
+        Some(at) => format!(", with the mode of {}", path(at)),
+        None => String::new(),
+    };
+    let or = match &new.instead {
+        Some(instead) => format!(", or if not permitted clone {}", text(instead)),
+        None => String::new(),
+    };
+    format!("new file system {fstype}{data}{flags}{like}{purpose}{or}")
+}
+
+fn by_path(fstype: &CStr, flags: u32, data: &CStr, at: &RootPath) -> String {
+    let (data, at) = (text(data), path(at));
+    let data = if data.is_empty() {
+        data
+    } else {
+        format!(" ({data})")
+    };
+    let what = if flags & raw::MS_REMOUNT == 0 {
+        format!("mount {}{data} at {at}", text(fstype))
+    } else {
+        format!("remount {at}{data}")
+    };
+    format!("{what}, flags {flags:#x}")
+}
+
+fn mount_point(point: MountPoint) -> &'static str {
+    match point {
+        MountPoint::Any => "",
+        MountPoint::Ordinary => ", which must be an ordinary directory",
+        MountPoint::Link => ", on the link itself if that is one",
+        MountPoint::CopiedLink => ", or if it is a link make the same there",
+    }
+}
+
+pub(crate) fn staged_tree(tree: &StagedTree) -> String {
+    let below = if tree.recursive {
+        ", with what is mounted below"
+    } else {
+        ""
+    };
+    let link = if tree.follow {
+        ""
+    } else {
+        ", its last link not followed"
+    };
+    let mut all = format!(
+        "stage the mount of {}{link}{below}, as {}",
+        tree.source, tree.name
+    );
+    for change in &tree.changes {
+        let _ = write!(all, "; {}", mount_change(*change));
+    }
+    match &tree.ids {
+        None => {}
+        Some(MappedIds { ranges: None, .. }) => all += "; ids as in the joined user namespace",
+        Some(MappedIds {
+            ranges: Some((uids, gids)),
+            ..
+        }) => {
+            let (uids, gids) = (ranges(uids), ranges(gids));
+            let _ = write!(all, "; users {uids}, groups {gids}");
+        }
+    }
+    all
+}
+
+fn data(parameters: &[Parameter]) -> String {
+    let mut all = String::new();
+    for (index, parameter) in parameters.iter().enumerate() {
+        let separator = if index == 0 { " (" } else { "," };
+        let _ = write!(all, "{separator}{}", parameter_text(parameter));
+    }
+    if all.is_empty() { all } else { all + ")" }
+}
+
+pub(crate) fn parameter_text(parameter: &Parameter) -> String {
+    let key = text(&parameter.key);
+    match &parameter.value {
+        Some(value) => format!("{key}={}", text(value)),
+        None => key,
+    }
+}
+
+fn mount_target(target: &MountTarget) -> String {
+    match target {
+        MountTarget::HostRoot => "all mounts that init sees".into(),
+        MountTarget::Holding(path) => format!("the mount that holds {}", text(path)),
+        MountTarget::EnteredRoot => "the root".into(),
+        MountTarget::Slot(Slot::Root) => "the root".into(),
+        MountTarget::Slot(_) => "it".into(),
+        MountTarget::Container(at) => format!("the mount at {}", path(at)),
+    }
+}
+
+fn mount_change(change: MountChange) -> String {
+    let mut parts: Vec<String> = flag_list(change.set).into_iter().map(Into::into).collect();
+    parts.extend(
+        flag_list(change.clear)
+            .into_iter()
+            .map(|name| format!("not {name}")),
+    );
+    let propagation = match change.propagation {
+        raw::MS_SHARED => "shared",
+        raw::MS_SLAVE => "slave",
+        raw::MS_PRIVATE => "private",
+        raw::MS_UNBINDABLE => "unbindable",
+        _ => "",
+    };
+    if !propagation.is_empty() {
+        parts.push(propagation.into());
+    }
+    let below = if change.recursive {
+        ", recursively"
+    } else {
+        ""
+    };
+    format!("{}{below}", parts.join(","))
+}
+
+pub(crate) fn tree_source(source: &TreeSource) -> String {
+    match source {
+        TreeSource::Host(path) => text(path),
+        TreeSource::HostLink(path) => format!("{}, its last link not followed", text(path)),
+        TreeSource::Staged(name) => format!("{} on the stage", text(name)),
+        TreeSource::Container(at) => format!("{} in the container", path(at)),
+        TreeSource::Slot(slot) => format!("{slot:?}"),
+    }
+}
+
+fn node(kind: NodeKind) -> String {
+    match kind {
+        NodeKind::Character { major, minor } => format!("character device {major}:{minor}"),
+        NodeKind::Block { major, minor } => format!("block device {major}:{minor}"),
+        NodeKind::Fifo => "FIFO".into(),
+    }
+}
