@@ -49,6 +49,16 @@ pub fn write(file: &str, text: &str) -> Result<i32, String> {
     Ok(0)
 }
 
+/// Tells the service manager something, sd_notify(3), and waits for TERM.
+pub fn notify(texts: &[&str]) -> Result<i32, String> {
+    let path = std::env::var("NOTIFY_SOCKET").map_err(|_| "no NOTIFY_SOCKET")?;
+    let told = |e: io::Error| format!("{path}: {e}");
+    let socket = std::os::unix::net::UnixDatagram::unbound().map_err(told)?;
+    let message = texts.join("\n");
+    socket.send_to(message.as_bytes(), &path).map_err(told)?;
+    until_term(0, false)
+}
+
 /// Prints a file.
 pub fn cat(file: &str) -> Result<i32, String> {
     let bytes = fs::read(file).map_err(|e| format!("{file}: {e}"))?;

@@ -75,6 +75,7 @@ fn run(words: &[&str]) -> Result<i32, String> {
             println!("{}", texts.join(" "));
             Ok(0)
         }
+        ["notify", texts @ ..] => behaviour::notify(texts),
         ["stdin"] => behaviour::copy_stdin(),
         ["spawn-orphan"] => behaviour::spawn_orphan(),
         ["tty-size"] => behaviour::print_size(),

@@ -1,8 +1,10 @@
 //! The cases, a file for each section.
 
+mod activation;
 mod attacks;
 mod attacks_console;
 mod cgroup;
+mod command_line;
 mod create;
 mod default_config;
 mod delete;
@@ -15,6 +17,7 @@ mod hooks_fail;
 mod ids;
 mod kill;
 mod linux_fields;
+mod list;
 mod logs;
 mod mount_options;
 mod mounts;
@@ -44,6 +47,9 @@ pub fn all() -> Vec<Case> {
         run::cases(),
         streams::cases(),
         logs::cases(),
+        command_line::cases(),
+        list::cases(),
+        activation::cases(),
         terminal::cases(),
         pause::cases(),
         exec::cases(),
