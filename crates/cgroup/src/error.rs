@@ -202,6 +202,10 @@ fn reason(errno: Errno) -> String {
     if let Some(at) = text.find(" (os error") {
         text.truncate(at);
     }
+    // As engines match it: `no such file or directory`.
+    if let Some(first) = text.get_mut(..1) {
+        first.make_ascii_lowercase();
+    }
     text
 }
 
@@ -239,7 +243,7 @@ mod tests {
         );
         assert_eq!(
             error.to_string(),
-            "creating cgroup /sys/fs/cgroup/x: Permission denied"
+            "creating cgroup /sys/fs/cgroup/x: permission denied"
         );
     }
 
@@ -249,7 +253,7 @@ mod tests {
         let error = Error::call(Operation::Join(pids(7)[6]), path, Errno::NOSPC);
         assert_eq!(
             error.to_string(),
-            "adding process 7 to /sys/fs/cgroup/cpuset/x/cgroup.procs: No space left on device"
+            "adding process 7 to /sys/fs/cgroup/cpuset/x/cgroup.procs: no space left on device"
         );
         assert!(error.hint().unwrap().contains("cpuset.cpus"));
     }

@@ -382,7 +382,7 @@ fn a_missing_cgroup_is_named() {
         let error = limit_devices(&missing, &rules(LISTS[0])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("kan-devices-test-missing"), "{text}");
-        assert!(text.contains("No such file"), "{text}");
+        assert!(text.contains("no such file"), "{text}");
         assert!(!error.is_permission());
     }
 }

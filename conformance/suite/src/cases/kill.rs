@@ -15,6 +15,27 @@ pub fn cases() -> Vec<Case> {
             "kill::all_of_stopped_is_no_error",
             all_of_stopped_is_no_error,
         ),
+        Case::new("kill::nothing_but_a_question", nothing_but_a_question),
+        Case::new("kill::realtime_signal", realtime_signal),
+        Case::new("kill::all_processes", all_processes),
+        Case::new("kill::shared_processes", shared_processes)
+            .deviates("runc 1.1", "not in the spec; since runc 1.2", "still runs")
+            .deviates("crun 1.8", "not in the spec; runc's way", "still runs"),
+        Case::new(
+            "kill::shared_processes_without_init",
+            shared_processes_without_init,
+        )
+        .deviates(
+            "runc 1.1",
+            "not in the spec; since runc 1.2",
+            "container not running",
+        )
+        .deviates("crun 1.8", "not in the spec; runc's way", "exit status: 1"),
+        Case::new("kill::paused", paused),
+        Case::new("kill::by_regular_expression", by_regular_expression).only(
+            "kan",
+            "crun's own flag, and crun 1.8 has it for delete alone",
+        ),
         Case::new("kill::unknown_signal", unknown_signal).deviates(
             "crun 1.8",
             "runtime.md, kill: the signal MUST be sent; here success is told and nothing sent",
@@ -123,4 +144,95 @@ fn options_after_the_id(ctx: &mut Ctx) -> Outcome {
     launch_listener(ctx)?;
     ctx.oci(&["kill", &ctx.id, "KILL", "--all"]).run()?.ok()?;
     ctx.wait_stopped()
+}
+
+/// Signal 0 is sent to nobody.
+fn nothing_but_a_question(ctx: &mut Ctx) -> Outcome {
+    let created = launch_listener(ctx)?;
+    ctx.kill("0")?.quiet()?;
+    equal("signals", created.stdout_now()?.as_str(), "ready\n")?;
+    ctx.kill("TERM")?.ok()?;
+    ctx.wait_stopped()?;
+    ctx.kill("0")?.refuses(&["container not running"])
+}
+
+fn realtime_signal(ctx: &mut Ctx) -> Outcome {
+    let created = launch_listener(ctx)?;
+    ctx.kill("40")?.quiet()?;
+    created.wait_for("signal ")?;
+    ctx.expect_status("running")
+}
+
+fn all_processes(ctx: &mut Ctx) -> Outcome {
+    let created = launch_listener(ctx)?;
+    let other = ctx.exec(&["--detach"], &["/probe", "listen", "0"]);
+    let other = other.run()?.ok()?;
+    other.wait_for("ready")?;
+    ctx.oci(&["kill", "--all", &ctx.id, "HUP"]).run()?.ok()?;
+    created.wait_for("signal HUP\n")?;
+    other.wait_for("signal HUP\n")?;
+    ctx.expect_status("running")
+}
+
+/// A container without a PID namespace of its own whose program leaves another process, which
+/// goes on when the first one ends; its pid on the host.
+fn launch_two(ctx: &Ctx, script: &str) -> Result<i32, Fault> {
+    ctx.need_busybox()?;
+    let mut bundle = ctx.bundle()?;
+    bundle.without_namespace("pid").shell(script);
+    let created = ctx.launch(&bundle)?;
+    created.wait_for("other ")?;
+    let said = created.stdout_now()?;
+    let pid = said.lines().find_map(|line| line.strip_prefix("other "));
+    Ok(pid.unwrap_or_default().parse()?)
+}
+
+fn expect_end_of(pid: i32) -> Outcome {
+    let patience = std::time::Duration::from_secs(2);
+    let ended = crate::harness::command::wait_for_exit(pid, patience)?;
+    check!(ended, "process {pid} still runs");
+    Ok(())
+}
+
+/// SIGKILL is the end of the container, not of its first process alone.
+fn shared_processes(ctx: &mut Ctx) -> Outcome {
+    let other = launch_two(ctx, "sleep 1000 & echo other $!; wait")?;
+    ctx.kill("KILL")?.ok()?;
+    expect_end_of(other)?;
+    ctx.wait_stopped()
+}
+
+fn shared_processes_without_init(ctx: &mut Ctx) -> Outcome {
+    let other = launch_two(ctx, "sleep 1000 & echo other $!")?;
+    ctx.wait_stopped()?;
+    ctx.kill("TERM")?.refuses(&["container not running"])?;
+    ctx.kill("KILL")?.ok()?;
+    expect_end_of(other)
+}
+
+/// The freezer holds even SIGKILL back on cgroup v1.
+fn paused(ctx: &mut Ctx) -> Outcome {
+    launch_listener(ctx)?;
+    ctx.verb(&["pause"])?.ok()?;
+    ctx.kill("KILL")?.ok()?;
+    ctx.wait_stopped()
+}
+
+fn by_regular_expression(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["sleep"]).save()?;
+    let dir = crate::harness::container::text(&bundle.dir)?;
+    let ids = [ctx.another_id(), ctx.another_id()];
+    for id in ids.iter().chain([&ctx.id]) {
+        ctx.oci(&["create", "--bundle", dir, id]).run()?.ok()?;
+    }
+    let pattern = format!("^{}-[0-9]$", ctx.id);
+    ctx.oci(&["kill", "--regex", &pattern, "KILL"])
+        .run()?
+        .ok()?;
+    ctx.expect_status("created")?;
+    ctx.oci(&["delete", "-r", &pattern]).run()?.ok()?;
+    let left = ctx.oci(&["list", "-q"]).run()?.ok()?;
+    equal("ids", left.stdout.trim(), ctx.id.as_str())?;
+    ctx.oci(&["delete", "-r", "("]).run()?.refuses(&["--regex"])
 }

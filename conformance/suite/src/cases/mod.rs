@@ -9,6 +9,7 @@ mod create;
 mod default_config;
 mod delete;
 mod exec;
+mod exec_cgroup;
 mod exec_ids;
 mod exec_state;
 mod features;
@@ -53,6 +54,7 @@ pub fn all() -> Vec<Case> {
         terminal::cases(),
         pause::cases(),
         exec::cases(),
+        exec_cgroup::cases(),
         exec_state::cases(),
         exec_ids::cases(),
         hooks::cases(),

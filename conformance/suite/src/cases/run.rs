@@ -14,6 +14,16 @@ pub fn cases() -> Vec<Case> {
         Case::new("run::exit_code_of_a_signal", exit_code_of_a_signal),
         Case::new("run::streams", streams),
         Case::new("run::is_gone_afterwards", is_gone_afterwards),
+        Case::new("run::keep", keep).deviates(
+            "crun 1.8",
+            "not in the spec; crun has it since 1.9",
+            "unrecognized option",
+        ),
+        Case::new("run::config_of_another_name", config_of_another_name).deviates(
+            "runc",
+            "not in the spec; crun's flag",
+            "flag provided but not defined",
+        ),
         Case::new("run::detach", detach),
         Case::new("run::detach_gives_its_streams", detach_gives_its_streams),
         Case::new("run::pid_file", pid_file),
@@ -198,4 +208,38 @@ fn no_subreaper(ctx: &mut Ctx) -> Outcome {
         "run adopted the orphan in spite of --no-subreaper"
     );
     Ok(())
+}
+
+/// What is kept is a stopped container, cgroup and all.
+fn keep(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let path = format!("/{}", ctx.id);
+    bundle
+        .probe(&["exit", "7"])
+        .set("/linux/cgroupsPath", json!(path));
+    ctx.with_bundle("run", &["--keep"], &bundle)?
+        .run()?
+        .exits(7)?;
+    ctx.expect_status("stopped")?;
+    let pids = std::path::Path::new("/sys/fs/cgroup/pids").join(&ctx.id);
+    let hybrid = pids.parent().is_some_and(std::path::Path::is_dir);
+    check!(
+        !hybrid || ctx.unified || pids.is_dir(),
+        "the cgroup is gone"
+    );
+    ctx.delete()?;
+    ctx.expect_nothing_left()
+}
+
+fn config_of_another_name(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["echo", "here"]).save()?;
+    std::fs::rename(
+        bundle.dir.join("config.json"),
+        bundle.dir.join("other.json"),
+    )?;
+    let dir = crate::harness::container::text(&bundle.dir)?;
+    let args = ["run", "--config", "other.json", "--bundle", dir, &ctx.id];
+    let done = ctx.oci(&args).cwd(&bundle.dir).run()?.ok()?;
+    equal("stdout", done.stdout.as_str(), "here\n")
 }

@@ -48,7 +48,7 @@ fn join_names_process_and_file() {
     };
     let error = kan_cgroup::join(&scratch.placement, rustix::process::getpid()).unwrap_err();
     let start = format!("adding process {} to /sys/fs/cgroup", std::process::id());
-    let end = "cgroup.procs: No such file or directory";
+    let end = "cgroup.procs: no such file or directory";
     let text = error.to_string();
     assert!(text.starts_with(&start) && text.ends_with(end), "{text}");
 }

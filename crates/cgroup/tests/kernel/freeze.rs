@@ -71,7 +71,7 @@ fn an_empty_cgroup_freezes_and_a_missing_one_is_not_frozen() {
         freeze(&missing)
             .unwrap_err()
             .to_string()
-            .contains("No such file")
+            .contains("no such file")
     );
 }
 
