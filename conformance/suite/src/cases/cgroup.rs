@@ -30,13 +30,15 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// One cgroup of a process: the controllers (empty for v2) and the path in the hierarchy.
-struct Place {
-    controllers: String,
-    path: String,
+pub struct Place {
+    /// Comma-separated; empty for v2.
+    pub controllers: String,
+    /// Below the mount point.
+    pub path: String,
 }
 
 /// Where a process is, by /proc/PID/cgroup as the host sees it.
-fn places(pid: i32) -> Result<Vec<Place>, Fault> {
+pub fn places(pid: i32) -> Result<Vec<Place>, Fault> {
     let text = fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
     let place = |line: &str| {
         let mut parts = line.splitn(3, ':').skip(1);
@@ -49,7 +51,7 @@ fn places(pid: i32) -> Result<Vec<Place>, Fault> {
 }
 
 /// Where a hierarchy is mounted on the host; none for one that is not.
-fn mount_point(controllers: &str) -> Option<PathBuf> {
+pub fn mount_point(controllers: &str) -> Option<PathBuf> {
     let table = fs::read_to_string("/proc/self/mountinfo").ok()?;
     table.lines().find_map(|line| {
         let (front, back) = line.split_once(" - ")?;
@@ -71,7 +73,7 @@ fn mount_point(controllers: &str) -> Option<PathBuf> {
 }
 
 /// The directory of a cgroup on the host.
-fn directory(place: &Place) -> Option<PathBuf> {
+pub fn directory(place: &Place) -> Option<PathBuf> {
     Some(mount_point(&place.controllers)?.join(place.path.trim_start_matches('/')))
 }
 
@@ -268,7 +270,7 @@ fn limit(ctx: &Ctx, set: (&str, Value), controller: &str, files: [&str; 2]) -> R
 }
 
 /// Whether a v2 hierarchy offers a controller.
-fn has_controller(dir: &Path, controller: &str) -> bool {
+pub fn has_controller(dir: &Path, controller: &str) -> bool {
     let offered = fs::read_to_string(dir.join("cgroup.controllers")).unwrap_or_default();
     offered.split_whitespace().any(|c| c == controller)
 }

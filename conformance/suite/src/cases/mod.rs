@@ -17,6 +17,8 @@ mod hooks;
 mod hooks_fail;
 mod ids;
 mod kill;
+mod limits;
+mod limits_bite;
 mod linux_fields;
 mod list;
 mod logs;
@@ -31,6 +33,7 @@ mod start;
 mod state;
 mod streams;
 mod terminal;
+mod update;
 mod user_namespace;
 mod walk;
 
@@ -70,6 +73,9 @@ pub fn all() -> Vec<Case> {
         default_config::cases(),
         walk::cases(),
         cgroup::cases(),
+        limits::cases(),
+        limits_bite::cases(),
+        update::cases(),
         attacks::cases(),
         attacks_console::cases(),
     ]
