@@ -6,10 +6,11 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 use core::ptr;
-use kan_op::{Failure, Flaw, InitStep, init::Program};
+use kan_op::init::{InitHook, Program};
+use kan_op::{Failure, Flaw, InitStep};
 use kan_sys::file::{self, S_IFDIR};
 use kan_sys::process::{self, Strings};
-use kan_sys::{Errno, Error, Sysno, io};
+use kan_sys::{Errno, Error, Sysno};
 
 /// Room for `HOME=`, a path and a NUL.
 pub(crate) const HOME_SIZE: usize = 5 + 4096;
@@ -75,48 +76,82 @@ impl<'p> ExecStrings<'p> {
         Err(process::execve(path, args, env).into())
     }
 
-    /// `exec /x: no such file or directory`, or that a hook failed, on stderr.
-    pub(crate) fn complain(&self, failure: Failure) {
+    /// What failed after `create` had returned, in one line: `exec /x: no such file or directory`,
+    /// or that a hook did, in the words that [`kan_op::init::InitHook`]'s failure before it has.
+    pub(crate) fn complaint(&self, step: Option<&InitStep>, failure: Failure) -> Line {
         let mut line = Line {
             bytes: [0; 4200],
             length: 0,
         };
-        if failure.call == Sysno::execve as u16 && failure.flaw == Flaw::Call {
-            let path = self.found.map_or(&b""[..], CStr::to_bytes);
-            let errno = Errno::new(failure.errno.into());
-            let text = errno.description().unwrap_or("failed").as_bytes();
-            for part in [b"exec ", path, b": ", text, b"\n"] {
-                line.push(part);
+        match step {
+            Some(InitStep::RunHook(hook)) => line.push_hook(hook, failure),
+            Some(InitStep::Execute(_)) => {
+                line.push(b"exec ");
+                line.push(self.found.map_or(&b""[..], CStr::to_bytes));
+                line.push_errno(failure);
             }
-            line.lowercase_at(7 + path.len());
-        } else if matches!(
-            failure.flaw,
-            Flaw::HookExited | Flaw::HookSignalled | Flaw::HookTimedOut
-        ) {
-            line.push(b"kan: a startContainer hook failed\n");
+            _ => {
+                let call = Sysno::new(failure.call.into()).map_or("init", |call| call.name());
+                line.push(call.as_bytes());
+                line.push_errno(failure);
+            }
         }
-        let _ = io::write(io::standard(2), &line.bytes[..line.length]);
+        line.push(b"\n");
+        line
     }
 }
 
 /// One line, written by one call so that it is not torn apart.
-struct Line {
+pub(crate) struct Line {
     bytes: [u8; 4200],
     length: usize,
 }
 
 impl Line {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    fn push_hook(&mut self, hook: &InitHook, failure: Failure) {
+        self.push(b"error running ");
+        self.push(hook.kind.as_bytes());
+        self.push(b" hook #");
+        self.push_number(hook.index);
+        match failure.flaw {
+            Flaw::HookExited => self.push(b": exit status "),
+            Flaw::HookSignalled => self.push(b": ended by signal "),
+            Flaw::HookTimedOut => self.push(b": hook ran past specified timeout of "),
+            _ => return self.push_errno(failure),
+        }
+        if failure.flaw == Flaw::HookTimedOut {
+            let seconds = usize::try_from(hook.timeout.unwrap_or(0)).unwrap_or(usize::MAX);
+            self.push_number(seconds);
+            return self.push(b"s");
+        }
+        self.push_number(failure.part.into());
+    }
+
+    fn push_number(&mut self, number: usize) {
+        let number = i32::try_from(number).unwrap_or(i32::MAX);
+        self.push(crate::hooks::decimal(number, &mut [0; 10]));
+    }
+
+    /// In lower case: engines match Go's spelling.
+    fn push_errno(&mut self, failure: Failure) {
+        let errno = Errno::new(failure.errno.into());
+        self.push(b": ");
+        let begin = self.length;
+        self.push(errno.description().unwrap_or("failed").as_bytes());
+        if let Some(letter) = self.bytes.get_mut(begin) {
+            letter.make_ascii_lowercase();
+        }
+    }
+
     fn push(&mut self, part: &[u8]) {
         let room = &mut self.bytes[self.length..];
         let count = room.len().min(part.len());
         room[..count].copy_from_slice(&part[..count]);
         self.length += count;
-    }
-
-    fn lowercase_at(&mut self, place: usize) {
-        if let Some(letter) = self.bytes.get_mut(place) {
-            letter.make_ascii_lowercase();
-        }
     }
 }
 

@@ -5,7 +5,8 @@ use crate::{Init, Step, Stop};
 use alloc::vec::Vec;
 use core::ffi::c_char;
 use core::ptr;
-use kan_op::{Flaw, InitStep, Slot, init::InitHook};
+use kan_op::init::{InitHook, Stream};
+use kan_op::{Flaw, InitStep};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_WRONLY};
 use kan_sys::process::{self, Ended, Strings};
@@ -41,16 +42,38 @@ struct Launch<'a> {
     args: &'a [*const c_char],
     env: &'a [*const c_char],
     stdin: OwnedFd,
-    errors: Option<BorrowedFd<'a>>,
+    stdout: Output<'a>,
+    stderr: Output<'a>,
+}
+
+/// A [`Stream`] with its descriptor.
+enum Output<'a> {
+    Inherited,
+    Null,
+    Into(BorrowedFd<'a>),
+}
+
+impl Output<'_> {
+    fn put_onto(&self, standard: i32) -> kan_sys::Result<()> {
+        match self {
+            Self::Inherited => Ok(()),
+            Self::Null => io::dup_onto(file::open(c"/dev/null", O_WRONLY, 0)?, standard),
+            Self::Into(file) => io::dup_onto(file, standard),
+        }
+    }
 }
 
 impl Init<'_> {
     pub(crate) fn run_hook(&mut self, hook: &InitHook) -> Step {
-        let errors = if hook.reports {
-            Some(self.slots.get(Slot::HookErrors)?)
-        } else {
-            None
+        let output = |stream| {
+            Ok::<_, Stop>(match stream {
+                Stream::Inherited => Output::Inherited,
+                Stream::Null => Output::Null,
+                Stream::Into(slot) => Output::Into(self.slots.get(slot)?),
+            })
         };
+        let (stdout, stderr): (Output<'_>, Output<'_>) =
+            (output(hook.stdout)?, output(hook.stderr)?);
         let (args, env) = self
             .hooks
             .0
@@ -62,9 +85,10 @@ impl Init<'_> {
             args,
             env,
             stdin,
-            errors,
+            stdout,
+            stderr,
         };
-        let child = process::fork(0, None, &mut launch, become_hook)?;
+        let child = process::fork_plainly(&mut launch, become_hook)?;
         drop(launch);
         tell_state(hook, state)?;
         self.hooks_run += 1;
@@ -93,7 +117,7 @@ fn write_all(to: &OwnedFd, mut bytes: &[u8]) {
     }
 }
 
-fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
+pub(crate) fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
     let (mut rest, mut start) = (number.unsigned_abs(), buffer.len());
     loop {
         start -= 1;
@@ -121,24 +145,26 @@ fn await_hook(hook: &InitHook, pidfd: &OwnedFd) -> Step {
     }
 }
 
-/// The child: stdin is the pipe, stderr where errors are wanted; everything else is
+/// The child: stdin is the pipe, the others where they are wanted; everything else is
 /// close-on-exec.
 fn become_hook(launch: &mut Launch<'_>) -> ! {
-    let mut ready = io::dup_onto(launch.stdin.as_fd(), 0);
-    if let Some(errors) = launch.errors {
-        // What it prints beside errors is not for whoever called `create`.
-        let nowhere = file::open(c"/dev/null", O_WRONLY, 0);
-        ready = ready
-            .and_then(|()| io::dup_onto(errors, 2))
-            .and_then(|()| io::dup_onto(nowhere?, 1));
-    }
+    let ready = io::dup_onto(launch.stdin.as_fd(), 0)
+        .and_then(|()| launch.stderr.put_onto(2))
+        .and_then(|()| launch.stdout.put_onto(1));
     if ready.is_ok() {
         // SAFETY: both arrays end in null, and their strings live in the plan.
         let (args, env) = unsafe { (Strings::new(launch.args), Strings::new(launch.env)) };
         let error = process::execve(&launch.hook.path, args, env);
-        if let Some(text) = error.errno.description() {
-            let _ = io::write(io::standard(2), text.as_bytes());
-        }
+        complain(error.errno.description().unwrap_or("unknown error"));
     }
     process::exit(127)
+}
+
+/// In lower case: engines match Go's spelling.
+fn complain(text: &str) {
+    let mut line = [0; 64];
+    let length = text.len().min(line.len());
+    line[..length].copy_from_slice(&text.as_bytes()[..length]);
+    line[0].make_ascii_lowercase();
+    let _ = io::write(io::standard(2), &line[..length]);
 }

@@ -30,14 +30,22 @@ impl Init<'_> {
         Ok(())
     }
 
-    /// When `create` has long returned and exec fails after `start`, nobody reads the board:
-    /// the line goes to the container's stderr, as runc's does.
+    /// When `create` has long returned nobody reads the board: what went wrong since goes to the
+    /// container's stderr, as runc's does, and to `start`, which reads the FIFO's other end where
+    /// it waits for the program.
     pub(crate) fn complain_if_alone(&self, failure: Failure) {
         let Ok(channel) = self.slots.get(Slot::Channel) else {
             return;
         };
-        if kan_sys::socket::peer_is_gone(channel) {
-            self.strings.complain(failure);
+        if !kan_sys::socket::peer_is_gone(channel) {
+            return;
+        }
+        let line = self
+            .strings
+            .complaint(self.steps.get(self.board.step()), failure);
+        let _ = io::write(io::standard(2), line.bytes());
+        if let Ok(fifo) = self.slots.get(Slot::Fifo) {
+            let _ = io::write(fifo, line.bytes());
         }
     }
 }

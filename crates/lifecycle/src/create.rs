@@ -153,6 +153,11 @@ fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placeme
         own_keyring: !options.no_new_keyring,
         without_process: bundle.config.process.is_none(),
         shares_pids: kan_plan::shares_pids(&bundle.config),
+        has_start_hooks: bundle
+            .config
+            .hooks
+            .as_ref()
+            .is_some_and(|hooks| !hooks.start_container.is_empty()),
         poststart: poststart.into_iter().map(LaterHook::new).collect(),
         poststop: poststop.into_iter().map(LaterHook::new).collect(),
     }

@@ -1,14 +1,18 @@
 //! Hooks in the runtime's namespaces: config.md, POSIX-platform hooks.
 
+use crate::error::{during, with};
 use crate::{Error, Result};
 use kan_op::host::HostHook;
 use kan_spec::state::State;
 use kan_sys::process::{pidfd_open, pidfd_send_signal};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,7 +27,8 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
             hook.kind, hook.index
         ))
     };
-    let mut child = command(hook).spawn().map_err(|error| {
+    let mut command = command(hook).map_err(|error| failed(error.to_string()))?;
+    let mut child = command.spawn().map_err(|error| {
         failed(format!(
             "{}: {}",
             hook.path,
@@ -57,7 +62,10 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
     }
 }
 
-fn command(hook: &HostHook) -> Command {
+fn command(hook: &HostHook) -> Result<Command> {
+    // What kan's caller leaked to kan is no business of a hook (CVE-2024-21626's class).
+    let marked = kan_sys::io::close_range_on_exec(3, u32::MAX);
+    marked.map_err(during("mark descriptors close-on-exec"))?;
     let mut command = Command::new(&hook.path);
     if let Some((name, rest)) = hook.args.split_first() {
         command.arg0(name).args(rest);
@@ -66,11 +74,23 @@ fn command(hook: &HostHook) -> Command {
         command.env_clear();
         command.envs(hook.env.iter().filter_map(|entry| entry.split_once('=')));
     }
-    command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped());
-    command
+    let stdout = output(hook.stdout.as_deref())?.unwrap_or_else(Stdio::null);
+    let stderr = output(hook.stderr.as_deref())?.unwrap_or_else(Stdio::piped);
+    command.stdin(Stdio::piped()).stdout(stdout).stderr(stderr);
+    Ok(command)
+}
+
+/// A file of `run.oci.hooks.stdout` or `run.oci.hooks.stderr`.
+fn output(path: Option<&str>) -> Result<Option<Stdio>> {
+    let file = path.map(|path| open_output(Path::new(path))).transpose()?;
+    Ok(file.map(Stdio::from))
+}
+
+/// Opens a file that the output of hooks is added to; made if need be.
+pub(crate) fn open_output(path: &Path) -> Result<File> {
+    let mut options = OpenOptions::new();
+    let opened = options.append(true).create(true).mode(0o600).open(path);
+    opened.map_err(with("open", path))
 }
 
 /// What a hook wrote, in one line for the error.
@@ -96,20 +116,19 @@ fn listen(child: &mut Child, timeout: Option<u64>, errors: &mut Vec<u8>) -> bool
     let pidfd = i32::try_from(child.id())
         .ok()
         .and_then(|pid| pidfd_open(pid).ok());
-    let (Some(pidfd), Some(stderr)) = (pidfd, child.stderr.take()) else {
+    let Some(pidfd) = pidfd else {
         return true;
     };
+    let stderr = child.stderr.take();
     let end = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut is_open = true;
+    let mut stderr = stderr.as_ref();
     loop {
         let left = end.map(|end| end.saturating_duration_since(Instant::now()));
         let limit = left.map_or(PollTimeout::NONE, |left| {
             PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
         });
         let mut watched = vec![PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        if is_open {
-            watched.push(PollFd::new(stderr.as_fd(), PollFlags::POLLIN));
-        }
+        watched.extend(stderr.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
         match poll(&mut watched, limit) {
             Ok(0) => return false,
             Err(Errno::EINTR) => continue,
@@ -117,8 +136,9 @@ fn listen(child: &mut Child, timeout: Option<u64>, errors: &mut Vec<u8>) -> bool
             Ok(_) => {}
         }
         let ended = watched[0].any().unwrap_or(true);
-        if is_open && watched[1].any().unwrap_or(false) {
-            is_open = keep_some(&stderr, errors);
+        let speaks = watched.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
+        if let Some(from) = stderr.filter(|_| speaks) {
+            stderr = stderr.filter(|_| keep_some(from, errors));
         } else if ended {
             return true;
         }

@@ -154,6 +154,11 @@ impl<'p> Host<'p> {
                 self.hook_errors = Some(own);
                 Ok(())
             }
+            HostStep::OpenHookOutput { slot, path } => {
+                let file = hooks::open_output(Path::new(path))?;
+                self.slots.fill(*slot, file.into());
+                Ok(())
+            }
             HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
             HostStep::SendListener { path, metadata } => self.send_listener(path, metadata.clone()),
             HostStep::Tell(sync) => self.tell(*sync),

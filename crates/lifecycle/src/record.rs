@@ -52,6 +52,9 @@ pub(crate) struct Record {
     /// Whether its processes outlive its init: the pid namespace is not its own.
     #[serde(default)]
     pub(crate) shares_pids: bool,
+    /// Whether hooks of startContainer run before the program, whose failure `start` tells.
+    #[serde(default)]
+    pub(crate) has_start_hooks: bool,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<LaterHook>,
@@ -66,6 +69,10 @@ pub(crate) struct LaterHook {
     args: Vec<String>,
     env: Vec<String>,
     timeout: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stdout: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    stderr: Option<String>,
 }
 
 impl LaterHook {
@@ -75,6 +82,8 @@ impl LaterHook {
             args,
             env,
             timeout,
+            stdout,
+            stderr,
             ..
         } = hook;
         Self {
@@ -82,6 +91,8 @@ impl LaterHook {
             args,
             env,
             timeout,
+            stdout,
+            stderr,
         }
     }
 
@@ -91,6 +102,8 @@ impl LaterHook {
             args,
             env,
             timeout,
+            stdout,
+            stderr,
         } = self.clone();
         HostHook {
             kind,
@@ -99,6 +112,8 @@ impl LaterHook {
             args,
             env,
             timeout,
+            stdout,
+            stderr,
         }
     }
 }

@@ -5,9 +5,10 @@ use crate::error::with;
 use crate::record::{InitProcess, Record};
 use crate::{Error, Result, Store, Timeline, notify};
 use kan_spec::state::Status;
+use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
@@ -39,14 +40,18 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
         Some(_) => init.map(InitProcess::open).transpose()?.flatten(),
         None => None,
     };
-    let fifo = timeline.phase("let init go on", || open_fifo(&path))?;
-    if let Some(record) = &container.record
-        && !record.poststart.is_empty()
-    {
-        timeline.phase("run poststart hooks", || after_exec(record, &fifo))?;
+    let waits = container
+        .record
+        .as_ref()
+        .filter(|record| record.has_start_hooks || !record.poststart.is_empty());
+    let said = waits.map(|_| Said::listen(&path)).transpose()?;
+    timeline.phase("let init go on", || let_go(&path))?;
+    if let Some((record, said)) = waits.zip(said) {
+        timeline.phase("wait for the program", || said.until_exec())?;
+        timeline.phase("run poststart hooks", || run_poststart(record))?;
     }
     // The container may take its time, and others want to work on it meanwhile.
-    drop((fifo, locked));
+    drop(locked);
     match (relay, init, held) {
         (Some(relay), Some(init), Some(held)) => {
             timeline.phase("wait for READY=1", || relay.until_ready(init.pid, &held))
@@ -55,11 +60,38 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
     }
 }
 
-/// Init closes the FIFO when it executes the program, or dies: then it has no reader any more,
-/// which poll(2) tells by POLLERR. A hook that fails ends the container (runtime.md).
-fn after_exec(record: &Record, fifo: &File) -> Result<()> {
-    let mut watched = [PollFd::new(fifo.as_fd(), PollFlags::empty())];
-    let _ = poll(&mut watched, PollTimeout::NONE);
+/// What init says through the FIFO once `start` has let it go on: nothing, or why it ends.
+struct Said(File);
+
+impl Said {
+    fn listen(path: &Path) -> Result<Self> {
+        let mut options = OpenOptions::new();
+        let opened = options
+            .read(true)
+            .custom_flags(nix::libc::O_NONBLOCK)
+            .open(path);
+        opened.map(Self).map_err(with("open", path))
+    }
+
+    /// Init closes the FIFO when it executes the program, or dies: then it has no writer any more,
+    /// which poll(2) tells by POLLHUP. Until then nothing is read, for the byte that lets init go
+    /// on is init's.
+    fn until_exec(mut self) -> Result<()> {
+        let mut watched = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
+        while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        let mut said = String::new();
+        // A FIFO without a writer has an end.
+        let _ = self.0.read_to_string(&mut said);
+        match said.trim_end() {
+            "" => Ok(()),
+            BYTE => Err(Error::Step("init ended before it could start".into())),
+            why => Err(Error::Step(why.to_owned())),
+        }
+    }
+}
+
+/// A hook that fails ends the container (runtime.md).
+fn run_poststart(record: &Record) -> Result<()> {
     record.run_poststart().inspect_err(|_| {
         if let Some(Ok(Some(init))) = record.init.map(InitProcess::open) {
             let _ = kan_sys::process::pidfd_send_signal(&init, nix::libc::SIGKILL);
@@ -67,15 +99,18 @@ fn after_exec(record: &Record, fifo: &File) -> Result<()> {
     })
 }
 
+/// What init waits for.
+const BYTE: &str = "0";
+
 /// Not blocking: without a reader, init being dead, the opening fails (fifo(7), ENXIO).
-fn open_fifo(path: &Path) -> Result<File> {
+fn let_go(path: &Path) -> Result<()> {
     let mut options = OpenOptions::new();
     let opened = options
         .write(true)
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path);
     let mut fifo = opened.map_err(with("open", path))?;
-    fifo.write_all(b"0").map_err(with("write", path))?;
-    std::fs::remove_file(path).map_err(with("remove", path))?;
-    Ok(fifo)
+    fifo.write_all(BYTE.as_bytes())
+        .map_err(with("write", path))?;
+    std::fs::remove_file(path).map_err(with("remove", path))
 }

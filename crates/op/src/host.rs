@@ -127,6 +127,10 @@ pub struct HostHook {
     pub env: Vec<String>,
     /// Seconds until it is given up.
     pub timeout: Option<u64>,
+    /// A file that its stdout is added to; `None` is nowhere.
+    pub stdout: Option<String>,
+    /// A file that its stderr is added to; `None` keeps it for the error.
+    pub stderr: Option<String>,
 }
 
 /// One thing that kan does itself. Every field is resolved.
@@ -216,6 +220,13 @@ pub enum HostStep {
     Wait(Sync),
     /// A pipe through which the errors of hooks that init runs come back.
     MakeHookPipe,
+    /// Opens a file that the output of hooks that init runs is added to.
+    OpenHookOutput {
+        /// Where it goes.
+        slot: Slot,
+        /// The file.
+        path: String,
+    },
     /// Runs a hook.
     RunHook(HostHook),
     /// Writes the child's pid, for whoever started kan.

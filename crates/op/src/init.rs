@@ -68,6 +68,28 @@ pub struct Program {
     pub with_home: bool,
 }
 
+/// Where a hook's output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stream {
+    /// Where init's goes, which is the container's.
+    Inherited,
+    /// Nowhere.
+    Null,
+    /// Into the descriptor in a slot.
+    Into(Slot),
+}
+
+impl Stream {
+    /// The slot, if it is one.
+    #[must_use]
+    pub const fn slot(self) -> Option<Slot> {
+        match self {
+            Self::Into(slot) => Some(slot),
+            Self::Inherited | Self::Null => None,
+        }
+    }
+}
+
 /// A hook that init runs, in the container's namespaces: config.md, POSIX-platform hooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InitHook {
@@ -87,8 +109,10 @@ pub struct InitHook {
     pub state_after: Vec<u8>,
     /// Seconds until it is given up.
     pub timeout: Option<u64>,
-    /// Whether its errors go to the host half, for the message, rather than to init's stderr.
-    pub reports: bool,
+    /// Its stdout.
+    pub stdout: Stream,
+    /// Its stderr.
+    pub stderr: Stream,
 }
 
 /// Arguments of sched_setattr(2).

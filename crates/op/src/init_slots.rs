@@ -52,15 +52,14 @@ impl InitStep {
                 Some(Empties(Slot::ConsoleSocket)),
             ],
             Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
-            Self::RunHook(hook) if hook.reports => [Some(Reads(Slot::HookErrors)), None],
+            Self::RunHook(hook) => [hook.stdout.slot().map(Reads), hook.stderr.slot().map(Reads)],
             Self::LoadFilter {
                 listener: Some(slot),
                 ..
             } => [Some(Fills(*slot)), None],
             Self::Close(slot) => [Some(Empties(*slot)), None],
             Self::AwaitStart => [Some(Reads(Slot::Fifo)), None],
-            Self::RunHook(_)
-            | Self::CloseInherited { .. }
+            Self::CloseInherited { .. }
             | Self::ResetSignals { .. }
             | Self::NewSession
             | Self::NewKeyring { .. }

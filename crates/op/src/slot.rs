@@ -22,8 +22,10 @@ pub enum Slot {
     Terminal,
     /// The socket over which the terminal's master is sent.
     ConsoleSocket,
-    /// Where hooks that init runs before `start` write their errors.
+    /// Where hooks that init runs write their errors.
     HookErrors,
+    /// Where they write their output.
+    HookOutput,
     /// Through which the agent hears of system calls, seccomp_unotify(2).
     Listener,
     /// A namespace that init joins.
@@ -56,7 +58,7 @@ pub enum NamespaceSlot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 20;
+    pub const COUNT: usize = 21;
 
     /// This slot's place in a table of [`Slot::COUNT`] entries.
     pub const fn index(self) -> usize {
@@ -73,7 +75,8 @@ impl Slot {
             Self::Container => 9,
             Self::HookErrors => 10,
             Self::Listener => 11,
-            Self::Namespace(kind) => 12 + kind as usize,
+            Self::HookOutput => 12,
+            Self::Namespace(kind) => 13 + kind as usize,
         }
     }
 }

@@ -5,8 +5,31 @@ use kan_spec::config::Config;
 /// Set to anything: a seccomp rule for a system call that does not exist is an error.
 pub(crate) const FAIL_UNKNOWN_SYSCALL: &str = "run.oci.seccomp_fail_unknown_syscall";
 
+/// Set to anything: the caller's supplementary groups stay, those of the config do not come.
+pub(crate) const KEEP_ORIGINAL_GROUPS: &str = "run.oci.keep_original_groups";
+
+/// A file that the stdout of hooks is added to.
+pub(crate) const HOOKS_STDOUT: &str = "run.oci.hooks.stdout";
+
+/// A file that the stderr of hooks is added to.
+pub(crate) const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
+
+/// A socket that the pidfd of the container's process is sent to, as with `--pidfd-socket`.
+pub(crate) const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
+
 /// All of them, for `kan features`: whoever lets others write a config.json should know.
-pub(crate) const ALL: [&str; 1] = [FAIL_UNKNOWN_SYSCALL];
+pub(crate) const ALL: [&str; 5] = [
+    FAIL_UNKNOWN_SYSCALL,
+    HOOKS_STDERR,
+    HOOKS_STDOUT,
+    KEEP_ORIGINAL_GROUPS,
+    PIDFD_RECEIVER,
+];
+
+/// An annotation as a field.
+pub(crate) fn field(key: &str) -> String {
+    format!("annotations[{key:?}]")
+}
 
 /// The value of an annotation.
 pub(crate) fn value<'a>(config: &'a Config, key: &str) -> Option<&'a str> {

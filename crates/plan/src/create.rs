@@ -1,5 +1,6 @@
 //! `create` and `run`: the order of everything.
 
+use crate::annotations;
 use crate::builder::Builder;
 use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, labels, masks, mounts, namespaces,
@@ -48,7 +49,7 @@ fn host_half(b: &mut Builder<'_>) {
         b.host("", HostStep::MakeNotifySocket { listen });
     }
     terminal::connect(b);
-    hooks::make_pipe(b);
+    hooks::open_outputs(b);
     namespaces::open(b);
     cgroups::make(b);
     resources::limit(b);
@@ -72,6 +73,7 @@ fn host_half(b: &mut Builder<'_>) {
         b.host("--pid-file", HostStep::WritePidFile { path });
     }
     send_pidfd(b, c"standard");
+    send_pidfd_if_annotated(b, c"standard");
     b.host("", HostStep::Tell(Sync::Saved));
 }
 
@@ -148,6 +150,17 @@ pub(crate) fn leave_the_caller(b: &mut Builder<'_>) {
 pub(crate) fn send_pidfd(b: &mut Builder<'_>, what: &'static CStr) {
     if let Some(path) = b.request.pidfd_socket.clone() {
         b.host("--pidfd-socket", HostStep::SendPidfd { path, what });
+    }
+}
+
+/// Host: crun's annotation with that meaning.
+fn send_pidfd_if_annotated(b: &mut Builder<'_>, what: &'static CStr) {
+    if let Some(path) = annotations::value(b.config, annotations::PIDFD_RECEIVER) {
+        let (field, path) = (
+            annotations::field(annotations::PIDFD_RECEIVER),
+            path.to_owned(),
+        );
+        b.host(field, HostStep::SendPidfd { path, what });
     }
 }
 

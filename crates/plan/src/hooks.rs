@@ -1,8 +1,9 @@
 //! `hooks`: config.md, POSIX-platform hooks; runtime.md, Lifecycle.
 
+use crate::annotations;
 use crate::builder::Builder;
 use kan_op::host::HostHook;
-use kan_op::init::InitHook;
+use kan_op::init::{InitHook, Stream};
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::config::{Config, Hook};
 use kan_spec::state::{State, Status};
@@ -37,7 +38,7 @@ pub fn later_hooks(config: &Config) -> (Vec<HostHook>, Vec<HostHook>) {
         hooks
             .iter()
             .enumerate()
-            .map(|(index, hook)| host_hook(kind, index, hook))
+            .map(|(index, hook)| host_hook(config, kind, index, hook))
             .collect()
     };
     (
@@ -46,7 +47,8 @@ pub fn later_hooks(config: &Config) -> (Vec<HostHook>, Vec<HostHook>) {
     )
 }
 
-fn host_hook(kind: &'static str, index: usize, hook: &Hook) -> HostHook {
+fn host_hook(config: &Config, kind: &'static str, index: usize, hook: &Hook) -> HostHook {
+    let file = |key| annotations::value(config, key).map(str::to_owned);
     HostHook {
         kind,
         index,
@@ -54,6 +56,8 @@ fn host_hook(kind: &'static str, index: usize, hook: &Hook) -> HostHook {
         args: hook.args.clone(),
         env: hook.env.clone(),
         timeout: hook.timeout,
+        stdout: file(annotations::HOOKS_STDOUT),
+        stderr: file(annotations::HOOKS_STDERR),
     }
 }
 
@@ -65,17 +69,76 @@ pub(crate) fn in_runtime(b: &mut Builder<'_>) {
     b.host("hooks", HostStep::Wait(Sync::RootMounted));
     for kind in ["prestart", "createRuntime"] {
         for (index, hook) in list(b, kind).iter().enumerate() {
-            let step = HostStep::RunHook(host_hook(kind, index, hook));
+            let step = HostStep::RunHook(host_hook(b.config, kind, index, hook));
             b.host(format!("hooks.{kind}[{index}]"), step);
         }
     }
     b.host("hooks", HostStep::Tell(Sync::HooksRun));
 }
 
-/// Host: init's hooks can't talk to kan but through a pipe.
-pub(crate) fn make_pipe(b: &mut Builder<'_>) {
-    if !list(b, "createContainer").is_empty() {
+/// Host: where the output of init's hooks goes, which can't open the host's files themselves, nor
+/// talk to kan but through a pipe.
+pub(crate) fn open_outputs(b: &mut Builder<'_>) {
+    if !has(b, "createContainer") && !has(b, "startContainer") {
+        return;
+    }
+    let files = [
+        (Slot::HookOutput, annotations::HOOKS_STDOUT),
+        (Slot::HookErrors, annotations::HOOKS_STDERR),
+    ];
+    for (slot, key) in files {
+        if let Some(path) = annotations::value(b.config, key) {
+            let path = path.to_owned();
+            b.host(
+                annotations::field(key),
+                HostStep::OpenHookOutput { slot, path },
+            );
+        }
+    }
+    if has(b, "createContainer") && !has_file(b, annotations::HOOKS_STDERR) {
         b.host("hooks.createContainer", HostStep::MakeHookPipe);
+    }
+}
+
+fn has(b: &Builder<'_>, kind: &str) -> bool {
+    !list(b, kind).is_empty()
+}
+
+fn has_file(b: &Builder<'_>, key: &str) -> bool {
+    annotations::value(b.config, key).is_some()
+}
+
+/// Where the output of a hook that init runs goes. Those of createContainer run within `create`,
+/// whose stdout is not theirs, and whose error has their words.
+fn streams(b: &Builder<'_>, kind: &str) -> (Stream, Stream) {
+    let is_early = kind == "createContainer";
+    let stdout = match (has_file(b, annotations::HOOKS_STDOUT), is_early) {
+        (true, _) => Stream::Into(Slot::HookOutput),
+        (false, true) => Stream::Null,
+        (false, false) => Stream::Inherited,
+    };
+    let stderr = if has_file(b, annotations::HOOKS_STDERR) || is_early {
+        Stream::Into(Slot::HookErrors)
+    } else {
+        Stream::Inherited
+    };
+    (stdout, stderr)
+}
+
+/// Init: what hooks wrote to is not the program's, once the last of them has run.
+fn close_outputs(b: &mut Builder<'_>, kind: &'static str) {
+    let used = |kind: &str| {
+        let (stdout, stderr) = streams(b, kind);
+        [stdout.slot(), stderr.slot()].into_iter().flatten()
+    };
+    let later: Vec<_> = if kind == "createContainer" && has(b, "startContainer") {
+        used("startContainer").collect()
+    } else {
+        Vec::new()
+    };
+    let done: Vec<_> = used(kind).filter(|slot| !later.contains(slot)).collect();
+    for slot in done {
+        b.init(format!("hooks.{kind}"), InitStep::Close(slot));
     }
 }
 
@@ -87,9 +150,6 @@ pub(crate) fn in_container(b: &mut Builder<'_>) {
     b.init("hooks", InitStep::Tell(Sync::RootMounted));
     b.init("hooks", InitStep::Wait(Sync::HooksRun));
     init_hooks(b, "createContainer", Status::Creating);
-    if !list(b, "createContainer").is_empty() {
-        b.init("hooks.createContainer", InitStep::Close(Slot::HookErrors));
-    }
 }
 
 /// Init: the last thing before the program, in its place and as its user.
@@ -102,6 +162,9 @@ fn init_hooks(b: &mut Builder<'_>, kind: &'static str, status: Status) {
         let at = format!("hooks.{kind}[{index}]");
         let step = init_hook(b, &at, kind, status, (index, hook));
         b.init(at, step);
+    }
+    if has(b, kind) {
+        close_outputs(b, kind);
     }
 }
 
@@ -122,6 +185,7 @@ fn init_hook(
         &hook.args[..]
     };
     let (state_before, state_after) = state(b, status);
+    let (stdout, stderr) = streams(b, kind);
     InitStep::RunHook(InitHook {
         kind,
         index,
@@ -137,7 +201,8 @@ fn init_hook(
         state_before,
         state_after,
         timeout: hook.timeout,
-        reports: kind == "createContainer",
+        stdout,
+        stderr,
     })
 }
 

@@ -1,7 +1,7 @@
 //! `process`, without capabilities and the program: config.md, Process.
 
 use crate::builder::Builder;
-use crate::user_namespace;
+use crate::{annotations, user_namespace};
 use kan_op::init::Ids;
 use kan_op::{HostStep, InitStep};
 use kan_spec::config::RlimitType;
@@ -123,7 +123,8 @@ pub(crate) fn confirm_directory(b: &mut Builder<'_>) {
 pub(crate) fn ids(b: &mut Builder<'_>) {
     let Some(process) = b.process() else { return };
     let user = &process.user;
-    let groups = Some(user.additional_gids.clone());
+    let keeps = annotations::value(b.config, annotations::KEEP_ORIGINAL_GROUPS).is_some();
+    let groups = (!keeps).then(|| user.additional_gids.clone());
     b.init(
         "process.user",
         InitStep::SetIds(Ids {

@@ -105,6 +105,14 @@ pub fn host(step: &HostStep) -> String {
             soft,
             hard,
         } => limit_text(*resource, *soft, *hard),
+        HostStep::OpenHookOutput { slot, path } => {
+            let what = if *slot == Slot::HookErrors {
+                "errors"
+            } else {
+                "output"
+            };
+            format!("open {path} for the {what} of hooks")
+        }
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
         HostStep::SendListener { path, .. } => {
@@ -217,11 +225,11 @@ fn becoming(step: &InitStep) -> Option<String> {
         InitStep::ConfirmDirectory(path) => format!("make sure that {} is inside", text(path)),
         InitStep::DropBounding { drop } => format!("drop from the bounding set: {}", caps(*drop)),
         InitStep::SetIds(ids) => {
-            let groups = ids.groups.as_deref().unwrap_or_default();
-            format!(
-                "become user {} group {} groups {groups:?}",
-                ids.uid, ids.gid
-            )
+            let groups = match &ids.groups {
+                Some(groups) => format!("groups {groups:?}"),
+                None => "with the groups as they are".into(),
+            };
+            format!("become user {} group {} {groups}", ids.uid, ids.gid)
         }
         InitStep::SetCapabilities {
             effective,

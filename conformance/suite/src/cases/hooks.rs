@@ -22,6 +22,9 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::new("hooks::environment_of_start_container", environment_inside),
         Case::new("hooks::descriptors", descriptors).deviates("runc 1.1", "CVE-2024-21626's class: no descriptor of the runtime may reach what runs inside", "descriptors of createContainer"),
+        Case::new("hooks::descriptors_outside", descriptors_outside),
+        Case::new("hooks::under_the_filter", under_the_filter),
+        Case::new("hooks::output_in_files", output_in_files).lacks("runc 1.1", "the annotations", "No such file"),
         Case::new("hooks::stdin_need_not_be_read", stdin_need_not_be_read).lacks("crun 1.8", "hooks that do not read their state", "want exit code 0"),
         Case::new(
             "hooks::output_is_not_the_runtimes",
@@ -400,4 +403,78 @@ fn start_container_is_the_process(ctx: &mut Ctx) -> Outcome {
         seen.at("/mounts").as_array().map(Vec::len),
         own.at("/mounts").as_array().map(Vec::len),
     )
+}
+
+/// The same for hooks in the runtime's namespaces.
+fn descriptors_outside(ctx: &mut Ctx) -> Outcome {
+    let (mut bundle, shared) = bundle_with_shared(ctx)?;
+    let (_, reports) = reports_of_hooks(ctx, (&mut bundle, &shared), None)?;
+    for index in [0, 1, 4] {
+        let what = format!("descriptors of {}", KINDS[index]);
+        equal(&what, reports[index].open_fds(), [0, 1, 2])?;
+    }
+    Ok(())
+}
+
+/// A startContainer hook runs under the container's filter, and a profile that knows no clone3(2),
+/// as those of engines answer, does not keep it from running.
+fn under_the_filter(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    for no_new_privileges in [true, false] {
+        let profile = json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [
+                {"names": ["clone3"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38},
+                {"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 123},
+            ],
+        });
+        bundle
+            .set("/process/noNewPrivileges", json!(no_new_privileges))
+            .set("/linux/seccomp", profile)
+            .remove("/hooks");
+        add(
+            &mut bundle,
+            "startContainer",
+            hook("mkdir /made 2>/seen; true"),
+        );
+        bundle.probe(&["exit", "4"]);
+        ctx.run(&bundle)?.exits(4)?;
+        let seen = bundle.read("seen")?;
+        check!(seen.contains("No medium found"), "the hook's mkdir: {seen}");
+    }
+    Ok(())
+}
+
+/// crun's annotations, which engines set: what hooks say is added to files.
+fn output_in_files(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    let (out, err) = (ctx.dir.join("hooks.out"), ctx.dir.join("hooks.err"));
+    bundle.set(
+        "/annotations",
+        json!({"run.oci.hooks.stdout": text(&out)?, "run.oci.hooks.stderr": text(&err)?}),
+    );
+    let kinds = ["prestart", "createRuntime", "createContainer", "poststart"];
+    for kind in kinds {
+        add(
+            &mut bundle,
+            kind,
+            hook(&format!("echo {kind}; echo no {kind} >&2")),
+        );
+    }
+    live(ctx, &mut bundle)?;
+    equal("stdout", words(&out)?, kinds)?;
+    equal(
+        "stderr",
+        words(&err)?,
+        kinds.map(|kind| format!("no {kind}")),
+    )?;
+    // A place that can't be written to is an error, with nothing left.
+    bundle.set(
+        "/annotations",
+        json!({"run.oci.hooks.stderr": "/nowhere/file"}),
+    );
+    ctx.try_create(&bundle)?.refuses(&["/nowhere/file"])?;
+    ctx.expect_nothing_left()
 }

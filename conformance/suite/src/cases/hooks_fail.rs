@@ -17,11 +17,12 @@ pub fn cases() -> Vec<Case> {
             "hooks::failing_start_container_is_told",
             failing_start_is_told,
         ),
+        Case::new("hooks::failing_start_container_fails_start", failing_start_fails).deviates("runc 1.1", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1").deviates("crun 1.8", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1"),
         Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
         Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
         Case::new("hooks::failing_runs_poststop", failing_runs_poststop).lacks("kan", "poststop hooks after a failed create", "no poststop hook ran").deviates("crun 1.8", "runtime.md, Lifecycle: an error of a hook continues at the destruction, with its hooks", "no poststop hook ran"),
         Case::new("hooks::killed_by_a_signal", killed_by_a_signal),
-        Case::new("hooks::missing_program", missing_program).lacks("kan", "the words of engines for a missing hook inside", "stderr: No such file or directory"),
+        Case::new("hooks::missing_program", missing_program),
         Case::new("hooks::timeout", timeout),
         Case::new("hooks::timeout_inside", timeout_inside),
         Case::new("hooks::within_the_timeout", within_the_timeout)
@@ -207,5 +208,21 @@ fn within_the_timeout(ctx: &mut Ctx) -> Outcome {
     }
     bundle.probe(&["exit", "6"]);
     ctx.run(&bundle)?.exits(6)?;
+    ctx.expect_nothing_left()
+}
+
+/// The same, told by `start` itself, with which hook it was.
+fn failing_start_fails(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    bundle.probe(&["touch", "/ran"]);
+    add(&mut bundle, "startContainer", hook("true"));
+    add(&mut bundle, "startContainer", failing());
+    ctx.create(&bundle)?;
+    let started = ctx.verb(&["start"])?;
+    started.refuses(&["error running startContainer hook #1: exit status 3"])?;
+    ctx.expect_status("stopped")?;
+    check!(!bundle.inside("ran").exists(), "the program ran");
+    ctx.delete()?;
     ctx.expect_nothing_left()
 }

@@ -39,6 +39,11 @@ pub fn cases() -> Vec<Case> {
             .lacks("crun 1.8", "execCPUAffinity", "/affinity: got")
             .lacks("runc 1.1", "execCPUAffinity", "/affinity: got"),
         Case::new("process::additional_gids", additional_gids),
+        Case::new("process::groups_of_the_caller", groups_of_the_caller).lacks(
+            "runc 1.1",
+            "the annotation",
+            "groups: got",
+        ),
         Case::new("process::rlimits", rlimits),
         Case::new("process::rlimit_twice_is_refused", rlimit_twice).deviates(
             "crun 1.8",
@@ -378,4 +383,17 @@ fn labels_without_module(ctx: &mut Ctx) -> Outcome {
         ctx.expect_nothing_left()?;
     }
     Ok(())
+}
+
+/// crun's annotation, which podman sets for `--group-add keep-groups`.
+fn groups_of_the_caller(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle
+        .set("/annotations", json!({"run.oci.keep_original_groups": "1"}))
+        .set("/process/user", json!({"uid": 1000, "gid": 1001}))
+        .probe(&["report"]);
+    let cmd = ctx.with_bundle("run", &[], &bundle)?;
+    let caller = ["setpriv", "--groups", "7,70"];
+    let done = cmd.wrapped(&caller).run()?.ok()?;
+    Report::parse(&done.stdout)?.expect("/groups", &json!([7, 70]))
 }

@@ -281,7 +281,8 @@ fn hook() -> InitStep {
         state_before: b"{".into(),
         state_after: b"}".into(),
         timeout: Some(10),
-        reports: false,
+        stdout: kan_op::init::Stream::Null,
+        stderr: kan_op::init::Stream::Inherited,
     })
 }
 

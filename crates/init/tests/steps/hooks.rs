@@ -3,7 +3,7 @@
 use crate::harness::{Test, alone, start, tests};
 use crate::scene::{c, perform, perform_with, read_all, run, set};
 use kan_init::Slots;
-use kan_op::init::InitHook;
+use kan_op::init::{InitHook, Stream};
 use kan_op::{Failure, Flaw, InitStep, Slot};
 use kan_sys::process::Ended;
 use kan_sys::{io, socket};
@@ -32,7 +32,8 @@ fn hook(args: &[&str]) -> InitHook {
         state_before: b"before ".into(),
         state_after: b" after".into(),
         timeout: None,
-        reports: false,
+        stdout: Stream::Inherited,
+        stderr: Stream::Inherited,
     }
 }
 
@@ -114,7 +115,8 @@ fn with_errors(mut hook: InitHook) -> (crate::scene::Outcome, String) {
     let (from, to) = io::pipe().unwrap();
     let mut slots = Slots::default();
     slots.fill(Slot::HookErrors, to);
-    hook.reports = true;
+    hook.stdout = Stream::Null;
+    hook.stderr = Stream::Into(Slot::HookErrors);
     let done = perform_with(&[InitStep::RunHook(hook)], slots);
     (done, read_all(from))
 }
@@ -150,7 +152,13 @@ fn errors_go_where_they_are_wanted() {
 fn a_failure_is_told_when_nobody_reads_the_board() {
     alone(|| {
         set();
-        for (alive, line) in [(true, ""), (false, "kan: a startContainer hook failed\n")] {
+        for (alive, line) in [
+            (true, ""),
+            (
+                false,
+                "error running createContainer hook #0: exit status 1\n",
+            ),
+        ] {
             let (ours, theirs) = socket::pair().unwrap();
             let ours = alive.then_some(ours);
             let mut slots = Slots::default();

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+mod annotations;
 mod features;
 mod labels;
 mod mounts;

@@ -10,6 +10,7 @@ fn inherited(plan: &Plan) -> Vec<Slot> {
         HostStep::MakeFifo => Some(Slot::Fifo),
         HostStep::ConnectConsole { .. } => Some(Slot::ConsoleSocket),
         HostStep::OpenContainer { .. } => Some(Slot::Container),
+        HostStep::OpenHookOutput { slot, .. } => Some(*slot),
         HostStep::MakeHookPipe => Some(Slot::HookErrors),
         HostStep::OpenNamespace { slot, .. } => Some(*slot),
         _ => None,
@@ -18,7 +19,7 @@ fn inherited(plan: &Plan) -> Vec<Slot> {
 }
 
 /// The slots that are full after all steps, or the step that breaks the rule.
-fn follow(plan: &Plan, steps: &[InitStep]) -> Result<Vec<Slot>, String> {
+pub(crate) fn follow(plan: &Plan, steps: &[InitStep]) -> Result<Vec<Slot>, String> {
     let mut full = inherited(plan);
     for step in steps {
         for slot_use in step.slots().into_iter().flatten() {
