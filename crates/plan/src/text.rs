@@ -5,7 +5,7 @@ use crate::text_mounts::{mounting, staged_tree};
 use crate::{Half, Plan};
 use kan_op::host::{CgroupDirectory, IdRange};
 use kan_op::init::{RootEntry, RootPath};
-use kan_op::{HostStep, InitStep, Side};
+use kan_op::{HostStep, InitStep, Side, Slot};
 use std::ffi::CStr;
 use std::fmt::Write as _;
 

@@ -82,10 +82,10 @@ fn the_pidfd_is_sent_where_it_is_wanted() {
         |step: &HostStep| matches!(step, HostStep::SendPidfd { path, .. } if path == "/receiver");
     let plan = annotated(&[("run.oci.pidfd_receiver", "/receiver")]);
     assert_eq!(
-        plan.host.steps().iter().filter(|step| sends(step)).count(),
+        plan.host.steps().iter().filter(|&step| sends(step)).count(),
         1
     );
-    assert!(!annotated(&[]).host.steps().iter().any(|step| sends(step)));
+    assert!(!annotated(&[]).host.steps().iter().any(sends));
 }
 
 /// A file of the host that is still open when the program runs would be a way out.
