@@ -22,6 +22,18 @@ impl Slots {
             .ok_or(Stop::from(Flaw::OutOfStep))
     }
 
+    /// What is in a slot, for whoever fills them.
+    #[must_use]
+    pub fn peek(&self, slot: Slot) -> Option<BorrowedFd<'_>> {
+        self.0[slot.index()].as_ref().map(AsFd::as_fd)
+    }
+
+    /// Takes out what is in a slot, for whoever fills them.
+    #[must_use]
+    pub fn withdraw(&mut self, slot: Slot) -> Option<OwnedFd> {
+        self.0[slot.index()].take()
+    }
+
     /// Takes the descriptor out of a slot.
     pub(crate) fn take(&mut self, slot: Slot) -> Result<OwnedFd, Stop> {
         self.0[slot.index()]

@@ -84,7 +84,7 @@ pub fn lowercase(error: &std::io::Error) -> String {
     }
 }
 
-fn errno_text(number: i32) -> String {
+pub(crate) fn errno_text(number: i32) -> String {
     let text = kan_sys::Errno::new(number)
         .description()
         .unwrap_or("unknown error");

@@ -7,7 +7,7 @@ use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
 use crate::{Error, Result, Timeline, agent, console, hooks, id_maps};
-use kan_init::{Init, Slots};
+use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
 use kan_plan::Plan;
@@ -15,7 +15,7 @@ use kan_spec::state::Status;
 use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY, O_RDWR};
 use kan_sys::process::{Child, Ended};
-use kan_sys::{io, memory, namespace, process, socket};
+use kan_sys::{io, memory, process, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::{CStr, CString, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -24,19 +24,19 @@ use std::path::{Path, PathBuf};
 /// The host half at work. Dropped before it is [`finished`](Host::finish), it takes back all that
 /// it made.
 pub(crate) struct Host<'p> {
-    plan: &'p Plan,
+    pub(crate) plan: &'p Plan,
     store: &'p Store,
-    record: Record,
+    pub(crate) record: Record,
     config_text: &'p [u8],
-    board: Board<'p>,
+    pub(crate) board: Board<'p>,
     channel: OwnedFd,
     /// What init starts with; gone once it has been cloned.
-    slots: Slots,
+    pub(crate) slots: Slots,
     made: Made,
     /// Where trees for init's mounts lie, until the clone.
-    stage: Option<Stage>,
+    pub(crate) stage: Option<Stage>,
     /// The pid namespace that the child is to be made in, and kan's own.
-    pid_namespace: Option<(OwnedFd, OwnedFd)>,
+    pub(crate) pid_namespace: Option<(OwnedFd, OwnedFd)>,
     /// kan's end of the console socket, where kan itself receives the terminal.
     pub(crate) console: Option<OwnedFd>,
     pub(crate) child: Option<Child>,
@@ -49,7 +49,7 @@ pub(crate) struct Host<'p> {
     /// What init's hooks write to their stderr.
     hook_errors: Option<OwnedFd>,
     hooks_said: Vec<u8>,
-    cloned_at: u64,
+    pub(crate) cloned_at: u64,
 }
 
 /// What a failure has to take back.
@@ -131,11 +131,12 @@ impl<'p> Host<'p> {
                 self.stage = Some(Stage::open(self.directory())?);
                 Ok(())
             }
-            HostStep::StageTree(tree) => match &mut self.stage {
-                Some(stage) => stage.put(tree, None),
-                None => Err(Error::Step("there is no stage".into())),
-            },
-            HostStep::Clone { flags, into_cgroup } => self.clone_init(*flags, *into_cgroup),
+            HostStep::StageTree(tree) => self.stage_tree(tree),
+            HostStep::Clone {
+                flags,
+                into_cgroup,
+                join,
+            } => self.clone_init(*flags, *into_cgroup, join),
             HostStep::JoinCgroup => self.join_cgroup(),
             HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
             HostStep::SetOomScoreAdj(score) => {
@@ -184,7 +185,7 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
-    fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.made
             .directory
             .as_ref()
@@ -228,23 +229,6 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
-    fn open_namespace(&mut self, slot: Slot, path: &str, flag: u32) -> Result<()> {
-        let opened = file::open(&c_path(Path::new(path))?, O_RDONLY, 0);
-        let opened = opened.map_err(|error| Error::Step(format!("{path}: {error}")))?;
-        match namespace::kind(&opened) {
-            Ok(kind) if kind == flag => {}
-            _ => return Err(Error::Step(format!("{path}: not a namespace of this type"))),
-        }
-        if flag == namespace::CLONE_NEWPID {
-            let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
-            let own = own.map_err(during("open kan's own pid namespace"))?;
-            self.pid_namespace = Some((opened, own));
-        } else {
-            self.slots.fill(slot, opened);
-        }
-        Ok(())
-    }
-
     fn connect_console(&mut self, path: Option<&str>) -> Result<()> {
         let socket = match path {
             Some(path) => console::connect(Path::new(path))?,
@@ -257,54 +241,6 @@ impl<'p> Host<'p> {
         };
         self.slots.fill(Slot::ConsoleSocket, socket);
         Ok(())
-    }
-
-    fn clone_init(&mut self, flags: u32, into_cgroup: bool) -> Result<()> {
-        let cgroup = if into_cgroup {
-            self.record.cgroups.open()?
-        } else {
-            None
-        };
-        let slots = std::mem::take(&mut self.slots);
-        let mut init = Init::new(self.plan.init.steps(), self.board, slots);
-        self.enter_pid_namespace(true)?;
-        self.cloned_at = memory::monotonic_ns();
-        let cgroup = cgroup.as_ref().map(AsFd::as_fd);
-        let mut child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
-        if into_cgroup && child.as_ref().is_err_and(is_inner_node) {
-            let elsewhere = self.where_init_is()?;
-            let cgroup = elsewhere.as_ref().map(AsFd::as_fd);
-            child = process::fork(flags.into(), cgroup, &mut init, kan_init::run);
-        }
-        let back = self.enter_pid_namespace(false);
-        let left = self.leave_stage();
-        // First of all the child is remembered: a failure from here on has to end it.
-        self.child = Some(child.map_err(during("clone"))?);
-        back.and(left)
-    }
-
-    fn leave_stage(&mut self) -> Result<()> {
-        self.stage.take().map_or(Ok(()), Stage::leave)
-    }
-
-    /// The cgroup into which the container's init has moved, where the container's own one holds
-    /// others that have controllers.
-    fn where_init_is(&self) -> Result<Option<OwnedFd>> {
-        match self.record.init {
-            Some(init) if !self.is_below => {
-                Ok(self.record.cgroups.where_process_is(init.pid)?.open()?)
-            }
-            _ => Ok(self.record.cgroups.open()?),
-        }
-    }
-
-    /// setns(2) of a pid namespace counts for children only; kan's later ones are its own again.
-    fn enter_pid_namespace(&self, container: bool) -> Result<()> {
-        let Some((joined, own)) = &self.pid_namespace else {
-            return Ok(());
-        };
-        let target = if container { joined } else { own };
-        namespace::setns(target, namespace::CLONE_NEWPID).map_err(during("join the pid namespace"))
     }
 
     fn child_pid(&self) -> i32 {
@@ -483,16 +419,7 @@ impl Drop for Host<'_> {
     }
 }
 
-/// What clone3(2) answers for a cgroup that may hold no process: cgroup-v2.rst, No Internal Process
-/// Constraint; EOPNOTSUPP for a threaded one.
-fn is_inner_node(error: &kan_sys::Error) -> bool {
-    matches!(
-        error.errno,
-        kan_sys::Errno::EBUSY | kan_sys::Errno::EOPNOTSUPP
-    )
-}
-
-fn c_path(path: &Path) -> Result<CString> {
+pub(crate) fn c_path(path: &Path) -> Result<CString> {
     let nul = |_| Error::Step(format!("{}: contains a NUL character", path.display()));
     CString::new(path.as_os_str().as_bytes()).map_err(nul)
 }

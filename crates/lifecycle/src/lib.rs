@@ -7,6 +7,8 @@
 
 mod activation;
 mod agent;
+mod between;
+mod clone;
 mod console;
 mod container;
 mod create;

@@ -6,9 +6,9 @@
 
 use crate::error::during;
 use crate::{Error, Result, id_maps};
-use kan_op::host::{IdRange, MappedIds, StagedTree};
+use kan_op::host::{IdRange, IdRanges, MappedIds, StagedTree};
 use kan_op::mount::MountChange;
-use kan_sys::fd::{AsFd, OwnedFd};
+use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, S_IFDIR};
 use kan_sys::mount::{self, Change, Depth};
 use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWUSER};
@@ -23,7 +23,7 @@ pub(crate) struct Stage {
     root: OwnedFd,
     directory: OwnedFd,
     /// User namespaces by what they map.
-    namespaces: Vec<((Vec<IdRange>, Vec<IdRange>), OwnedFd)>,
+    namespaces: Vec<(IdRanges, OwnedFd)>,
 }
 
 impl Stage {
@@ -45,7 +45,7 @@ impl Stage {
     }
 
     /// Puts a tree on the stage. `joined` is the user namespace that the container joins.
-    pub(crate) fn put(&mut self, tree: &StagedTree, joined: Option<&OwnedFd>) -> Result<()> {
+    pub(crate) fn put(&mut self, tree: &StagedTree, joined: Option<BorrowedFd<'_>>) -> Result<()> {
         let source = c_string(&tree.source)?;
         let depth = depth(tree.recursive);
         let cloned = if tree.follow {
@@ -65,14 +65,19 @@ impl Stage {
         place(&cloned, &c_string(&tree.name)?)
     }
 
-    fn map_ids(&mut self, tree: &OwnedFd, ids: &MappedIds, joined: Option<&OwnedFd>) -> Result<()> {
+    fn map_ids(
+        &mut self,
+        tree: &OwnedFd,
+        ids: &MappedIds,
+        joined: Option<BorrowedFd<'_>>,
+    ) -> Result<()> {
         let own;
         let namespace = match (&ids.ranges, joined) {
             (Some(ranges), _) => {
                 own = self.namespace_of(ranges)?;
                 own.as_fd()
             }
-            (None, Some(joined)) => joined.as_fd(),
+            (None, Some(joined)) => joined,
             (None, None) => return Err(Error::Step("there is no user namespace".into())),
         };
         let mapped = mount::map_ids(tree, namespace, depth(ids.recursive));
@@ -85,7 +90,7 @@ impl Stage {
         })
     }
 
-    fn namespace_of(&mut self, ranges: &(Vec<IdRange>, Vec<IdRange>)) -> Result<&OwnedFd> {
+    fn namespace_of(&mut self, ranges: &IdRanges) -> Result<&OwnedFd> {
         let known = self
             .namespaces
             .iter()

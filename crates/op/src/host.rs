@@ -18,11 +18,14 @@ pub struct IdRange {
     pub count: u32,
 }
 
+/// Mappings of users and of groups.
+pub type IdRanges = (Vec<IdRange>, Vec<IdRange>);
+
 /// Ids of a mount's files that are mapped, mount_setattr(2).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MappedIds {
     /// Users and groups; `None` for those of the user namespace that the container joins.
-    pub ranges: Option<(Vec<IdRange>, Vec<IdRange>)>,
+    pub ranges: Option<IdRanges>,
     /// Whether the mounts below are mapped as well.
     pub recursive: bool,
 }
@@ -42,6 +45,15 @@ pub struct StagedTree {
     pub changes: Vec<MountChange>,
     /// The ids that are mapped.
     pub ids: Option<MappedIds>,
+}
+
+/// A namespace that is joined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Joined {
+    /// Where it is open.
+    pub slot: Slot,
+    /// Its CLONE_NEW* flag.
+    pub flag: u32,
 }
 
 /// A cgroup directory, in one hierarchy.
@@ -185,6 +197,9 @@ pub enum HostStep {
         flags: u32,
         /// Whether the child starts in the container's cgroup (CLONE_INTO_CGROUP).
         into_cgroup: bool,
+        /// Namespaces that a process in between joins first, of which the child is then a
+        /// sibling (CLONE_PARENT). Their slots are empty afterwards.
+        join: Vec<Joined>,
     },
     /// Moves the child into the container's cgroup.
     JoinCgroup,

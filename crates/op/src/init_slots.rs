@@ -14,32 +14,16 @@ impl InitStep {
         match self {
             Self::Wait(_) | Self::Tell(_) => [Some(Reads(Slot::Channel)), None],
             Self::Join { slot, .. } => [Some(Empties(*slot)), None],
-            Self::NewFilesystem(new) if new.mode_of.is_some() => {
-                [Some(Reads(Slot::Root)), Some(Fills(new.out))]
-            }
-            Self::NewFilesystem(new) => [Some(Fills(new.out)), None],
-            Self::CloneTree { out, source, .. } => match source {
-                TreeSource::Host(_) | TreeSource::HostLink(_) | TreeSource::Staged(_) => {
-                    [Some(Fills(*out)), None]
-                }
-                TreeSource::Container(_) => [Some(Reads(Slot::Root)), Some(Fills(*out))],
-                TreeSource::Slot(from) => [Some(Reads(*from)), Some(Fills(*out))],
-            },
-            Self::ChangeMount {
-                target: MountTarget::Slot(slot),
-                ..
-            } => [Some(Reads(*slot)), None],
-            Self::CopyUp { tree, .. } => [Some(Reads(Slot::Root)), Some(Reads(*tree))],
-            Self::Attach { tree, .. } => [Some(Reads(Slot::Root)), Some(Empties(*tree))],
+            Self::NewFilesystem(_)
+            | Self::CloneTree { .. }
+            | Self::ChangeMount { .. }
+            | Self::CopyUp { .. }
+            | Self::Attach { .. } => self.slots_of_trees(),
             Self::AttachOnHost { tree, .. } => [Some(Reads(*tree)), None],
             Self::OpenNull => [Some(Fills(Slot::Null)), None],
             Self::MaskPath { .. } => [Some(Reads(Slot::Null)), Some(Reads(Slot::Empty))],
             Self::MakeDirectory { .. }
             | Self::MountByPath { .. }
-            | Self::ChangeMount {
-                target: MountTarget::Container(_),
-                ..
-            }
             | Self::MakeNode { .. }
             | Self::MakeLink { .. }
             | Self::LockPath { .. } => [Some(Reads(Slot::Root)), None],
@@ -65,10 +49,6 @@ impl InitStep {
             | Self::NewKeyring { .. }
             | Self::HideMemory
             | Self::Unshare { .. }
-            | Self::ChangeMount {
-                target: MountTarget::HostRoot | MountTarget::Holding(_) | MountTarget::EnteredRoot,
-                ..
-            }
             | Self::SetHostname(_)
             | Self::SetDomainname(_)
             | Self::WriteProc { .. }
@@ -92,6 +72,34 @@ impl InitStep {
             | Self::FindHome { .. }
             | Self::FindProgram
             | Self::Execute(_) => [None, None],
+        }
+    }
+
+    /// The same for the steps that make and attach mount trees.
+    fn slots_of_trees(&self) -> [Option<SlotUse>; 2] {
+        use SlotUse::{Empties, Fills, Reads};
+        match self {
+            Self::NewFilesystem(new) if new.mode_of.is_some() => {
+                [Some(Reads(Slot::Root)), Some(Fills(new.out))]
+            }
+            Self::NewFilesystem(new) => [Some(Fills(new.out)), None],
+            Self::CloneTree { out, source, .. } => match source {
+                TreeSource::Host(_) | TreeSource::HostLink(_) | TreeSource::Staged(_) => {
+                    [Some(Fills(*out)), None]
+                }
+                TreeSource::Container(_) => [Some(Reads(Slot::Root)), Some(Fills(*out))],
+                TreeSource::Slot(from) => [Some(Reads(*from)), Some(Fills(*out))],
+            },
+            Self::ChangeMount { target, .. } => match target {
+                MountTarget::Slot(slot) => [Some(Reads(*slot)), None],
+                MountTarget::Container(_) => [Some(Reads(Slot::Root)), None],
+                MountTarget::HostRoot | MountTarget::Holding(_) | MountTarget::EnteredRoot => {
+                    [None, None]
+                }
+            },
+            Self::CopyUp { tree, .. } => [Some(Reads(Slot::Root)), Some(Reads(*tree))],
+            Self::Attach { tree, .. } => [Some(Reads(Slot::Root)), Some(Empties(*tree))],
+            _ => [None, None],
         }
     }
 }

@@ -24,8 +24,8 @@ const FIELD: &str = "process.capabilities";
 /// Init: what is not in the bounding set is dropped from it, while that is still allowed.
 pub(crate) fn drop_bounding(b: &mut Builder<'_>) {
     let sets = resolve(b);
-    // Whoever enters a new user namespace has everything there, in the bounding set too.
-    let before = if user_namespace::is_new(b) {
+    // Whoever enters a user namespace has everything there, in the bounding set too.
+    let before = if user_namespace::is_used(b) {
         EVERY
     } else {
         b.facts.bounding
@@ -75,7 +75,7 @@ fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
     let Some(named) = named else {
         return (Sets::default(), Vec::new());
     };
-    let available = if user_namespace::is_new(b) {
+    let available = if user_namespace::is_used(b) {
         EVERY
     } else {
         b.facts.permitted

@@ -36,6 +36,7 @@ fn host_half(b: &mut Builder<'_>) {
         HostStep::Clone {
             flags: 0,
             into_cgroup,
+            join: Vec::new(),
         },
     );
     cgroups::join(b);

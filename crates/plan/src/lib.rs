@@ -45,6 +45,7 @@ pub use explain::{explain_init, explain_lost};
 pub use facts::{AppArmor, CgroupFact, Cgroups, Facts};
 pub use features::implemented;
 pub use hooks::later_hooks;
+pub use names::namespaces as namespace_names;
 pub use namespaces::shares_pids;
 pub use resources::{Planned, Present, device_rules, plan_limits};
 pub use text::{Line, host as host_text, init_texts, lines, table};

@@ -22,7 +22,9 @@ const NAMESPACES: [(u32, &str); 8] = [
     (raw::CLONE_NEWTIME, "time"),
 ];
 
-pub(crate) fn namespaces(flags: u32) -> String {
+/// The namespaces of CLONE_NEW* flags, as config.json names them.
+#[must_use]
+pub fn namespaces(flags: u32) -> String {
     let names = NAMESPACES.iter().filter(|(flag, _)| flags & *flag != 0);
     let names: Vec<_> = names.map(|(_, name)| *name).collect();
     if names.is_empty() {

@@ -2,6 +2,8 @@
 
 use crate::Cgroups;
 use crate::builder::Builder;
+use crate::user_namespace;
+use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
 use kan_spec::config::{Config, NamespaceType};
 use linux_raw_sys::general::{
@@ -77,12 +79,39 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
         .filter(|namespace| namespace.r#type != NamespaceType::Time)
         .filter(|namespace| into_cgroup || namespace.r#type != NamespaceType::Cgroup)
         .fold(0, |flags, namespace| flags | flag(namespace.r#type));
-    b.host("linux.namespaces", HostStep::Clone { flags, into_cgroup });
+    let join = if joins_before(b) {
+        let all = joined(b).into_iter();
+        all.map(|(_, kind, _)| Joined {
+            slot: slot(kind),
+            flag: flag(kind),
+        })
+        .collect()
+    } else {
+        Vec::new()
+    };
+    b.host(
+        "linux.namespaces",
+        HostStep::Clone {
+            flags,
+            into_cgroup,
+            join,
+        },
+    );
+}
+
+/// Whether namespaces are joined before init is made. Those of the host, such as a network
+/// namespace that an engine has set up, can't be entered from inside a user namespace; and the new
+/// ones of a container that joins a user namespace have to belong to that.
+fn joins_before(b: &Builder<'_>) -> bool {
+    user_namespace::is_used(b) && !joined(b).is_empty()
 }
 
 /// Init: joins the opened namespaces, the mount namespace last, for it takes the host's paths
 /// away. The pid namespace is joined by the host before the clone.
 pub(crate) fn join(b: &mut Builder<'_>) {
+    if joins_before(b) {
+        return;
+    }
     let mut all = joined(b);
     all.sort_by_key(|(_, kind, _)| *kind == NamespaceType::Mount);
     for (index, kind, _) in all {

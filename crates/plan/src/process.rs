@@ -9,7 +9,7 @@ use linux_raw_sys::general as raw;
 
 /// Inside a user namespace init may not lower its score, nor raise a hard limit: kan does both.
 fn from_outside(b: &Builder<'_>) -> bool {
-    user_namespace::is_new(b)
+    user_namespace::is_used(b)
 }
 
 /// Host: see [`from_outside`].

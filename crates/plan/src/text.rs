@@ -3,7 +3,7 @@
 use crate::names::{bits, caps, limit_text, namespaces, signals};
 use crate::text_mounts::{mounting, staged_tree};
 use crate::{Half, Plan};
-use kan_op::host::{CgroupDirectory, IdRange};
+use kan_op::host::{CgroupDirectory, IdRange, Joined};
 use kan_op::init::{RootEntry, RootPath};
 use kan_op::{HostStep, InitStep, Side, Slot};
 use std::ffi::CStr;
@@ -91,10 +91,11 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
         HostStep::StageTree(tree) => staged_tree(tree),
-        HostStep::Clone { flags, into_cgroup } => {
-            let into = if *into_cgroup { " into the cgroup" } else { "" };
-            format!("clone{into}, with new namespaces: {}", namespaces(*flags))
-        }
+        HostStep::Clone {
+            flags,
+            into_cgroup,
+            join,
+        } => clone(*flags, *into_cgroup, join),
         HostStep::JoinCgroup => "move the child into the cgroup".into(),
         HostStep::MapIds { uids, gids } => {
             format!("map users {}, groups {}", ranges(uids), ranges(gids))
@@ -124,6 +125,21 @@ pub fn host(step: &HostStep) -> String {
         HostStep::SendPidfd { path, .. } => format!("send a pidfd of the process to {path}"),
         HostStep::MakeNotifySocket { .. } => "make the socket for sd_notify".into(),
     }
+}
+
+fn clone(flags: u32, into_cgroup: bool, join: &[Joined]) -> String {
+    let into = if into_cgroup { " into the cgroup" } else { "" };
+    let joined = join.iter().fold(0, |flags, joined| flags | joined.flag);
+    let from = if joined == 0 {
+        String::new()
+    } else {
+        format!(
+            ", from a process that has joined namespaces: {}",
+            namespaces(joined)
+        )
+    };
+    let new = namespaces(flags);
+    format!("clone{into}, with new namespaces: {new}{from}")
 }
 
 pub(crate) fn ranges(ranges: &[IdRange]) -> String {

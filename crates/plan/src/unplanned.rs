@@ -31,16 +31,7 @@ fn present(all: &[(&'static str, bool)]) -> Fields {
 }
 
 fn linux(linux: &Linux) -> Fields {
-    let joins = |kind| {
-        linux
-            .namespace(kind)
-            .is_some_and(|namespace| namespace.path.is_some())
-    };
     present(&[
-        (
-            "linux.namespaces (user, by path)",
-            joins(NamespaceType::User),
-        ),
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.mountLabel", linux.mount_label.is_some()),
         ("linux.intelRdt", linux.intel_rdt.is_some()),

@@ -19,10 +19,16 @@ pub(crate) fn is_used(b: &Builder<'_>) -> bool {
 
 /// Host: the child can't map ids that kan may not.
 pub(crate) fn map(b: &mut Builder<'_>) {
+    let Some(linux) = b.linux() else { return };
     if !is_new(b) {
+        let has_some = !linux.uid_mappings.is_empty() || !linux.gid_mappings.is_empty();
+        if has_some && is_used(b) {
+            // containerd and CRI-O name them beside the path; runc passes over them as well.
+            let note = "linux.uidMappings, linux.gidMappings: those of the joined namespace count";
+            b.plan.notes.push(note.into());
+        }
         return;
     }
-    let Some(linux) = b.linux() else { return };
     let (uids, gids) = (ranges(&linux.uid_mappings), ranges(&linux.gid_mappings));
     if uids.is_empty() || gids.is_empty() {
         let field = if uids.is_empty() {
@@ -48,13 +54,17 @@ pub(crate) fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
 /// Init: until its ids are mapped it is nobody, and can make no file; from then on it is root
 /// of its namespace.
 pub(crate) fn become_root(b: &mut Builder<'_>) {
-    if is_new(b) {
-        b.init("linux.uidMappings", InitStep::Wait(Sync::IdsMapped));
-        let ids = Ids {
-            uid: 0,
-            gid: 0,
-            groups: None,
-        };
-        b.init("linux.uidMappings", InitStep::SetIds(ids));
+    const FIELD: &str = "linux.uidMappings";
+    if !is_used(b) {
+        return;
     }
+    if is_new(b) {
+        b.init(FIELD, InitStep::Wait(Sync::IdsMapped));
+    }
+    let ids = Ids {
+        uid: 0,
+        gid: 0,
+        groups: None,
+    };
+    b.init(FIELD, InitStep::SetIds(ids));
 }

@@ -5,7 +5,9 @@ use crate::{Errno, Error, Result};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
-use linux_raw_sys::general::{AT_EMPTY_PATH, CLONE_INTO_CGROUP, CLONE_PIDFD, SIGCHLD, clone_args};
+use linux_raw_sys::general::{
+    AT_EMPTY_PATH, CLONE_INTO_CGROUP, CLONE_PARENT, CLONE_PIDFD, SIGCHLD, clone_args,
+};
 use linux_raw_sys::prctl::{
     PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG,
 };
@@ -75,6 +77,30 @@ pub fn fork_plainly<T>(with: &mut T, child: fn(&mut T) -> !) -> Result<Child> {
         // SAFETY: CLONE_PIDFD stored a descriptor that is ours.
         pidfd: unsafe { owned(pidfd as usize) },
     })
+}
+
+/// As [`fork`], from a child of such a fork: the new process is its sibling (CLONE_PARENT), whom
+/// their parent reaps. Its pid in the caller's pid namespace.
+pub fn fork_sibling<T>(
+    flags: u64,
+    cgroup: Option<BorrowedFd<'_>>,
+    with: &mut T,
+    child: fn(&mut T) -> !,
+) -> Result<i32> {
+    // SAFETY: the all-zero pattern is a valid clone_args: no stack, no tls.
+    let mut args: clone_args = unsafe { core::mem::zeroed() };
+    // The exit signal is the caller's own: clone(2).
+    args.flags = flags | u64::from(CLONE_PARENT);
+    if let Some(directory) = cgroup {
+        args.flags |= CLONE_INTO_CGROUP;
+        args.cgroup = directory.as_raw_fd() as u64;
+    }
+    // SAFETY: as in `fork`.
+    let pid = unsafe { call!(clone3, &raw const args, size_of::<clone_args>()) }?;
+    if pid == 0 {
+        child(with)
+    }
+    Ok(pid as i32)
 }
 
 /// /proc/self/task has one entry, and `.` and `..`.

@@ -16,6 +16,7 @@ mod features;
 mod hooks;
 mod hooks_fail;
 mod ids;
+mod joined_namespaces;
 mod kill;
 mod limits;
 mod limits_bite;
@@ -63,6 +64,7 @@ pub fn all() -> Vec<Case> {
         hooks::cases(),
         hooks_fail::cases(),
         user_namespace::cases(),
+        joined_namespaces::cases(),
         mounts::cases(),
         mount_options::cases(),
         propagation::cases(),

@@ -7,6 +7,7 @@ mod annotations;
 mod features;
 mod labels;
 mod mounts;
+mod namespaces;
 mod order;
 mod problems;
 mod resources;

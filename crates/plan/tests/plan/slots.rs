@@ -15,7 +15,13 @@ fn inherited(plan: &Plan) -> Vec<Slot> {
         HostStep::OpenNamespace { slot, .. } => Some(*slot),
         _ => None,
     });
-    std::iter::once(Slot::Channel).chain(filled).collect()
+    let mut full: Vec<_> = std::iter::once(Slot::Channel).chain(filled).collect();
+    for step in plan.host.steps() {
+        if let HostStep::Clone { join, .. } = step {
+            full.retain(|slot| !join.iter().any(|joined| joined.slot == *slot));
+        }
+    }
+    full
 }
 
 /// The slots that are full after all steps, or the step that breaks the rule.

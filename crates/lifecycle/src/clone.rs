@@ -1,0 +1,131 @@
+//! The clone of init, and the namespaces that come before it.
+
+use crate::error::during;
+use crate::host::{Host, c_path};
+use crate::stage::Stage;
+use crate::{Error, Result, between};
+use kan_init::Init;
+use kan_op::host::{Joined, StagedTree};
+use kan_op::{NamespaceSlot, Slot};
+use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::file::{self, O_RDONLY};
+use kan_sys::process::Child;
+use kan_sys::{memory, namespace, process};
+use std::path::Path;
+
+impl Host<'_> {
+    pub(crate) fn open_namespace(&mut self, slot: Slot, path: &str, flag: u32) -> Result<()> {
+        let opened = file::open(&c_path(Path::new(path))?, O_RDONLY, 0);
+        let opened = opened.map_err(|error| Error::Step(format!("{path}: {error}")))?;
+        match namespace::kind(&opened) {
+            Ok(kind) if kind == flag => {}
+            _ => return Err(Error::Step(format!("{path}: not a namespace of this type"))),
+        }
+        if flag == namespace::CLONE_NEWPID {
+            let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
+            let own = own.map_err(during("open kan's own pid namespace"))?;
+            self.pid_namespace = Some((opened, own));
+        } else {
+            self.slots.fill(slot, opened);
+        }
+        Ok(())
+    }
+
+    /// The stage's user namespace, for ids that are mapped as there, is the one that is joined.
+    pub(crate) fn stage_tree(&mut self, tree: &StagedTree) -> Result<()> {
+        let joined = self.slots.peek(Slot::Namespace(NamespaceSlot::User));
+        match &mut self.stage {
+            Some(stage) => stage.put(tree, joined),
+            None => Err(Error::Step("there is no stage".into())),
+        }
+    }
+
+    pub(crate) fn clone_init(
+        &mut self,
+        flags: u32,
+        into_cgroup: bool,
+        join: &[Joined],
+    ) -> Result<()> {
+        let cgroup = if into_cgroup {
+            self.record.cgroups.open()?
+        } else {
+            None
+        };
+        let join: Vec<_> = join
+            .iter()
+            .filter_map(|joined| Some((joined.flag, self.take_namespace(*joined)?)))
+            .collect();
+        let slots = std::mem::take(&mut self.slots);
+        let mut init = Init::new(self.plan.init.steps(), self.board, slots);
+        self.cloned_at = memory::monotonic_ns();
+        let cgroup = cgroup.as_ref().map(AsFd::as_fd);
+        let child = if join.is_empty() {
+            self.fork(flags, cgroup, &mut init)
+        } else {
+            between::clone(&join, flags.into(), cgroup, &mut init)
+        };
+        let left = self.leave_stage();
+        // First of all the child is remembered: a failure from here on has to end it.
+        self.child = Some(child?);
+        left.and(self.enter_pid_namespace(false))
+    }
+
+    fn take_namespace(&mut self, joined: Joined) -> Option<OwnedFd> {
+        if joined.flag == namespace::CLONE_NEWPID {
+            return self.pid_namespace.take().map(|(namespace, _)| namespace);
+        }
+        self.slots.withdraw(joined.slot)
+    }
+
+    fn fork(
+        &self,
+        flags: u32,
+        cgroup: Option<BorrowedFd<'_>>,
+        init: &mut Init<'_>,
+    ) -> Result<Child> {
+        self.enter_pid_namespace(true)?;
+        let mut child = process::fork(flags.into(), cgroup, init, kan_init::run);
+        if cgroup.is_some() && child.as_ref().is_err_and(is_inner_node) {
+            let elsewhere = self.where_init_is()?;
+            let cgroup = elsewhere.as_ref().map(AsFd::as_fd);
+            child = process::fork(flags.into(), cgroup, init, kan_init::run);
+        }
+        if child.is_err() {
+            self.enter_pid_namespace(false)?;
+        }
+        child.map_err(during("clone"))
+    }
+
+    pub(crate) fn leave_stage(&mut self) -> Result<()> {
+        self.stage.take().map_or(Ok(()), Stage::leave)
+    }
+
+    /// The cgroup into which the container's init has moved, where the container's own one holds
+    /// others that have controllers.
+    fn where_init_is(&self) -> Result<Option<OwnedFd>> {
+        match self.record.init {
+            Some(init) if !self.is_below => {
+                Ok(self.record.cgroups.where_process_is(init.pid)?.open()?)
+            }
+            _ => Ok(self.record.cgroups.open()?),
+        }
+    }
+
+    /// setns(2) of a pid namespace counts for children only; kan's later ones are its own again.
+    fn enter_pid_namespace(&self, container: bool) -> Result<()> {
+        let Some((joined, own)) = &self.pid_namespace else {
+            return Ok(());
+        };
+        let target = if container { joined } else { own };
+        namespace::setns(target, namespace::CLONE_NEWPID).map_err(during("join the pid namespace"))
+    }
+}
+
+/// What clone3(2) answers for a cgroup that may hold no process: cgroup-v2.rst, No Internal Process
+/// Constraint; EOPNOTSUPP for a threaded one.
+fn is_inner_node(error: &kan_sys::Error) -> bool {
+    matches!(
+        error.errno,
+        kan_sys::Errno::EBUSY | kan_sys::Errno::EOPNOTSUPP
+    )
+}

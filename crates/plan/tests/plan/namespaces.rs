@@ -1,0 +1,108 @@
+//! Who joins which namespace, and when.
+
+use crate::{config, legacy, request};
+use kan_op::host::Joined;
+use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
+use kan_plan::{Facts, Plan};
+use kan_spec::config::{IdMapping, Namespace, NamespaceType};
+use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER};
+
+fn plan(facts: &Facts, joined: &[NamespaceType]) -> Plan {
+    let config = config(|config| {
+        let linux = config.linux.as_mut().unwrap();
+        linux
+            .namespaces
+            .retain(|namespace| !joined.contains(&namespace.r#type));
+        for kind in joined {
+            linux.namespaces.push(Namespace {
+                r#type: *kind,
+                path: Some("/file".into()),
+            });
+        }
+        if !joined.contains(&NamespaceType::User) {
+            linux.namespaces.push(Namespace {
+                r#type: NamespaceType::User,
+                path: None,
+            });
+        }
+        let all = IdMapping {
+            container_id: 0,
+            host_id: 100_000,
+            size: 65_536,
+        };
+        linux.uid_mappings = vec![all];
+        linux.gid_mappings = vec![all];
+    });
+    crate::plan(&config, facts, &request())
+}
+
+fn cloned(plan: &Plan) -> (u32, Vec<Joined>) {
+    let mut steps = plan.host.steps().iter();
+    let found = steps.find_map(|step| match step {
+        HostStep::Clone { flags, join, .. } => Some((*flags, join.clone())),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn has(plan: &Plan, wanted: impl Fn(&InitStep) -> bool) -> bool {
+    plan.init.steps().iter().any(wanted)
+}
+
+/// New namespaces have to belong to the joined user namespace, whose ids are there already.
+#[test]
+fn a_user_namespace_is_joined_before_the_clone() {
+    for facts in [Facts::example("c"), legacy()] {
+        let plan = plan(&facts, &[NamespaceType::User, NamespaceType::Network]);
+        let (flags, join) = cloned(&plan);
+        assert_eq!(
+            flags & (CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS),
+            CLONE_NEWNS
+        );
+        let slot = Slot::Namespace;
+        let joined = |kind, flag| Joined {
+            slot: slot(kind),
+            flag,
+        };
+        let user = joined(NamespaceSlot::User, CLONE_NEWUSER);
+        let network = joined(NamespaceSlot::Network, CLONE_NEWNET);
+        assert_eq!(join, [user, network]);
+        assert!(!has(&plan, |step| matches!(step, InitStep::Join { .. })));
+        let maps = |step: &HostStep| matches!(step, HostStep::MapIds { .. });
+        assert!(!plan.host.steps().iter().any(maps));
+        assert!(has(
+            &plan,
+            |step| matches!(step, InitStep::SetIds(ids) if ids.uid == 0)
+        ));
+    }
+}
+
+/// An engine's network namespace does not belong to the user namespace that is made after it.
+#[test]
+fn others_are_joined_before_a_new_user_namespace() {
+    let plan = plan(&Facts::example("c"), &[NamespaceType::Network]);
+    let (flags, join) = cloned(&plan);
+    assert_eq!(flags & (CLONE_NEWUSER | CLONE_NEWNET), CLONE_NEWUSER);
+    assert_eq!(join.len(), 1);
+    assert!(!has(&plan, |step| matches!(step, InitStep::Join { .. })));
+    let alone = self::plan(&Facts::example("c"), &[]);
+    assert!(cloned(&alone).1.is_empty());
+}
+
+#[test]
+fn sysfs_of_a_foreign_network_is_the_hosts() {
+    let instead = |joined: &[NamespaceType]| {
+        let plan = plan(&Facts::example("c"), joined);
+        let mut steps = plan.init.steps().iter();
+        let found = steps.find_map(|step| match step {
+            InitStep::NewFilesystem(new) if new.fstype.as_c_str() == c"sysfs" => {
+                Some(new.instead.clone())
+            }
+            _ => None,
+        });
+        found.unwrap()
+    };
+    assert_eq!(instead(&[NamespaceType::Network]), Some(c"/sys".into()));
+    assert_eq!(instead(&[NamespaceType::User]), None);
+    assert_eq!(instead(&[]), None);
+}
