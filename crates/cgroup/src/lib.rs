@@ -22,6 +22,7 @@
 //! cgroup v1, v1 beside v2 (hybrid), and a host without cgroups, where a placement is empty and
 //! every call on it does nothing.
 
+mod adopt;
 mod below;
 mod controllers;
 mod cpuset;
@@ -41,11 +42,13 @@ mod pidfd;
 mod place;
 mod proc_cgroup;
 mod procs;
+mod reach;
 mod remove;
 mod scope;
 mod tree;
 mod wait;
 
+pub use adopt::adopt;
 pub use below::Below;
 pub use create::{Created, create};
 pub use devices::{DevicesError, limit_devices, replace_devices};
@@ -58,6 +61,7 @@ pub use limits::{LimitError, limit, update};
 pub use oom::oom_kills;
 pub use place::{CgroupsPath, Directory, Kind, Placement, place};
 pub use procs::{join, join_v1, processes};
+pub use reach::{obstacle, own};
 pub use remove::{remove, remove_within};
 pub use rustix::process::Pid;
 pub use scope::Scope;

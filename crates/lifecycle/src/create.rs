@@ -1,10 +1,13 @@
 //! `create` and `run`.
 
+use crate::cgroups::Home;
 use crate::error::during;
 use crate::foreground::Foreground;
 use crate::host::Host;
 use crate::record::{LaterHook, Record};
-use crate::{Activation, Error, Result, Store, Timeline, check_id, descriptors, facts};
+use crate::{
+    Activation, CgroupOptions, Error, Result, Store, Timeline, check_id, descriptors, facts,
+};
 use kan_plan::{Attachment, Plan, Request, plan_create};
 use kan_spec::Bundle;
 use std::path::{Path, PathBuf};
@@ -28,6 +31,8 @@ pub struct CreateOptions {
     pub preserve_fds: u32,
     /// What a service manager hands over.
     pub activation: Activation,
+    /// Who makes the cgroup.
+    pub cgroups: CgroupOptions,
     /// `--no-pivot`
     pub no_pivot: bool,
     /// `--no-new-keyring`
@@ -89,16 +94,16 @@ fn prepare(
         .activation
         .add_to(&mut bundle.config, &store.directory(&options.id));
     let gathered = timeline.phase("look at the host", || {
-        facts::gather(&bundle.config, &options.id)
+        facts::gather(&bundle.config, &options.id, options.cgroups)
     });
-    let (facts, cgroups) = gathered?;
+    let (facts, home) = gathered?;
     let request = options.request(&bundle.path, wait_for_start);
     let planned = timeline.phase("plan", || plan_create(&bundle.config, &facts, &request));
     let mut plan = planned.map_err(Error::Plan)?;
     timeline.warnings.append(&mut plan.warnings);
     timeline.notes.append(&mut plan.notes);
     timeline.ignored.clone_from(&bundle.ignored);
-    let record = record(options, &bundle, cgroups);
+    let record = record(options, &bundle, home);
     Ok(Prepared {
         bundle,
         plan,
@@ -111,10 +116,10 @@ fn prepare(
 ///
 /// # Errors
 /// Whatever in the bundle can't be read or planned.
-pub fn plan_only(bundle: &Path, id: &str) -> Result<Plan> {
+pub fn plan_only(bundle: &Path, id: &str, cgroups: CgroupOptions) -> Result<Plan> {
     check_id(id)?;
     let bundle = Bundle::open(bundle, None)?;
-    let (facts, _) = facts::gather(&bundle.config, id)?;
+    let (facts, _) = facts::gather(&bundle.config, id, cgroups)?;
     let terminal = bundle
         .config
         .process
@@ -136,7 +141,7 @@ pub fn plan_only(bundle: &Path, id: &str) -> Result<Plan> {
     plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)
 }
 
-fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placement) -> Record {
+fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Record {
     let root = bundle.config.root.as_ref().map_or("", |root| &root.path);
     let (poststart, poststop) = kan_plan::later_hooks(&bundle.config);
     Record {
@@ -148,7 +153,8 @@ fn record(options: &CreateOptions, bundle: &Bundle, cgroups: kan_cgroup::Placeme
         created: humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string(),
         owner: kan_sys::credentials::uid(),
         annotations: bundle.config.annotations.iter().cloned().collect(),
-        cgroups,
+        cgroups: home.placement,
+        unit: home.unit,
         init: None,
         own_keyring: !options.no_new_keyring,
         without_process: bundle.config.process.is_none(),

@@ -1,9 +1,10 @@
 //! `delete`: ends what is left of a container and forgets it.
 
+use crate::cgroups::Home;
 use crate::container::Container;
 use crate::error::{during, with};
 use crate::record::InitProcess;
-use crate::{Error, Result, Store};
+use crate::{CgroupManager, CgroupOptions, Error, Result, Store};
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
 use std::path::Path;
@@ -46,9 +47,21 @@ fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
     let path = directory.join("config.json");
     let text = std::fs::read(&path).map_err(with("read", &path))?;
     let config = kan_spec::parse_config(&text)?.value;
-    let (_, cgroups) = crate::gather(&config, id)?;
-    kan_cgroup::kill_all(&cgroups)?;
-    kan_cgroup::remove(&cgroups)?;
+    // Nothing says any more who made it: what one of them would have made goes.
+    for manager in [CgroupManager::Cgroupfs, CgroupManager::Systemd] {
+        let options = CgroupOptions {
+            manager,
+            rootless: None,
+        };
+        let Ok(home) = Home::find(&config, id, options) else {
+            continue;
+        };
+        kan_cgroup::kill_all(&home.placement)?;
+        if let Some(unit) = home.unit {
+            unit.stop()?;
+        }
+        kan_cgroup::remove(&home.placement)?;
+    }
     forget(&directory)?;
     Ok(Vec::new())
 }
@@ -82,7 +95,7 @@ fn end(container: &Container) -> Result<()> {
     } else {
         kan_cgroup::kill_all(&record.cgroups)?;
     }
-    Ok(kan_cgroup::remove(&record.cgroups)?)
+    record.remove_cgroups()
 }
 
 /// Removes the directory. A kill in the middle leaves one that can still be deleted.

@@ -71,7 +71,7 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
     if let Some(below) = &options.cgroup {
         record.cgroups = record.cgroups.below(below)?;
     }
-    let facts = facts::of_process(&record.cgroups, &config)?;
+    let facts = facts::of_container(&record, &config)?;
     let request = request(options, record.own_keyring);
     let mut plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
     timeline.warnings.append(&mut plan.warnings);

@@ -1,25 +1,43 @@
 //! What the planner needs to know of this host and process.
 
+use crate::cgroups::{Home, is_host_root, of_placement};
 use crate::error::with;
 use crate::process::read_small;
-use crate::{Result, labels};
-use kan_cgroup::{CgroupsPath, Kind, Layout, Placement};
-use kan_plan::{AppArmor, CgroupFact, Cgroups, Facts};
+use crate::record::Record;
+use crate::{CgroupOptions, Result, labels};
+use kan_plan::{AppArmor, Cgroups, Facts};
 use kan_spec::config::Config;
 use std::path::Path;
 
 /// Reads the facts, and where the container's cgroup will lie. Nothing is changed.
-///
-/// # Errors
-/// A file of /proc or the cgroup file system can't be read, or `linux.cgroupsPath` is unusable.
-pub fn gather(config: &Config, id: &str) -> Result<(Facts, Placement)> {
-    let wanted = CgroupsPath::parse(kan_plan::cgroups_path(config), id)?;
-    let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
-    Ok((of_process(&placement, config)?, placement))
+pub(crate) fn gather(config: &Config, id: &str, options: CgroupOptions) -> Result<(Facts, Home)> {
+    let home = Home::find(config, id, options)?;
+    let facts = Facts {
+        cgroups: home.facts.clone(),
+        unit: home.unit_fact.clone(),
+        is_rootless: home.is_rootless,
+        ..of_process(config)?
+    };
+    Ok((facts, home))
 }
 
-/// The facts, for a container whose cgroup is known.
-pub(crate) fn of_process(placement: &Placement, config: &Config) -> Result<Facts> {
+/// The facts for another process of a container.
+pub(crate) fn of_container(record: &Record, config: &Config) -> Result<Facts> {
+    let users = record.unit.as_ref().filter(|unit| unit.user.is_some());
+    Ok(Facts {
+        cgroups: of_placement(&record.cgroups),
+        unit: users.map(|unit| kan_plan::Unit {
+            slice: String::new(),
+            name: unit.name.clone(),
+            is_users: true,
+        }),
+        is_rootless: !is_host_root()?,
+        ..of_process(config)?
+    })
+}
+
+/// The facts of kan's own process.
+fn of_process(config: &Config) -> Result<Facts> {
     let process = config.process.as_ref();
     let wants_apparmor = process.is_some_and(|process| process.apparmor_profile.is_some());
     let has_label = process.is_some_and(|process| process.selinux_label.is_some());
@@ -32,7 +50,9 @@ pub(crate) fn of_process(placement: &Placement, config: &Config) -> Result<Facts
     let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let status = String::from_utf8_lossy(status);
     Ok(Facts {
-        cgroups: cgroups(placement),
+        cgroups: Cgroups::Absent,
+        unit: None,
+        is_rootless: false,
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),
@@ -43,28 +63,6 @@ pub(crate) fn of_process(placement: &Placement, config: &Config) -> Result<Facts
         },
         selinux: (has_label || has_mount_label) && labels::selinux(),
     })
-}
-
-pub(crate) fn cgroups(placement: &Placement) -> Cgroups {
-    let mut facts: Vec<_> = placement.directories().iter().map(fact).collect();
-    let is_unified = matches!(placement.directories(), [one] if one.kind() == Kind::Unified);
-    match facts.pop() {
-        None => Cgroups::Absent,
-        Some(only) if is_unified => Cgroups::Unified(only),
-        Some(last) => {
-            facts.push(last);
-            Cgroups::Legacy(facts)
-        }
-    }
-}
-
-fn fact(directory: &kan_cgroup::Directory) -> CgroupFact {
-    CgroupFact {
-        mount: directory.mount().to_string_lossy().into_owned(),
-        path: directory.below().to_string_lossy().into_owned(),
-        controllers: directory.controllers().to_vec(),
-        is_v2: directory.is_v2(),
-    }
 }
 
 /// A line of /proc/PID/status that holds a bit mask, proc(5).

@@ -32,7 +32,7 @@ pub(crate) struct Host<'p> {
     channel: OwnedFd,
     /// What init starts with; gone once it has been cloned.
     pub(crate) slots: Slots,
-    made: Made,
+    pub(crate) made: Made,
     /// Where trees for init's mounts lie, until the clone.
     pub(crate) stage: Option<Stage>,
     /// The pid namespace that the child is to be made in, and kan's own.
@@ -54,9 +54,11 @@ pub(crate) struct Host<'p> {
 
 /// What a failure has to take back.
 #[derive(Default)]
-struct Made {
+pub(crate) struct Made {
     directory: Option<(PathBuf, Locked)>,
     cgroups: Option<kan_cgroup::Created>,
+    /// Whether a unit may be there.
+    pub(crate) unit: bool,
     finished: bool,
 }
 
@@ -138,6 +140,9 @@ impl<'p> Host<'p> {
                 join,
             } => self.clone_init(*flags, *into_cgroup, join),
             HostStep::JoinCgroup => self.join_cgroup(),
+            HostStep::StartUnit { properties, .. } => self.start_unit(properties),
+            HostStep::EnterUnit(_) => self.enter_unit(),
+            HostStep::AttachToUnit { .. } => self.attach_to_unit(),
             HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
             HostStep::SetOomScoreAdj(score) => {
                 let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
@@ -243,7 +248,7 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
-    fn child_pid(&self) -> i32 {
+    pub(crate) fn child_pid(&self) -> i32 {
         self.child.as_ref().map_or(0, |child| child.pid)
     }
 
@@ -407,6 +412,10 @@ impl Drop for Host<'_> {
             let _ = kan_cgroup::kill_all(&self.record.cgroups);
             let _ = kan_cgroup::remove(&self.record.cgroups);
             created.undo();
+        }
+        if self.made.unit {
+            let _ = kan_cgroup::kill_all(&self.record.cgroups);
+            let _ = self.record.remove_cgroups();
         }
         if let Some((directory, _lock)) = self.made.directory.take() {
             let _ = std::fs::remove_dir_all(directory);

@@ -8,6 +8,7 @@
 mod activation;
 mod agent;
 mod between;
+mod cgroups;
 mod clone;
 mod console;
 mod container;
@@ -35,15 +36,16 @@ mod stage;
 mod start;
 mod store;
 mod timeline;
+mod unit;
 mod update;
 
 pub use activation::Activation;
+pub use cgroups::{CgroupManager, CgroupOptions};
 pub use container::Container;
 pub use create::{CreateOptions, create, plan_only, run};
 pub use delete::delete;
 pub use error::{Error, Result, lowercase as io_error_text};
 pub use exec::{ExecOptions, exec};
-pub use facts::gather;
 pub use id::check_id;
 pub use kan_cgroup::Below;
 pub use kill::kill;

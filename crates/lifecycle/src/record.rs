@@ -1,6 +1,7 @@
 //! `state.json`: what a later command needs to know of a container.
 
 use crate::error::with;
+use crate::unit::Unit;
 use crate::{Error, Result, hooks};
 use kan_cgroup::Placement;
 use kan_op::host::HostHook;
@@ -42,6 +43,9 @@ pub(crate) struct Record {
     pub(crate) owner: u32,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) cgroups: Placement,
+    /// The systemd unit that holds the cgroup, if one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unit: Option<Unit>,
     pub(crate) init: Option<InitProcess>,
     /// Whether its processes have a session keyring of their own.
     #[serde(default)]
@@ -134,6 +138,27 @@ impl Record {
         let hooks = self.poststop.iter().enumerate();
         let run = hooks.map(|(index, hook)| hooks::run(&hook.at("poststop", index), &state));
         run.filter_map(Result::err).collect()
+    }
+
+    /// Removes the cgroup once nothing runs in it, the unit first: its manager removes what it has
+    /// made.
+    pub(crate) fn remove_cgroups(&self) -> Result<()> {
+        if let Some(unit) = &self.unit {
+            unit.stop()?;
+        }
+        Ok(kan_cgroup::remove(&self.cgroups)?)
+    }
+
+    /// The cgroup below the unit's own that the container's processes are in, as `/NAME`; empty
+    /// for the unit's own.
+    pub(crate) fn below_unit(&self) -> String {
+        let path = self.cgroups.v2().map(kan_cgroup::Directory::below);
+        let name = self.unit.as_ref().map_or("", |unit| &unit.name);
+        let parts = path.into_iter().flatten();
+        let after = parts.skip_while(|part| *part != name).skip(1);
+        after.fold(String::new(), |below, part| {
+            format!("{below}/{}", part.to_string_lossy())
+        })
     }
 
     /// The state document, for hooks and for people.

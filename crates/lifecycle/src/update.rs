@@ -1,14 +1,16 @@
 //! `update`: other limits for a container that is there.
 
+use crate::cgroups::of_placement;
 use crate::container::Container;
 use crate::error::with;
-use crate::facts;
 use crate::record::{Record, write_private};
 use crate::{Error, Result, Store};
 use kan_cgroup::Placement;
 use kan_op::Limits;
 use kan_op::host::DeviceRule;
-use kan_plan::{Planned, Present, device_rules, plan_limits};
+use kan_plan::{
+    Planned, Present, device_rules, plan_limits, unit_device_properties, unit_properties,
+};
 use kan_spec::config::Resources;
 use kan_spec::state::Status;
 use serde_json::Value;
@@ -32,7 +34,7 @@ pub fn update(store: &Store, id: &str, document: &[u8]) -> Result<Vec<String>> {
     let path = container.directory.join("config.json");
     let fresh = container.directory.join("config.json.new");
     write_private(&fresh, &text)?;
-    if let Err(error) = change.make(&record.cgroups) {
+    if let Err(error) = change.make(record) {
         let _ = std::fs::remove_file(&fresh);
         return Err(error);
     }
@@ -49,7 +51,7 @@ struct Change {
 
 impl Change {
     fn plan(container: &Container, record: &Record, given: &Resources) -> Result<Self> {
-        let cgroups = facts::cgroups(&record.cgroups);
+        let cgroups = of_placement(&record.cgroups);
         let present = present(&record.cgroups);
         let planned = plan_limits("", given, &cgroups, &present).map_err(Error::Plan)?;
         let devices = if given.devices.is_empty() {
@@ -69,7 +71,23 @@ impl Change {
         Ok(Self { planned, devices })
     }
 
-    fn make(&self, placement: &Placement) -> Result<()> {
+    /// systemd writes the files too, from the properties, and rounds some values: so they are
+    /// written before, when a value that the kernel refuses still changes nothing, and after.
+    fn make(&self, record: &Record) -> Result<()> {
+        self.write(&record.cgroups)?;
+        let Some(unit) = &record.unit else {
+            return Ok(());
+        };
+        let limits = self.planned.limits.iter().map(|(_, limits)| limits);
+        let mut properties = unit_properties(limits);
+        if let Some([_, rules]) = &self.devices {
+            properties.extend(unit_device_properties(rules));
+        }
+        unit.change(&properties)?;
+        self.write(&record.cgroups)
+    }
+
+    fn write(&self, placement: &Placement) -> Result<()> {
         let replace = |rules: &[DeviceRule]| kan_cgroup::replace_devices(placement, rules);
         if let Some([_, new]) = &self.devices {
             replace(new).map_err(|error| Error::devices("devices: ", &error))?;

@@ -1,6 +1,7 @@
 //! The steps of the host half.
 
 use crate::mount::MountChange;
+use crate::unit::Property;
 use crate::{Limits, Slot, Sync};
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -203,6 +204,21 @@ pub enum HostStep {
     },
     /// Moves the child into the container's cgroup.
     JoinCgroup,
+    /// Lets systemd start a transient unit that holds the child, and waits until it has.
+    StartUnit {
+        /// Its name.
+        unit: String,
+        /// Its properties, without `PIDs`, which names the child.
+        properties: Vec<Property>,
+    },
+    /// Makes what a unit's manager has not made of the container's cgroup, and moves the child
+    /// there.
+    EnterUnit(Vec<CgroupDirectory>),
+    /// Lets systemd move the child into a running unit.
+    AttachToUnit {
+        /// Its name.
+        unit: String,
+    },
     /// Writes the child's id mappings.
     MapIds {
         /// User ids.

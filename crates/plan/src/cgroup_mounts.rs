@@ -27,6 +27,10 @@ impl Entry<'_> {
         match &b.facts.cgroups {
             Cgroups::Unified(fact) => self.cgroup_v2(b, &fact.clone()),
             Cgroups::Legacy(facts) => self.cgroup_v1(b, &facts.clone()),
+            Cgroups::Own { facts, .. } => match &facts.clone()[..] {
+                [only] if only.is_v2 => self.cgroup_v2(b, only),
+                all => self.cgroup_v1(b, all),
+            },
             Cgroups::Absent => b.problem(self.at.clone(), "this host has no cgroup file system"),
         }
     }
@@ -40,12 +44,15 @@ impl Entry<'_> {
         self.finish(b);
     }
 
-    /// Without a cgroup namespace the container sees only its own part.
+    /// Without a cgroup namespace the container sees only its own part; only to read where that
+    /// is not the container's but its caller's (CVE-2023-25809).
     fn own_cgroup(&self, b: &mut Builder<'_>, fact: &CgroupFact) {
+        let is_own = matches!(b.facts.cgroups, Cgroups::Own { .. });
+        let foreign = if is_own { MOUNT_ATTR_RDONLY } else { 0 };
         let path = b.c_string(&self.at, format!("{}/{}", fact.mount, fact.path));
         self.clone_of(b, TreeSource::Host(path), false);
         let change = MountChange {
-            set: self.options.set,
+            set: self.options.set | foreign,
             ..MountChange::default()
         };
         self.change(b, change);

@@ -52,8 +52,6 @@ fn host_half(b: &mut Builder<'_>) {
     hooks::open_outputs(b);
     namespaces::open(b);
     cgroups::make(b);
-    resources::limit(b);
-    resources::limit_devices_by_files(b);
     mounts::stage(b);
     namespaces::clone(b);
     cgroups::join(b);

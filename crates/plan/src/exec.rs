@@ -3,8 +3,8 @@
 use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller, send_pidfd};
 use crate::{
-    Cgroups, Facts, Plan, Request, cgroups, labels, namespaces, process, program, schedule,
-    seccomp, terminal, unplanned,
+    Facts, Plan, Request, cgroups, labels, namespaces, process, program, schedule, seccomp,
+    terminal, unplanned,
 };
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
@@ -30,7 +30,7 @@ fn host_half(b: &mut Builder<'_>) {
     let join_pid = b.has_namespace(NamespaceType::Pid);
     b.host("", HostStep::OpenContainer { join_pid });
     terminal::connect(b);
-    let into_cgroup = matches!(b.facts.cgroups, Cgroups::Unified(_));
+    let into_cgroup = b.facts.is_cloned_into_cgroup();
     b.host(
         "",
         HostStep::Clone {
@@ -39,7 +39,7 @@ fn host_half(b: &mut Builder<'_>) {
             join: Vec::new(),
         },
     );
-    cgroups::join(b);
+    cgroups::join_running(b);
     process::oom_score_adj_from_outside(b);
     seccomp::send_listener(b);
     b.host("", HostStep::Wait(Sync::Ready));

@@ -22,6 +22,24 @@ pub enum Cgroups {
     Legacy(Vec<CgroupFact>),
     /// None at all.
     Absent,
+    /// There are some, and the container gets none: its processes stay where kan itself is.
+    Own {
+        /// kan's own cgroup in each hierarchy.
+        facts: Vec<CgroupFact>,
+        /// Why, as the end of a sentence.
+        why: String,
+    },
+}
+
+/// The systemd unit that holds the container's cgroup.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// Its slice, such as `system.slice`.
+    pub slice: String,
+    /// Its name, such as `kan-web.scope`.
+    pub name: String,
+    /// Whether it is the user's own manager that makes it, rather than the system's.
+    pub is_users: bool,
 }
 
 /// What AppArmor does on this host.
@@ -40,6 +58,11 @@ pub enum AppArmor {
 pub struct Facts {
     /// Where the container's cgroup lies.
     pub cgroups: Cgroups,
+    /// The unit that systemd makes for the container's cgroup. For `exec` it is there only if
+    /// nobody but systemd may move a process into it.
+    pub unit: Option<Unit>,
+    /// Whether kan's user is not the host's root, whatever his ids are in his user namespace.
+    pub is_rootless: bool,
     /// The capabilities that kan can hand on, bit n for capability n: CapPrm of proc(5).
     pub permitted: u64,
     /// kan's bounding set, CapBnd of proc(5).
@@ -53,6 +76,17 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether clone3(2) puts the child where it belongs: into its cgroup, or nowhere else than
+    /// kan itself is. Otherwise it is moved after it is there.
+    pub(crate) fn is_placed_by_clone(&self) -> bool {
+        self.unit.is_none() && !matches!(self.cgroups, Cgroups::Legacy(_))
+    }
+
+    /// Whether the child is cloned into its cgroup.
+    pub(crate) fn is_cloned_into_cgroup(&self) -> bool {
+        self.unit.is_none() && matches!(self.cgroups, Cgroups::Unified(_))
+    }
+
     /// A machine with cgroup v2 alone and nothing else of note: for golden plans and for
     /// `kan plan` where the real facts don't matter.
     #[must_use]
@@ -64,6 +98,8 @@ impl Facts {
                 controllers: Vec::new(),
                 is_v2: true,
             }),
+            unit: None,
+            is_rootless: false,
             permitted: 0x1ff_ffff_ffff,
             bounding: 0x1ff_ffff_ffff,
             ignored_signals: 1 << 12,

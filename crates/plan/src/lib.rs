@@ -32,22 +32,25 @@ mod root;
 mod schedule;
 mod seccomp;
 mod sysctl;
+mod systemd;
 mod terminal;
 mod text;
 mod text_mounts;
 mod unplanned;
 mod user_namespace;
+mod variant;
 
-pub use cgroups::cgroups_path;
+pub use cgroups::{cgroup_below_unit, cgroups_path};
 pub use create::plan_create;
 pub use exec::plan_exec;
 pub use explain::{explain_init, explain_lost};
-pub use facts::{AppArmor, CgroupFact, Cgroups, Facts};
+pub use facts::{AppArmor, CgroupFact, Cgroups, Facts, Unit};
 pub use features::implemented;
 pub use hooks::later_hooks;
 pub use names::namespaces as namespace_names;
 pub use namespaces::shares_pids;
 pub use resources::{Planned, Present, device_rules, plan_limits};
+pub use systemd::{unit_device_properties, unit_properties};
 pub use text::{Line, host as host_text, init_texts, lines, table};
 
 use kan_op::{HostStep, InitStep};

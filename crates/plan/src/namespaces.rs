@@ -1,6 +1,5 @@
 //! `linux.namespaces`, `hostname`, `domainname`: config-linux.md, Namespaces.
 
-use crate::Cgroups;
 use crate::builder::Builder;
 use crate::user_namespace;
 use kan_op::host::Joined;
@@ -71,13 +70,14 @@ fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
 /// Host: one clone3 makes all new namespaces. The cgroup namespace is rooted where the process
 /// is at that moment, so it comes along only where the clone puts the child into its cgroup.
 pub(crate) fn clone(b: &mut Builder<'_>) {
-    let into_cgroup = matches!(b.facts.cgroups, Cgroups::Unified(_));
+    let into_cgroup = b.facts.is_cloned_into_cgroup();
+    let is_placed = b.facts.is_placed_by_clone();
     let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
     let flags = all
         .iter()
         .filter(|namespace| namespace.path.is_none())
         .filter(|namespace| namespace.r#type != NamespaceType::Time)
-        .filter(|namespace| into_cgroup || namespace.r#type != NamespaceType::Cgroup)
+        .filter(|namespace| is_placed || namespace.r#type != NamespaceType::Cgroup)
         .fold(0, |flags, namespace| flags | flag(namespace.r#type));
     let join = if joins_before(b) {
         let all = joined(b).into_iter();

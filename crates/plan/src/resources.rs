@@ -22,7 +22,9 @@ use kan_spec::config::Resources;
 use std::borrow::Cow;
 
 pub use devices::device_rules;
-pub(crate) use devices::{limit_devices_at_once, limit_devices_by_files};
+pub(crate) use devices::{
+    effective as effective_device_rules, limit_devices_at_once, limit_devices_by_files,
+};
 pub(crate) use words::limits_text;
 
 /// What a cgroup has now, as far as a new value depends on it. The default is a new cgroup's.
@@ -83,20 +85,28 @@ pub fn plan_limits(
 
 /// Host: `linux.resources` but for the devices, before anything runs in the cgroup.
 pub(crate) fn limit(b: &mut Builder<'_>) {
+    for (field, limits) in planned(b) {
+        b.host(field, HostStep::Limit(limits));
+    }
+}
+
+/// The limits of the config; what is wrong with them is a problem.
+pub(crate) fn planned(b: &mut Builder<'_>) -> Vec<(Field, Limits)> {
     let Some(resources) = b.linux().and_then(|linux| linux.resources.as_ref()) else {
-        return;
+        return Vec::new();
     };
     let present = Present::default();
     match plan_limits("linux.resources.", resources, &b.facts.cgroups, &present) {
         Ok(planned) => {
-            for (field, limits) in planned.limits {
-                b.host(field, HostStep::Limit(limits));
-            }
             b.plan.warnings.extend(planned.warnings);
+            planned.limits
         }
-        Err(problems) => problems
-            .into_iter()
-            .for_each(|problem| b.problems.push(problem)),
+        Err(problems) => {
+            for problem in problems {
+                b.problems.push(problem);
+            }
+            Vec::new()
+        }
     }
 }
 
@@ -142,7 +152,7 @@ impl Planner<'_> {
     /// in v2, whose controllers show only when a file is written.
     fn find(&self, controller: &str) -> Option<&CgroupFact> {
         match self.cgroups {
-            Cgroups::Absent => None,
+            Cgroups::Absent | Cgroups::Own { .. } => None,
             Cgroups::Unified(fact) => Some(fact),
             Cgroups::Legacy(facts) => {
                 let has = |fact: &&CgroupFact| fact.controllers.iter().any(|c| c == controller);
@@ -193,7 +203,10 @@ impl Planner<'_> {
             return;
         }
         let Some(fact) = self.find(&controller) else {
-            let why = format!("no cgroup hierarchy of this host has the {controller} controller");
+            let why = match self.cgroups {
+                Cgroups::Own { why, .. } => format!("the container gets no cgroup: {why}"),
+                _ => format!("no cgroup hierarchy of this host has the {controller} controller"),
+            };
             let problems = settings
                 .into_iter()
                 .map(|setting| Problem::new(setting.field, why.clone()));

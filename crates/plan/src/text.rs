@@ -97,6 +97,17 @@ pub fn host(step: &HostStep) -> String {
             join,
         } => clone(*flags, *into_cgroup, join),
         HostStep::JoinCgroup => "move the child into the cgroup".into(),
+        HostStep::StartUnit { unit, properties } => {
+            let properties: Vec<_> = properties.iter().map(ToString::to_string).collect();
+            format!(
+                "let systemd start {unit} for the child: {}",
+                properties.join(", ")
+            )
+        }
+        HostStep::EnterUnit(directories) => {
+            format!("move the child into cgroup {}", cgroups(directories))
+        }
+        HostStep::AttachToUnit { unit } => format!("let systemd move the child into {unit}"),
         HostStep::MapIds { uids, gids } => {
             format!("map users {}, groups {}", ranges(uids), ranges(gids))
         }

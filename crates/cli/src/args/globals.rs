@@ -3,19 +3,8 @@
 use super::{flag, path};
 use crate::log::{Destination, Format, Level};
 use clap::{Arg, ArgAction, ArgMatches};
+use kan_lifecycle::{CgroupManager, CgroupOptions};
 use std::path::PathBuf;
-
-/// Who makes cgroups: crun's `--cgroup-manager`, runc's `--systemd-cgroup`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum CgroupManager {
-    /// kan, in the cgroup file systems.
-    #[default]
-    Cgroupfs,
-    /// systemd, asked over D-Bus.
-    Systemd,
-    /// Nobody.
-    Disabled,
-}
 
 /// What was given.
 #[derive(Clone, Debug)]
@@ -28,11 +17,8 @@ pub(crate) struct Globals {
     /// What is logged: this and all that is graver.
     pub(crate) log_level: Level,
     pub(crate) trace: Option<PathBuf>,
-    pub(crate) cgroup_manager: CgroupManager,
-    /// `--rootless`: whether kan is to go by what a user who is not root may do; `None` for
-    /// finding out.
-    #[expect(dead_code, reason = "for the cgroups of users who are not root")]
-    pub(crate) rootless: Option<bool>,
+    /// crun's `--cgroup-manager`, runc's `--systemd-cgroup` and `--rootless`.
+    pub(crate) cgroups: CgroupOptions,
 }
 
 impl Globals {
@@ -50,12 +36,14 @@ impl Globals {
             log_format: matches.get_one("log-format").copied().unwrap_or_default(),
             log_level: debug.or(level).unwrap_or_default(),
             trace: path("trace"),
-            cgroup_manager: match manager {
-                Some(manager) => manager,
-                None if systemd => CgroupManager::Systemd,
-                None => CgroupManager::Cgroupfs,
+            cgroups: CgroupOptions {
+                manager: match manager {
+                    Some(manager) => manager,
+                    None if systemd => CgroupManager::Systemd,
+                    None => CgroupManager::Cgroupfs,
+                },
+                rootless: matches.get_one("rootless").copied().flatten(),
             },
-            rootless: matches.get_one("rootless").copied().flatten(),
         }
     }
 }

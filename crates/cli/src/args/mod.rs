@@ -7,7 +7,7 @@ mod refusal;
 mod shapes;
 mod words;
 
-pub(crate) use globals::{CgroupManager, Globals};
+pub(crate) use globals::Globals;
 pub(crate) use refusal::{refusal, unknown_command};
 pub(crate) use shapes::*;
 pub(crate) use words::{Words, log_flags};

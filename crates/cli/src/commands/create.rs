@@ -1,8 +1,8 @@
 //! `create`, and what `run` has in common with it.
 
 use super::timed::{record, seal, timeline, warn};
-use super::{Call, Count, Failure, Outcome, Verb, failure};
-use crate::args::{self, CgroupManager, absolute, bundle, flag, has, id, path};
+use super::{Call, Count, Failure, Outcome, Verb};
+use crate::args::{self, absolute, bundle, flag, has, id, path};
 use clap::Command;
 use kan_lifecycle::{Activation, CreateOptions};
 use std::process::ExitCode;
@@ -48,11 +48,6 @@ pub(super) fn making(command: Command) -> Command {
 
 /// What these flags say.
 pub(super) fn options(call: &Call<'_>) -> Result<CreateOptions, Failure> {
-    if call.globals.cgroup_manager != CgroupManager::Cgroupfs {
-        return Err(failure(
-            "--systemd-cgroup: is not supported by this version of kan",
-        ));
-    }
     let matches = call.matches;
     Ok(CreateOptions {
         id: id(matches).to_owned(),
@@ -63,6 +58,7 @@ pub(super) fn options(call: &Call<'_>) -> Result<CreateOptions, Failure> {
         pidfd_socket: absolute(matches, "pidfd-socket")?,
         activation: Activation::from_environment(),
         preserve_fds: matches.get_one("preserve-fds").copied().unwrap_or(0),
+        cgroups: call.globals.cgroups,
         no_pivot: has(matches, "no-pivot"),
         no_new_keyring: has(matches, "no-new-keyring"),
         detach: has(matches, "detach"),

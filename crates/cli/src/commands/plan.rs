@@ -22,7 +22,11 @@ pub(super) const VERB: Verb = Verb {
 
 /// With this host's facts, so that it is what `create` would do here.
 fn run(call: &Call<'_>) -> Outcome {
-    let plan = kan_lifecycle::plan_only(&bundle(call.matches), id(call.matches))?;
+    let plan = kan_lifecycle::plan_only(
+        &bundle(call.matches),
+        id(call.matches),
+        call.globals.cgroups,
+    )?;
     let lines = kan_plan::lines(&plan);
     let text = if has(call.matches, "json") {
         plan_json(&lines)

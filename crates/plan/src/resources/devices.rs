@@ -51,12 +51,30 @@ pub fn device_rules(
 
 /// Host: `linux.resources.devices`. A container that may use all devices needs no step.
 fn limit_devices(b: &mut Builder<'_>) {
+    let rules = effective(b);
+    if !rules.is_empty() {
+        b.host("linux.resources.devices", HostStep::LimitDevices(rules));
+    }
+}
+
+/// The config's rules; none where every device is allowed, or nobody can set any.
+pub(crate) fn effective(b: &mut Builder<'_>) -> Vec<DeviceRule> {
+    let has_own = !matches!(b.facts.cgroups, Cgroups::Own { .. } | Cgroups::Absent);
+    if b.facts.is_rootless || !has_own {
+        let note = "linux.resources.devices: not applied: that takes root and a cgroup; without \
+                    root no device can be made in the container";
+        b.plan.notes.push(note.into());
+        return Vec::new();
+    }
     let listed = b.linux().and_then(|linux| linux.resources.as_ref());
     let listed = listed.map_or(&[][..], |resources| &resources.devices);
     match device_rules("linux.resources.", listed) {
-        Ok(rules) if rules.iter().all(|rule| rule.allow) => {}
-        Ok(rules) => b.host("linux.resources.devices", HostStep::LimitDevices(rules)),
-        Err(problems) => problems.into_iter().for_each(|one| b.problems.push(one)),
+        Ok(rules) if rules.iter().all(|rule| rule.allow) => Vec::new(),
+        Ok(rules) => rules,
+        Err(problems) => {
+            problems.into_iter().for_each(|one| b.problems.push(one));
+            Vec::new()
+        }
     }
 }
 
@@ -68,8 +86,9 @@ pub(crate) fn limit_devices_by_files(b: &mut Builder<'_>) {
 }
 
 /// Host, cgroup v2: one program, which the kernel takes its time to check, while init is at work.
+/// In a unit it comes with the unit's properties.
 pub(crate) fn limit_devices_at_once(b: &mut Builder<'_>) {
-    if matches!(b.facts.cgroups, Cgroups::Unified(_)) {
+    if b.facts.is_placed_by_clone() {
         limit_devices(b);
     }
 }

@@ -29,7 +29,7 @@ fn refusal(p: &Planner<'_>, file: &str, value: &str, controller: &str) -> Option
     let has_v2 = match p.cgroups {
         Cgroups::Unified(_) => true,
         Cgroups::Legacy(facts) => facts.iter().any(|fact| fact.is_v2),
-        Cgroups::Absent => false,
+        Cgroups::Absent | Cgroups::Own { .. } => false,
     };
     if !has_v2 {
         return Some("invalid configuration: cannot use unified on cgroup v1".into());

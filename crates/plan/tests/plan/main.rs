@@ -13,8 +13,11 @@ mod problems;
 mod resources;
 mod slots;
 mod sync;
+mod units;
 
-use kan_plan::{Attachment, CgroupFact, Cgroups, Facts, Plan, Request, plan_create, plan_exec};
+use kan_plan::{
+    Attachment, CgroupFact, Cgroups, Facts, Plan, Request, Unit, plan_create, plan_exec,
+};
 use kan_spec::config::{
     Config, Hook, Hooks, NamespaceType, SeccompAction, SeccompProfile, SyscallRule,
 };
@@ -62,6 +65,33 @@ fn legacy() -> Facts {
     }
 }
 
+/// A unit of the system's manager, or of the user's.
+fn in_unit(is_users: bool) -> Facts {
+    Facts {
+        unit: Some(Unit {
+            slice: "a-b.slice".into(),
+            name: "kan-c.scope".into(),
+            is_users,
+        }),
+        is_rootless: is_users,
+        ..Facts::example("a.slice/a-b.slice/kan-c.scope")
+    }
+}
+
+/// No cgroup of its own.
+fn without_own() -> Facts {
+    let Cgroups::Unified(fact) = Facts::example("where/kan/is").cgroups else {
+        unreachable!("the example has cgroup v2")
+    };
+    Facts {
+        cgroups: Cgroups::Own {
+            facts: vec![fact],
+            why: "/x is not writable".into(),
+        },
+        ..Facts::example("c")
+    }
+}
+
 fn plan(config: &Config, facts: &Facts, request: &Request) -> Plan {
     plan_create(config, facts, request).unwrap()
 }
@@ -69,7 +99,7 @@ fn plan(config: &Config, facts: &Facts, request: &Request) -> Plan {
 /// Plans of every shape, `exec` too.
 fn shapes_with_exec() -> Vec<Plan> {
     let mut plans = shapes();
-    for facts in [Facts::example("c"), legacy()] {
+    for facts in [Facts::example("c"), legacy(), in_unit(true)] {
         for terminal in [false, true] {
             let config = config(|config| {
                 enrich(config);
@@ -94,7 +124,19 @@ fn shapes() -> Vec<Plan> {
         cgroups: Cgroups::Absent,
         ..Facts::example("c")
     };
-    for facts in [Facts::example("c"), legacy(), absent.clone()] {
+    let legacy_unit = Facts {
+        cgroups: legacy().cgroups,
+        ..in_unit(false)
+    };
+    for facts in [
+        Facts::example("c"),
+        legacy(),
+        absent.clone(),
+        in_unit(false),
+        in_unit(true),
+        legacy_unit,
+        without_own(),
+    ] {
         for terminal in [false, true] {
             for wait_for_start in [false, true] {
                 let config = config(|config| {
