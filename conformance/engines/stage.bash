@@ -1,0 +1,60 @@
+# What the engines' tests share; loaded by each .bats file.
+
+IMAGE=localhost/busybox:latest
+# An image whose program only waits: the infra container of pods.
+PAUSE=localhost/pause:latest
+
+# The cgroup below which an engine is told to work, so that what it leaves can be found.
+PARENT=/kan-engines-$TOKEN
+
+# Fails with what was expected and what came.
+expect() { # WHAT GOT WANT
+    [[ $2 == "$3" ]] || {
+        printf '%s: got %q, want %q\n' "$1" "$2" "$3"
+        return 1
+    }
+}
+
+# Fails unless a text contains another.
+expect_in() { # WHAT TEXT PART
+    [[ $2 == *"$3"* ]] || {
+        printf '%s: %q is not in %q\n' "$1" "$3" "$2"
+        return 1
+    }
+}
+
+# Repeats a command until it succeeds, for what an engine does in its own time: up to 10 seconds.
+eventually() { # COMMAND…
+    local _
+    for _ in {1..100}; do
+        if "$@"; then
+            return 0
+        fi
+        sleep 0.1
+    done
+    echo "never came true: $*"
+    return 1
+}
+
+is_kan() { [[ ${RUNTIME##*/} == kan* ]]; }
+
+# A file of a process's cgroup: of version 1's controller, or of version 2 where it is alone.
+cgroup_value() { # PID CONTROLLER V1-FILE V2-FILE
+    local path
+    if [[ -e /sys/fs/cgroup/cgroup.controllers ]]; then
+        path=$(sed -n 's/^0:://p' "/proc/$1/cgroup")
+        cat "/sys/fs/cgroup$path/$4"
+    else
+        path=$(awk -F: -v c="$2" '{ n = split($2, l, ","); for (i = 1; i <= n; i++) if (l[i] == c) print $3 }' "/proc/$1/cgroup")
+        cat "/sys/fs/cgroup/$2$path/$3"
+    fi
+}
+
+# After the last container: neither its cgroup nor the runtime's memory of it.
+nothing_left() {
+    local left
+    left=$(find /sys/fs/cgroup -type d -path "*$PARENT/*" -not -path "*/conmon*" 2>/dev/null || true)
+    expect cgroups "$left" ""
+    left=$(find /run/kan /run/runc -mindepth 1 2>/dev/null || true)
+    expect state "$left" ""
+}
