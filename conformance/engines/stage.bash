@@ -58,3 +58,18 @@ nothing_left() {
     left=$(find /run/kan /run/runc -mindepth 1 2>/dev/null || true)
     expect state "$left" ""
 }
+
+# Starts a daemon that must not outlive the tests, nor hold descriptors of bats, which would wait for
+# it; ends with the pid in DAEMON.
+start_daemon() { # LOG COMMAND…
+    local log=$1
+    shift
+    (
+        for fd in /proc/self/fd/*; do
+            fd=${fd##*/}
+            ((fd < 3)) || eval "exec $fd>&-"
+        done
+        exec "$@" </dev/null >"$log" 2>&1
+    ) &
+    export DAEMON=$!
+}
