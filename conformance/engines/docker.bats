@@ -141,7 +141,8 @@ drun() { docker run --network none "$@"; }
     run drun --rm --privileged $IMAGE sed -n 's/^CapEff:\t//p' /proc/self/status
     # docker asks for each capability there is; runc fails where kan itself has fewer.
     is_kan || [[ $output != *"unable to apply caps"* ]] || skip "the stage lacks a capability"
-    expect capabilities "$output" "$(sed -n 's/^CapEff:\t//p' /proc/self/status)"
+    # This docker knows 38 capabilities.
+    expect capabilities "$((0x$output))" $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) & 0x3fffffffff))
 }
 
 @test "a bad seccomp profile shows its reason" {

@@ -50,10 +50,11 @@ cgroup_value() { # PID CONTROLLER V1-FILE V2-FILE
     fi
 }
 
-# After the last container: neither its cgroup nor the runtime's memory of it.
-nothing_left() {
+# After the last container: neither its cgroup nor the runtime's memory of it. A pattern says which
+# cgroups are containers', where the engine leaves some of its own.
+nothing_left() { # [NAME-PATTERN]
     local left
-    left=$(find /sys/fs/cgroup -type d -path "*$PARENT/*" -not -path "*/conmon*" 2>/dev/null || true)
+    left=$(find /sys/fs/cgroup -type d -path "*$PARENT/*" -name "${1:-*}" 2>/dev/null || true)
     expect cgroups "$left" ""
     left=$(find /run/kan /run/runc -mindepth 1 2>/dev/null || true)
     expect state "$left" ""
