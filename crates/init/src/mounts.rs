@@ -317,3 +317,10 @@ fn pivot(slave_first: bool) -> Result<(), Error> {
     drop(old);
     mount::detach(c".")
 }
+
+/// The name is not looked up any further: neither a link nor a path leads elsewhere.
+pub(crate) fn unmount(slots: &Slots, directory: &RootPath, name: &CStr) -> Step {
+    let holder = rootpath::look_up(slots.get(Slot::Root)?, directory)?;
+    file::fchdir(&holder)?;
+    Ok(mount::detach_here(name)?)
+}

@@ -48,6 +48,7 @@ impl Init<'_> {
                 copy_up::perform(slots.get(Slot::Root)?, from, slots.get(*tree)?)
             }
             InitStep::AttachOnHost { tree, at } => mounts::attach_on_host(slots.get(*tree)?, at),
+            InitStep::Unmount { directory, name } => mounts::unmount(slots, directory, name),
             InitStep::Close(slot) => slots.take(*slot).map(drop),
             InitStep::OpenNull => {
                 slots.fill(Slot::Null, mounts::open_null()?);

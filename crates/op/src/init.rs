@@ -243,6 +243,14 @@ pub enum InitStep {
         /// Where.
         at: CString,
     },
+    /// Takes away what is mounted at a path inside the container, at once or when nobody uses it
+    /// any more.
+    Unmount {
+        /// The directory that holds it.
+        directory: RootPath,
+        /// Its name in there.
+        name: CString,
+    },
     /// Closes the descriptor in a slot.
     Close(Slot),
     /// Opens the host's /dev/null, and makes sure that it is.

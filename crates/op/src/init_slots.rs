@@ -23,6 +23,7 @@ impl InitStep {
             Self::OpenNull => [Some(Fills(Slot::Null)), None],
             Self::MaskPath { .. } => [Some(Reads(Slot::Null)), Some(Reads(Slot::Empty))],
             Self::MakeDirectory { .. }
+            | Self::Unmount { .. }
             | Self::MountByPath { .. }
             | Self::MakeNode { .. }
             | Self::MakeLink { .. }

@@ -18,6 +18,7 @@ mod explain;
 mod facts;
 mod features;
 mod hooks;
+mod hot_plug;
 mod labels;
 mod masks;
 mod mount_options;
@@ -47,6 +48,7 @@ pub use explain::{explain_init, explain_lost};
 pub use facts::{AppArmor, CgroupFact, Cgroups, Facts, Unit};
 pub use features::implemented;
 pub use hooks::later_hooks;
+pub use hot_plug::{plan_mount, plan_unmount};
 pub use names::namespaces as namespace_names;
 pub use namespaces::shares_pids;
 pub use resources::{Planned, Present, device_rules, plan_limits};
@@ -80,6 +82,12 @@ impl<S> Half<S> {
     pub(crate) fn add(&mut self, field: impl Into<Field>, step: S) {
         self.steps.push(step);
         self.fields.push(field.into());
+    }
+
+    /// Takes away the steps from `at` on, with what asked for them.
+    pub(crate) fn split_off(&mut self, at: usize) -> Vec<(S, Field)> {
+        let steps = self.steps.split_off(at);
+        steps.into_iter().zip(self.fields.split_off(at)).collect()
     }
 
     /// The steps, in order.

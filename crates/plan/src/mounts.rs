@@ -17,6 +17,11 @@ pub(crate) fn all(b: &mut Builder<'_>) {
     }
 }
 
+/// Init: one of them.
+pub(crate) fn one(b: &mut Builder<'_>, index: usize) {
+    Entry::new(b, index).plan(b);
+}
+
 /// Host: trees of mounts that init can't make itself.
 pub(crate) fn stage(b: &mut Builder<'_>) {
     let entries = (0..b.config.mounts.len()).map(|index| Entry::new(b, index));

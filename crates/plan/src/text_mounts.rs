@@ -46,6 +46,10 @@ pub(crate) fn mounting(step: &InitStep) -> Option<String> {
             format!("attach it at {} below the root", text(at))
         }
         InitStep::AttachOnHost { at, .. } => format!("attach it at {} as the root", text(at)),
+        InitStep::Unmount { directory, name } => {
+            let name = text(name);
+            format!("unmount {}{name}", path(directory))
+        }
         InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
         InitStep::OpenNull => "open the host's /dev/null".into(),
         InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),

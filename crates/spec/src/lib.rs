@@ -20,6 +20,7 @@ mod default_config;
 mod error;
 pub mod features;
 pub mod json;
+pub mod mounts;
 mod problem;
 pub mod process;
 mod read;

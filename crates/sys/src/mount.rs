@@ -6,7 +6,7 @@ use core::ffi::CStr;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MNT_DETACH,
     MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
-    fsconfig_command, mount_attr,
+    UMOUNT_NOFOLLOW, fsconfig_command, mount_attr,
 };
 use rustix::fd::{AsFd, OwnedFd};
 
@@ -210,6 +210,12 @@ pub fn pivot_root(new_root: &CStr, put_old: &CStr) -> Result<()> {
 pub fn detach(path: &CStr) -> Result<()> {
     // SAFETY: the path is a live C string.
     unsafe { call!(umount2, ptr(path), MNT_DETACH).map(drop) }
+}
+
+/// umount2(2) with MNT_DETACH and UMOUNT_NOFOLLOW, of a name in the working directory.
+pub fn detach_here(name: &CStr) -> Result<()> {
+    // SAFETY: the name is a live C string.
+    unsafe { call!(umount2, ptr(name), MNT_DETACH | UMOUNT_NOFOLLOW).map(drop) }
 }
 
 /// The file system type of an open file, statfs(2)'s `f_type`.

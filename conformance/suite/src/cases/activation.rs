@@ -157,10 +157,7 @@ fn activated(
 
 fn has(report: &crate::harness::report::Report, entry: &str) -> Outcome {
     let env = report.strings("/env");
-    check!(
-        env.iter().any(|one| *one == entry),
-        "{entry}: not among {env:?}"
-    );
+    check!(env.contains(&entry), "{entry}: not among {env:?}");
     Ok(())
 }
 

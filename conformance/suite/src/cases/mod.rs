@@ -15,6 +15,7 @@ mod exec_state;
 mod features;
 mod hooks;
 mod hooks_fail;
+mod hot_plug;
 mod ids;
 mod joined_namespaces;
 mod kill;
@@ -68,6 +69,7 @@ pub fn all() -> Vec<Case> {
         mounts::cases(),
         mount_options::cases(),
         propagation::cases(),
+        hot_plug::cases(),
         process_fields::cases(),
         linux_fields::cases(),
         seccomp::cases(),

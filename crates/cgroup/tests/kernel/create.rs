@@ -147,7 +147,7 @@ fn a_failed_create_leaves_nothing() {
     let error = kan_cgroup::create(&scratch.below("pod/a\nb")).unwrap_err();
     let text = error.to_string();
     assert!(text.starts_with("creating cgroup /sys/fs/cgroup"), "{text}");
-    assert!(text.ends_with("pod/a\nb: Invalid argument"), "{text}");
+    assert!(text.ends_with("pod/a\nb: invalid argument"), "{text}");
     scratch.assert_gone();
 }
 
@@ -195,7 +195,7 @@ fn on_read_only() {
     let placement = crate::scratch::placed(Some("/kan-cgroup-test-read-only"), "unused");
     let error = kan_cgroup::create(&placement).unwrap_err();
     let text = error.to_string();
-    assert!(text.ends_with(": Read-only file system"), "{text}");
+    assert!(text.ends_with(": read-only file system"), "{text}");
     assert!(error.is_permission() && error.hint().is_some());
     kan_cgroup::remove(&placement).unwrap();
 }

@@ -7,6 +7,7 @@ mod features;
 mod help;
 mod kill;
 mod list;
+mod mounts;
 mod pause;
 mod plan;
 mod resume;
@@ -74,6 +75,7 @@ pub(crate) static ALL: &[Verb] = &[
     pause::VERB,
     resume::VERB,
     update::VERB,
+    mounts::VERB,
     spec::VERB,
     features::VERB,
     plan::VERB,

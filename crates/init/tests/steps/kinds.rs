@@ -42,6 +42,7 @@ kinds! {
     InitStep::CloneTree { .. } => crate::mounts::a_clone_comes_from_host_container_and_slot,
     InitStep::Attach { .. } => crate::attach::makes_a_missing_directory,
     InitStep::AttachOnHost { .. } => crate::mounts::attach_on_host_keeps_the_slot,
+    InitStep::Unmount { .. } => crate::mounts::what_is_mounted_goes_away,
     InitStep::Close(_) => crate::mounts::close_closes_one_slot,
     InitStep::OpenNull => crate::masks::a_masked_file_is_the_null_device,
     InitStep::MakeDirectory { .. } => crate::attach::make_directory_makes_its_parents,

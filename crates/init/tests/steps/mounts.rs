@@ -25,6 +25,8 @@ pub const TESTS: &[Test] = &tests![
     crate::mounts::change_reaches_slot_container_and_host,
     crate::mounts::a_recursive_change_reaches_what_is_below,
     crate::mounts::attach_on_host_keeps_the_slot,
+    crate::mounts::what_is_mounted_goes_away,
+    crate::mounts::what_is_not_mounted_is_refused,
     crate::mounts::close_closes_one_slot,
     crate::mounts::closing_an_empty_slot_is_out_of_step,
 ];
@@ -266,5 +268,43 @@ fn closing_an_empty_slot_is_out_of_step() {
         set();
         let done = perform(&[InitStep::Close(Slot::Null)]);
         assert_eq!(done, flawed(0, Flaw::OutOfStep));
+    });
+}
+
+fn unmount(directory: &str, name: &str) -> InitStep {
+    InitStep::Unmount {
+        directory: at(directory),
+        name: c(name),
+    }
+}
+
+pub fn what_is_mounted_goes_away() {
+    alone(|| {
+        set();
+        let steps = [
+            tmpfs(Slot::Tree),
+            attach("/a/b"),
+            tmpfs(Slot::Tree),
+            attach("/c"),
+            unmount("/a/", "b"),
+            unmount("/", "c"),
+        ];
+        assert_eq!(perform(&steps), Ok(()));
+        for path in ["a/b", "c"] {
+            assert!(inside(path).is_dir());
+            assert!(mount_on(inside(path)).is_none(), "{path}");
+        }
+    });
+}
+
+fn what_is_not_mounted_is_refused() {
+    alone(|| {
+        set();
+        fs::create_dir(inside("plain")).unwrap();
+        let plain = perform(&[unmount("/", "plain")]);
+        assert_eq!(plain, refused(0, Sysno::umount2, Errno::EINVAL));
+        std::os::unix::fs::symlink("/mnt", inside("link")).unwrap();
+        let link = perform(&[unmount("/", "link")]);
+        assert_eq!(link, refused(0, Sysno::umount2, Errno::EINVAL));
     });
 }

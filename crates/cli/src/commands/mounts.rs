@@ -1,0 +1,56 @@
+//! `mounts add` and `mounts remove`, as crun has them.
+
+use super::timed::seal;
+use super::{Call, Count, Failure, Outcome, Verb, done, failure};
+use crate::args::{given_path, id, id_arg};
+use clap::{Arg, value_parser};
+use kan_spec::config::Mount;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+pub(super) const VERB: Verb = Verb {
+    name: "mounts",
+    about: "add mounts to a container that is there, or remove some",
+    count: Count::Exactly(3),
+    args: |command| {
+        command.args([
+            Arg::new("action")
+                .value_name("add|remove")
+                .value_parser(["add", "remove"])
+                .required(true)
+                .help("what to do"),
+            id_arg(),
+            Arg::new("file")
+                .value_name("FILE")
+                .value_parser(value_parser!(PathBuf))
+                .required(true)
+                .help("the mounts as in config.json, or - for stdin"),
+        ])
+    },
+    run,
+};
+
+fn read(path: &Path) -> Result<Vec<Mount>, Failure> {
+    let mut text = Vec::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().read_to_end(&mut text).map(drop)
+    } else {
+        std::fs::read(path).map(|read| text = read)
+    };
+    read.map_err(|error| {
+        let why = kan_lifecycle::io_error_text(&error);
+        failure(format!("{}: {why}", path.display()))
+    })?;
+    Ok(kan_spec::mounts::parse(&text)?)
+}
+
+fn run(call: &Call<'_>) -> Outcome {
+    seal()?;
+    let mounts = read(&given_path(call.matches, "file").unwrap_or_default())?;
+    let id = id(call.matches);
+    let action = call.matches.get_one::<String>("action");
+    done(match action.map(String::as_str) {
+        Some("remove") => kan_lifecycle::remove_mounts(&call.store, id, mounts),
+        _ => kan_lifecycle::add_mounts(&call.store, id, mounts),
+    })
+}
