@@ -67,7 +67,7 @@ impl<'s> Work<'s> {
         config.mounts = mounts;
         Ok(Self {
             store,
-            facts: facts::of_process(&record.cgroups, &config)?,
+            facts: facts::of_container(&record, &config)?,
             request: request(id, &record.bundle.to_string_lossy()),
             record,
             config,
