@@ -103,7 +103,10 @@ fn prepare(
     timeline.warnings.append(&mut plan.warnings);
     timeline.notes.append(&mut plan.notes);
     timeline.ignored.clone_from(&bundle.ignored);
-    let record = record(options, &bundle, home);
+    let mut record = record(options, &bundle, home);
+    if let Some(resctrl) = &facts.resctrl {
+        record.resctrl = kan_plan::resctrl_own_groups(&bundle.config, resctrl, &options.id);
+    }
     Ok(Prepared {
         bundle,
         plan,
@@ -157,6 +160,7 @@ fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Record {
         unit: home.unit,
         init: None,
         own_keyring: !options.no_new_keyring,
+        resctrl: Vec::new(),
         without_process: bundle.config.process.is_none(),
         shares_pids: kan_plan::shares_pids(&bundle.config),
         has_start_hooks: bundle

@@ -4,7 +4,7 @@ use crate::cgroups::Home;
 use crate::container::Container;
 use crate::error::{during, with};
 use crate::record::InitProcess;
-use crate::{CgroupManager, CgroupOptions, Error, Result, Store};
+use crate::{CgroupManager, CgroupOptions, Error, Result, Store, resctrl};
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
 use std::path::Path;
@@ -95,6 +95,7 @@ fn end(container: &Container) -> Result<()> {
     } else {
         kan_cgroup::kill_all(&record.cgroups)?;
     }
+    resctrl::remove(&record.resctrl)?;
     record.remove_cgroups()
 }
 

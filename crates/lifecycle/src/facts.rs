@@ -4,7 +4,7 @@ use crate::cgroups::{Home, is_host_root, of_placement};
 use crate::error::with;
 use crate::process::read_small;
 use crate::record::Record;
-use crate::{CgroupOptions, Result, labels};
+use crate::{CgroupOptions, Result, labels, resctrl};
 use kan_plan::{AppArmor, Cgroups, Facts};
 use kan_spec::config::Config;
 use std::path::Path;
@@ -45,7 +45,8 @@ fn of_process(config: &Config) -> Result<Facts> {
         .linux
         .as_ref()
         .is_some_and(|linux| linux.mount_label.is_some());
-
+    let linux = config.linux.as_ref();
+    let wants_resctrl = linux.is_some_and(|linux| linux.intel_rdt.is_some());
     let (path, mut buffer) = ("/proc/self/status", [0; 8192]);
     let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let status = String::from_utf8_lossy(status);
@@ -60,6 +61,11 @@ fn of_process(config: &Config) -> Result<Facts> {
             labels::apparmor()
         } else {
             AppArmor::Absent
+        },
+        resctrl: if wants_resctrl {
+            resctrl::find()?
+        } else {
+            None
         },
         selinux: (has_label || has_mount_label) && labels::selinux(),
     })

@@ -6,7 +6,7 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, id_maps};
+use crate::{Error, Result, Timeline, agent, console, hooks, id_maps, resctrl};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -59,6 +59,7 @@ pub(crate) struct Made {
     cgroups: Option<kan_cgroup::Created>,
     /// Whether a unit may be there.
     pub(crate) unit: bool,
+    resctrl: bool,
     finished: bool,
 }
 
@@ -167,6 +168,11 @@ impl<'p> Host<'p> {
             }
             HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
             HostStep::SendListener { path, metadata } => self.send_listener(path, metadata.clone()),
+            HostStep::MakeResctrlGroup(group) => {
+                self.made.resctrl = true;
+                resctrl::make(group)
+            }
+            HostStep::JoinResctrlGroups(groups) => resctrl::join(groups, self.child_pid()),
             HostStep::Tell(sync) => self.tell(*sync),
             HostStep::Wait(sync) => self.wait(*sync),
             HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
@@ -416,6 +422,9 @@ impl Drop for Host<'_> {
         if self.made.unit {
             let _ = kan_cgroup::kill_all(&self.record.cgroups);
             let _ = self.record.remove_cgroups();
+        }
+        if self.made.resctrl {
+            let _ = resctrl::remove(&self.record.resctrl);
         }
         if let Some((directory, _lock)) = self.made.directory.take() {
             let _ = std::fs::remove_dir_all(directory);

@@ -31,6 +31,7 @@ mod notify;
 mod pause;
 mod process;
 mod record;
+mod resctrl;
 pub mod seal;
 pub mod signal;
 mod stage;

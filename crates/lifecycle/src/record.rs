@@ -50,6 +50,9 @@ pub(crate) struct Record {
     /// Whether its processes have a session keyring of their own.
     #[serde(default)]
     pub(crate) own_keyring: bool,
+    /// Groups of resctrl that go with the container, in the order in which they are removed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) resctrl: Vec<String>,
     /// Whether config.json has no process, so that it can't be started.
     #[serde(default)]
     pub(crate) without_process: bool,

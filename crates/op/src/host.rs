@@ -125,6 +125,21 @@ fn number(f: &mut fmt::Formatter<'_>, number: Option<u32>) -> fmt::Result {
     }
 }
 
+/// A class of service of Intel RDT, a directory in resctrl: config-linux.md, IntelRdt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResctrlGroup {
+    /// The directory.
+    pub path: String,
+    /// Whether it has to be there already.
+    pub must_exist: bool,
+    /// Whether others may use it, so that one that is there is compared and not changed.
+    pub is_shared: bool,
+    /// Lines for its `schemata`.
+    pub schemata: Vec<String>,
+    /// A group in it that monitors the container alone.
+    pub monitor: Option<String>,
+}
+
 /// A hook that kan runs itself, in the runtime's namespaces: config.md, POSIX-platform hooks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostHook {
@@ -245,6 +260,10 @@ pub enum HostStep {
         /// What the agent is told besides.
         metadata: Option<String>,
     },
+    /// Makes a class of service, or takes one that is there.
+    MakeResctrlGroup(ResctrlGroup),
+    /// Moves the child into groups of resctrl, in this order.
+    JoinResctrlGroups(Vec<String>),
     /// Tells init that the host has reached this point.
     Tell(Sync),
     /// Waits until init tells that it has reached this point.

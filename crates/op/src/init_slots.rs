@@ -30,13 +30,10 @@ impl InitStep {
             | Self::LockPath { .. } => [Some(Reads(Slot::Root)), None],
             Self::EnterRoot(_) => [Some(Empties(Slot::Root)), None],
             Self::OpenRoot => [Some(Fills(Slot::Root)), None],
-            Self::OpenTerminal { .. } => [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))],
-            Self::BindConsole => [Some(Reads(Slot::Root)), Some(Reads(Slot::Terminal))],
-            Self::SendTerminal => [
-                Some(Empties(Slot::Master)),
-                Some(Empties(Slot::ConsoleSocket)),
-            ],
-            Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
+            Self::OpenTerminal { .. }
+            | Self::BindConsole
+            | Self::SendTerminal
+            | Self::UseTerminal => self.slots_of_terminal(),
             Self::RunHook(hook) => [hook.stdout.slot().map(Reads), hook.stderr.slot().map(Reads)],
             Self::LoadFilter {
                 listener: Some(slot),
@@ -100,6 +97,20 @@ impl InitStep {
             },
             Self::CopyUp { tree, .. } => [Some(Reads(Slot::Root)), Some(Reads(*tree))],
             Self::Attach { tree, .. } => [Some(Reads(Slot::Root)), Some(Empties(*tree))],
+            _ => [None, None],
+        }
+    }
+
+    fn slots_of_terminal(&self) -> [Option<SlotUse>; 2] {
+        use SlotUse::{Empties, Fills, Reads};
+        match self {
+            Self::OpenTerminal { .. } => [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))],
+            Self::BindConsole => [Some(Reads(Slot::Root)), Some(Reads(Slot::Terminal))],
+            Self::SendTerminal => [
+                Some(Empties(Slot::Master)),
+                Some(Empties(Slot::ConsoleSocket)),
+            ],
+            Self::UseTerminal => [Some(Empties(Slot::Terminal)), None],
             _ => [None, None],
         }
     }

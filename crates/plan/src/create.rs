@@ -6,7 +6,7 @@ use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, labels, masks, mounts, namespaces,
 };
 use crate::{
-    process, program, resources, root, schedule, seccomp, sysctl, terminal, unplanned,
+    process, program, resctrl, resources, root, schedule, seccomp, sysctl, terminal, unplanned,
     user_namespace,
 };
 use kan_op::{HostStep, InitStep, Sync};
@@ -53,7 +53,9 @@ fn host_half(b: &mut Builder<'_>) {
     namespaces::open(b);
     cgroups::make(b);
     mounts::stage(b);
+    resctrl::make(b);
     namespaces::clone(b);
+    resctrl::join(b);
     cgroups::join(b);
     user_namespace::map(b);
     process::oom_score_adj_from_outside(b);

@@ -3,8 +3,8 @@
 use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller, send_pidfd};
 use crate::{
-    Facts, Plan, Request, cgroups, labels, namespaces, process, program, schedule, seccomp,
-    terminal, unplanned,
+    Facts, Plan, Request, cgroups, labels, namespaces, process, program, resctrl, schedule,
+    seccomp, terminal, unplanned,
 };
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
@@ -40,6 +40,7 @@ fn host_half(b: &mut Builder<'_>) {
         },
     );
     cgroups::join_running(b);
+    resctrl::join(b);
     process::oom_score_adj_from_outside(b);
     seccomp::send_listener(b);
     b.host("", HostStep::Wait(Sync::Ready));

@@ -1,5 +1,7 @@
 //! What the planner knows of the host. Golden plans are made with fixed facts.
 
+use crate::Resctrl;
+
 /// The cgroup that the container will have, in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CgroupFact {
@@ -71,6 +73,8 @@ pub struct Facts {
     pub ignored_signals: u64,
     /// AppArmor; looked at only where the config names a profile.
     pub apparmor: AppArmor,
+    /// Intel RDT, where it is mounted; looked at only where the config wants it.
+    pub resctrl: Option<Resctrl>,
     /// Whether SELinux is on; looked at only where the config has a label.
     pub selinux: bool,
 }
@@ -105,6 +109,12 @@ impl Facts {
             ignored_signals: 1 << 12,
             apparmor: AppArmor::Unconfined,
             selinux: true,
+            resctrl: Some(Resctrl {
+                root: "/sys/fs/resctrl".into(),
+                allocates_cache: true,
+                allocates_bandwidth: true,
+                monitors: true,
+            }),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::names::{bits, caps, limit_text, namespaces, signals};
 use crate::text_mounts::{mounting, staged_tree};
 use crate::{Half, Plan};
-use kan_op::host::{CgroupDirectory, IdRange, Joined};
+use kan_op::host::{CgroupDirectory, IdRange, Joined, ResctrlGroup};
 use kan_op::init::{RootEntry, RootPath};
 use kan_op::{HostStep, InitStep, Side, Slot};
 use std::ffi::CStr;
@@ -130,6 +130,10 @@ pub fn host(step: &HostStep) -> String {
         HostStep::SendListener { path, .. } => {
             format!("send the seccomp listener to the agent at {path}")
         }
+        HostStep::MakeResctrlGroup(group) => resctrl_group(group),
+        HostStep::JoinResctrlGroups(groups) => {
+            format!("move the child into {}", groups.join(", "))
+        }
         HostStep::Tell(sync) => format!("tell {}", sync.name()),
         HostStep::Wait(sync) => format!("wait {}", sync.name()),
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
@@ -151,6 +155,19 @@ fn clone(flags: u32, into_cgroup: bool, join: &[Joined]) -> String {
     };
     let new = namespaces(flags);
     format!("clone{into}, with new namespaces: {new}{from}")
+}
+
+fn resctrl_group(group: &ResctrlGroup) -> String {
+    let how = match (group.must_exist, group.is_shared) {
+        (true, _) => "take class of service",
+        (false, true) => "make or take class of service",
+        (false, false) => "make class of service",
+    };
+    let lines = group.schemata.join(", ");
+    let with = if lines.is_empty() { "" } else { " with " };
+    let monitor = group.monitor.as_ref();
+    let monitor = monitor.map_or_else(String::new, |path| format!(", monitored by {path}"));
+    format!("{how} {}{with}{lines}{monitor}", group.path)
 }
 
 pub(crate) fn ranges(ranges: &[IdRange]) -> String {

@@ -34,6 +34,5 @@ fn linux(linux: &Linux) -> Fields {
     present(&[
         ("linux.netDevices", !linux.net_devices.is_empty()),
         ("linux.mountLabel", linux.mount_label.is_some()),
-        ("linux.intelRdt", linux.intel_rdt.is_some()),
     ])
 }

@@ -12,6 +12,9 @@ pub fn cases() -> Vec<Case> {
         Case::new("sysctl::of_the_host_is_refused", of_the_host_is_refused),
         Case::new("sysctl::needs_the_namespace", needs_the_namespace),
         Case::new("sysctl::no_way_around", no_way_around),
+        Case::new("rdt::needs_the_file_system", rdt_needs_its_file_system)
+            .lacks("crun 1.8", "Intel RDT", "exit status: 0"),
+        Case::new("rdt::class_is_a_name", rdt_class_is_a_name).lacks("crun 1.8", "Intel RDT", "exit status: 0"),
         Case::new("devices::types_modes_and_owners", types_modes_and_owners),
         Case::new("devices::default_mode", default_mode),
         Case::new("devices::fifo", fifo),
@@ -232,4 +235,28 @@ fn number_missing(ctx: &mut Ctx) -> Outcome {
     bundle.set("/linux/devices/-", device);
     ctx.try_create(&bundle)?.refuses(&[""])?;
     ctx.expect_nothing_left()
+}
+
+/// A machine without resctrl can't honour the field.
+fn rdt_needs_its_file_system(ctx: &mut Ctx) -> Outcome {
+    let mounts = fs::read_to_string("/proc/self/mountinfo")?;
+    if mounts.contains(" - resctrl ") {
+        skip!("resctrl is mounted");
+    }
+    let mut bundle = ctx.bundle()?;
+    bundle.set("/linux/intelRdt", json!({"l3CacheSchema": "L3:0=f"}));
+    ctx.try_create(&bundle)?.refuses(&["Intel RDT"])?;
+    ctx.expect_nothing_left()
+}
+
+/// "closID" becomes a directory, and must not lead elsewhere.
+fn rdt_class_is_a_name(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    for name in ["..", ".", "a/b", "../../tmp/x"] {
+        bundle.set("/linux/intelRdt", json!({"closID": name}));
+        ctx.try_create(&bundle)?
+            .refuses(&["ClosID", "class of service"])?;
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
 }

@@ -10,6 +10,7 @@ mod mounts;
 mod namespaces;
 mod order;
 mod problems;
+mod resctrl;
 mod resources;
 mod slots;
 mod sync;

@@ -2,7 +2,7 @@
 
 use crate::{config, request};
 use kan_plan::{AppArmor, Attachment, Facts, Request, plan_create};
-use kan_spec::config::{Config, DeviceRule, IntelRdt};
+use kan_spec::config::{Config, DeviceRule};
 
 fn problems(config: &Config) -> Vec<String> {
     problems_of(config, &request())
@@ -164,17 +164,12 @@ fn device_numbers_are_checked() {
 #[test]
 fn what_is_not_planned_is_refused() {
     let config = config(|config| {
-        config.linux.as_mut().unwrap().intel_rdt = Some(IntelRdt::default());
         config.linux.as_mut().unwrap().mount_label = Some("x".into());
     });
     let found = problems(&config);
     assert_eq!(
         found[0],
         "linux.mountLabel: is not supported by this version of kan"
-    );
-    assert_eq!(
-        found[1],
-        "linux.intelRdt: is not supported by this version of kan"
     );
 }
 

@@ -99,9 +99,9 @@ pub fn cgroup_file(name: &str) -> Result<(), String> {
     }
 }
 
-/// A class of service, which becomes a directory below resctrl.
+/// A class of service, which becomes a directory below resctrl; `/` is its root.
 pub fn class_of_service(id: &str) -> Result<(), String> {
-    if matches!(id, "." | "..") || id.contains('/') {
+    if matches!(id, "." | "..") || id.contains(['/', '\n']) && id != "/" {
         return Err(format!(
             "invalid class of service {id:?}: must be a directory name"
         ));
