@@ -6,7 +6,7 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, id_maps, resctrl};
+use crate::{Error, Result, Timeline, agent, console, hooks, id_maps, net_devices, resctrl};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -145,6 +145,14 @@ impl<'p> Host<'p> {
             HostStep::EnterUnit(_) => self.enter_unit(),
             HostStep::AttachToUnit { .. } => self.attach_to_unit(),
             HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
+            HostStep::MoveNetDevice {
+                name,
+                new_name,
+                namespace,
+            } => {
+                let own = format!("/proc/{}/ns/net", self.child_pid());
+                net_devices::move_device(name, new_name, namespace.as_ref().unwrap_or(&own))
+            }
             HostStep::SetOomScoreAdj(score) => {
                 let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
                 std::fs::write(&path, score.to_string()).map_err(with("write", &path))

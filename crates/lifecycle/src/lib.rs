@@ -27,6 +27,8 @@ mod kill;
 mod labels;
 mod list;
 mod mounts;
+mod net_devices;
+mod netlink;
 mod notify;
 mod pause;
 mod process;

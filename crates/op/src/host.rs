@@ -241,6 +241,16 @@ pub enum HostStep {
         /// Group ids.
         gids: Vec<IdRange>,
     },
+    /// Moves a network device into the container's network namespace, with what it is called
+    /// there, its permanent global addresses, and up: config-linux.md, Network Devices.
+    MoveNetDevice {
+        /// Its name here.
+        name: String,
+        /// Its name there.
+        new_name: String,
+        /// The namespace's file; `None` for the child's own.
+        namespace: Option<String>,
+    },
     /// Writes the child's oom_score_adj, proc(5).
     SetOomScoreAdj(i32),
     /// prlimit(2) on the child.

@@ -8,6 +8,8 @@ pub enum Sync {
     CgroupJoined = 1,
     /// Host: the child's user namespace has its id mappings.
     IdsMapped,
+    /// Host: the network devices are in the container's network namespace.
+    DevicesMoved,
     /// Init: the root file system lies mounted at its place, so that hooks find it.
     RootMounted,
     /// Host: prestart and createRuntime hooks have run.
@@ -33,9 +35,10 @@ pub enum Side {
 
 impl Sync {
     /// All points, in the order in which they may occur.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::CgroupJoined,
         Self::IdsMapped,
+        Self::DevicesMoved,
         Self::RootMounted,
         Self::HooksRun,
         Self::Listening,
@@ -49,6 +52,7 @@ impl Sync {
         match self {
             Self::CgroupJoined
             | Self::IdsMapped
+            | Self::DevicesMoved
             | Self::HooksRun
             | Self::ListenerSent
             | Self::Saved => Side::Host,
@@ -61,6 +65,7 @@ impl Sync {
         match self {
             Self::CgroupJoined => "cgroup-joined",
             Self::IdsMapped => "ids-mapped",
+            Self::DevicesMoved => "devices-moved",
             Self::RootMounted => "root-mounted",
             Self::HooksRun => "hooks-run",
             Self::Listening => "listening",

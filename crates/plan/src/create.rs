@@ -4,6 +4,7 @@ use crate::annotations;
 use crate::builder::Builder;
 use crate::{
     Facts, Plan, Request, capabilities, cgroups, devices, hooks, labels, masks, mounts, namespaces,
+    net_devices,
 };
 use crate::{
     process, program, resctrl, resources, root, schedule, seccomp, sysctl, terminal, unplanned,
@@ -61,6 +62,7 @@ fn host_half(b: &mut Builder<'_>) {
     process::oom_score_adj_from_outside(b);
     b.host("", HostStep::SaveState);
     b.host("", HostStep::SaveConfig);
+    net_devices::move_all(b);
     resources::limit_devices_at_once(b);
     hooks::in_runtime(b);
     seccomp::send_listener(b);
@@ -87,6 +89,7 @@ fn init_half(b: &mut Builder<'_>) {
     keyring(b);
     schedule::reset_affinity(b);
     namespaces::join(b);
+    net_devices::wait(b);
     namespaces::names(b);
     sysctl::write(b);
     b.init("", InitStep::SetUmask(0));

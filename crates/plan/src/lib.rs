@@ -25,6 +25,7 @@ mod mount_options;
 mod mounts;
 mod names;
 mod namespaces;
+mod net_devices;
 mod path_mounts;
 mod process;
 mod program;

@@ -111,6 +111,9 @@ pub fn host(step: &HostStep) -> String {
         HostStep::MapIds { uids, gids } => {
             format!("map users {}, groups {}", ranges(uids), ranges(gids))
         }
+        HostStep::MoveNetDevice { name, new_name, .. } => {
+            format!("move network device {name} into the container, as {new_name}")
+        }
         HostStep::SetOomScoreAdj(score) => format!("set the child's oom_score_adj to {score}"),
         HostStep::SetLimit {
             resource,

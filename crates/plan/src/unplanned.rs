@@ -31,8 +31,5 @@ fn present(all: &[(&'static str, bool)]) -> Fields {
 }
 
 fn linux(linux: &Linux) -> Fields {
-    present(&[
-        ("linux.netDevices", !linux.net_devices.is_empty()),
-        ("linux.mountLabel", linux.mount_label.is_some()),
-    ])
+    present(&[("linux.mountLabel", linux.mount_label.is_some())])
 }

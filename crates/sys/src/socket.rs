@@ -20,6 +20,15 @@ pub fn stream_pair() -> Result<(OwnedFd, OwnedFd)> {
     socketpair(SOCK_STREAM)
 }
 
+/// A socket to the kernel's rtnetlink(7), in the network namespace that the caller is in.
+pub fn route() -> Result<OwnedFd> {
+    const AF_NETLINK: u32 = 16;
+    const SOCK_RAW: u32 = 3;
+    const NETLINK_ROUTE: u32 = 0;
+    // SAFETY: plain numbers; the result is ours.
+    unsafe { call!(socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE).map(|fd| owned(fd)) }
+}
+
 fn socketpair(kind: u32) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0i32; 2];
     // SAFETY: the array has room for two descriptors; they are ours.

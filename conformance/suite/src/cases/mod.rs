@@ -26,6 +26,7 @@ mod list;
 mod logs;
 mod mount_options;
 mod mounts;
+mod net_devices;
 mod pause;
 mod process_fields;
 mod propagation;
@@ -72,6 +73,7 @@ pub fn all() -> Vec<Case> {
         hot_plug::cases(),
         process_fields::cases(),
         linux_fields::cases(),
+        net_devices::cases(),
         seccomp::cases(),
         features::cases(),
         default_config::cases(),

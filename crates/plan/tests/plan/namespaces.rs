@@ -2,9 +2,9 @@
 
 use crate::{config, legacy, request};
 use kan_op::host::Joined;
-use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
+use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_plan::{Facts, Plan};
-use kan_spec::config::{IdMapping, Namespace, NamespaceType};
+use kan_spec::config::{IdMapping, Namespace, NamespaceType, NetDevice};
 use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER};
 
 fn plan(facts: &Facts, joined: &[NamespaceType]) -> Plan {
@@ -105,4 +105,31 @@ fn sysfs_of_a_foreign_network_is_the_hosts() {
     assert_eq!(instead(&[NamespaceType::Network]), Some(c"/sys".into()));
     assert_eq!(instead(&[NamespaceType::User]), None);
     assert_eq!(instead(&[]), None);
+}
+
+/// Sysctls may be about a device, under its new name.
+#[test]
+fn network_devices_are_there_before_the_sysctls() {
+    let config = config(|config| {
+        let linux = config.linux.as_mut().unwrap();
+        linux.net_devices = vec![("left".into(), NetDevice { name: None })];
+        linux.sysctl = vec![("net.ipv4.conf.left.forwarding".into(), "1".into())];
+    });
+    let plan = crate::plan(&config, &Facts::example("c"), &request());
+    let host = plan.host.steps();
+    let moved = HostStep::MoveNetDevice {
+        name: "left".into(),
+        new_name: "left".into(),
+        namespace: None,
+    };
+    let at = |step: &HostStep| host.iter().position(|other| other == step).unwrap();
+    assert!(at(&moved) < at(&HostStep::Tell(Sync::DevicesMoved)));
+    let init = plan.init.steps().iter();
+    let of_both = init.filter_map(|step| match step {
+        InitStep::Wait(Sync::DevicesMoved) => Some("wait"),
+        InitStep::WriteProc { file, .. } => file.to_str().ok().filter(|file| file.contains("left")),
+        _ => None,
+    });
+    let wanted = ["wait", "sys/net/ipv4/conf/left/forwarding"];
+    assert_eq!(of_both.collect::<Vec<_>>(), wanted);
 }
