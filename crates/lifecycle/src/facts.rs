@@ -54,6 +54,7 @@ fn of_process(config: &Config) -> Result<Facts> {
         cgroups: Cgroups::Absent,
         unit: None,
         is_rootless: false,
+        gid: kan_sys::credentials::effective_ids().1,
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),

@@ -144,7 +144,11 @@ impl<'p> Host<'p> {
             HostStep::StartUnit { properties, .. } => self.start_unit(properties),
             HostStep::EnterUnit(_) => self.enter_unit(),
             HostStep::AttachToUnit { .. } => self.attach_to_unit(),
-            HostStep::MapIds { uids, gids } => id_maps::write(self.child_pid(), uids, gids),
+            HostStep::MapIds {
+                uids,
+                gids,
+                deny_groups,
+            } => id_maps::write(self.child_pid(), uids, gids, *deny_groups),
             HostStep::MoveNetDevice {
                 name,
                 new_name,

@@ -9,8 +9,12 @@ use std::process::{Command, Stdio};
 
 /// Maps the ids of the namespace that process `pid` is in. Who may not do so by himself asks
 /// newuidmap(1) and newgidmap(1), which know what /etc/subuid grants.
-pub(crate) fn write(pid: i32, uids: &[IdRange], gids: &[IdRange]) -> Result<()> {
+pub(crate) fn write(pid: i32, uids: &[IdRange], gids: &[IdRange], deny_groups: bool) -> Result<()> {
     map(pid, "uid_map", "newuidmap", uids)?;
+    if deny_groups {
+        let path = PathBuf::from(format!("/proc/{pid}/setgroups"));
+        std::fs::write(&path, "deny").map_err(with("write", &path))?;
+    }
     map(pid, "gid_map", "newgidmap", gids)
 }
 

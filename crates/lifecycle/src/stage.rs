@@ -161,7 +161,7 @@ fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
         process::exit(0)
     });
     let holder = holder.map_err(during("make a user namespace"))?;
-    let mapped = id_maps::write(holder.pid, uids, gids);
+    let mapped = id_maps::write(holder.pid, uids, gids, false);
     let path = c_string(&format!("/proc/{}/ns/user", holder.pid))?;
     let opened = file::open(&path, O_RDONLY, 0).map_err(during("open the user namespace"));
     let _ = process::pidfd_send_signal(&holder.pidfd, nix::libc::SIGKILL);

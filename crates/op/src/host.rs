@@ -240,6 +240,8 @@ pub enum HostStep {
         uids: Vec<IdRange>,
         /// Group ids.
         gids: Vec<IdRange>,
+        /// Whether setgroups(2) is denied before.
+        deny_groups: bool,
     },
     /// Moves a network device into the container's network namespace, with what it is called
     /// there, its permanent global addresses, and up: config-linux.md, Network Devices.

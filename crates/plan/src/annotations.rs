@@ -17,13 +17,17 @@ pub(crate) const HOOKS_STDERR: &str = "run.oci.hooks.stderr";
 /// A socket that the pidfd of the container's process is sent to, as with `--pidfd-socket`.
 pub(crate) const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 
+/// A cgroup below that of the systemd unit, for the container's processes.
+pub(crate) const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
+
 /// All of them, for `kan features`: whoever lets others write a config.json should know.
-pub(crate) const ALL: [&str; 5] = [
+pub(crate) const ALL: [&str; 6] = [
     FAIL_UNKNOWN_SYSCALL,
     HOOKS_STDERR,
     HOOKS_STDOUT,
     KEEP_ORIGINAL_GROUPS,
     PIDFD_RECEIVER,
+    SYSTEMD_SUBGROUP,
 ];
 
 /// An annotation as a field.

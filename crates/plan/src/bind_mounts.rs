@@ -9,7 +9,7 @@ use kan_op::host::{MappedIds, StagedTree};
 use kan_op::init::{MountChange, TreeSource};
 use kan_spec::config::NamespaceType;
 use linux_raw_sys::general::{
-    MOUNT_ATTR__ATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
+    CAP_SYS_ADMIN, MOUNT_ATTR__ATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
 };
 
@@ -60,12 +60,15 @@ impl Entry<'_> {
     /// Whether the host half prepares the tree: to map ids takes privileges over the file system,
     /// and with a user namespace the source may lie where the container's root can't go, and its
     /// flags have to be locked (mount_namespaces(7), Restrictions on mount namespaces). What lies
-    /// in the container's own root may be covered by an earlier mount, and is init's to find.
+    /// in the container's own root may be covered by an earlier mount, and is init's to find. A user
+    /// without privileges can't have a stage, nor more than init can reach.
     pub(crate) fn is_staged(&self, b: &Builder<'_>) -> bool {
         if self.is_bind().is_none() || !b.makes_namespace(NamespaceType::Mount) {
             return false;
         }
-        self.mapped_ids(b).is_some() || user_namespace::is_used(b) && !self.is_in_root(b)
+        let may_stage = b.facts.has_capability(CAP_SYS_ADMIN);
+        let is_foreign = user_namespace::is_used(b) && !self.is_in_root(b);
+        self.mapped_ids(b).is_some() || may_stage && is_foreign
     }
 
     fn is_in_root(&self, b: &Builder<'_>) -> bool {

@@ -1,7 +1,7 @@
 //! `linux.cgroupsPath` and the container's way into its cgroup.
 
 use crate::builder::Builder;
-use crate::{CgroupFact, Cgroups, resources, systemd};
+use crate::{CgroupFact, Cgroups, annotations, resources, systemd};
 use kan_op::host::CgroupDirectory;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::config::{Config, NamespaceType};
@@ -14,13 +14,10 @@ pub fn cgroups_path(config: &Config) -> Option<&str> {
     config.linux.as_ref()?.cgroups_path.as_deref()
 }
 
-/// crun's annotation for a cgroup below the unit's own, `run.oci.systemd.subgroup`; empty where
-/// there is none.
+/// The cgroup below the unit's own in which the container is to be; empty for the unit's own.
 #[must_use]
 pub fn cgroup_below_unit(config: &Config) -> &str {
-    let mut all = config.annotations.iter();
-    let found = all.find(|(key, _)| key == "run.oci.systemd.subgroup");
-    found.map_or("", |(_, name)| name)
+    annotations::value(config, annotations::SYSTEMD_SUBGROUP).unwrap_or_default()
 }
 
 pub(crate) fn directory(fact: &CgroupFact) -> CgroupDirectory {

@@ -28,6 +28,7 @@ pub fn plan_create(
     unplanned::refuse(&mut builder);
     program::require(&mut builder);
     labels::check(&mut builder);
+    user_namespace::check(&mut builder);
     terminal::check(&mut builder);
     host_half(&mut builder);
     init_half(&mut builder);

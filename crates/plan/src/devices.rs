@@ -97,7 +97,8 @@ fn place(
     (mode, uid, gid): (u32, u32, u32),
 ) {
     let inside = b.root_path(at, path);
-    if !user_namespace::is_used(b) || kind == NodeKind::Fifo {
+    let is_permitted = !user_namespace::is_used(b) && !b.facts.is_rootless;
+    if is_permitted || kind == NodeKind::Fifo {
         let step = InitStep::MakeNode {
             at: inside,
             kind,

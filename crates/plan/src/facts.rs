@@ -65,6 +65,8 @@ pub struct Facts {
     pub unit: Option<Unit>,
     /// Whether kan's user is not the host's root, whatever his ids are in his user namespace.
     pub is_rootless: bool,
+    /// kan's effective group id.
+    pub gid: u32,
     /// The capabilities that kan can hand on, bit n for capability n: CapPrm of proc(5).
     pub permitted: u64,
     /// kan's bounding set, CapBnd of proc(5).
@@ -91,6 +93,11 @@ impl Facts {
         self.unit.is_none() && matches!(self.cgroups, Cgroups::Unified(_))
     }
 
+    /// Whether kan has a capability (CAP_*).
+    pub(crate) const fn has_capability(&self, capability: u32) -> bool {
+        self.permitted >> capability & 1 != 0
+    }
+
     /// A machine with cgroup v2 alone and nothing else of note: for golden plans and for
     /// `kan plan` where the real facts don't matter.
     #[must_use]
@@ -104,6 +111,7 @@ impl Facts {
             }),
             unit: None,
             is_rootless: false,
+            gid: 0,
             permitted: 0x1ff_ffff_ffff,
             bounding: 0x1ff_ffff_ffff,
             ignored_signals: 1 << 12,

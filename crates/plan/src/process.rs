@@ -12,10 +12,15 @@ fn from_outside(b: &Builder<'_>) -> bool {
     user_namespace::is_used(b)
 }
 
+/// A kan that is not root may not lower it either, nor look into an init that hides its memory.
+fn scores_from_outside(b: &Builder<'_>) -> bool {
+    from_outside(b) && !b.facts.is_rootless
+}
+
 /// Host: see [`from_outside`].
 pub(crate) fn oom_score_adj_from_outside(b: &mut Builder<'_>) {
     let score = b.process().and_then(|process| process.oom_score_adj);
-    if let Some(score) = score.filter(|_| from_outside(b)) {
+    if let Some(score) = score.filter(|_| scores_from_outside(b)) {
         b.host("process.oomScoreAdj", HostStep::SetOomScoreAdj(score));
     }
 }
@@ -41,7 +46,7 @@ pub(crate) fn limits_from_outside(b: &mut Builder<'_>) {
 /// Init: written while the host's /proc is in sight and init may still be looked into.
 pub(crate) fn oom_score_adj(b: &mut Builder<'_>) {
     let score = b.process().and_then(|process| process.oom_score_adj);
-    let Some(score) = score.filter(|_| !from_outside(b)) else {
+    let Some(score) = score.filter(|_| !scores_from_outside(b)) else {
         return;
     };
     let value = b.c_string("process.oomScoreAdj", score.to_string());
@@ -124,6 +129,7 @@ pub(crate) fn ids(b: &mut Builder<'_>) {
     let Some(process) = b.process() else { return };
     let user = &process.user;
     let keeps = annotations::value(b.config, annotations::KEEP_ORIGINAL_GROUPS).is_some();
+    let keeps = keeps || user_namespace::denies_groups(b);
     let groups = (!keeps).then(|| user.additional_gids.clone());
     b.init(
         "process.user",

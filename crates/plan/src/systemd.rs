@@ -4,7 +4,7 @@
 
 use crate::builder::Builder;
 use crate::variant;
-use crate::{Cgroups, cgroups, resources};
+use crate::{Cgroups, annotations, cgroups, resources};
 use kan_op::host::{DeviceKind, DeviceRule};
 use kan_op::unit::{Property, Value};
 use kan_op::{HostStep, Limits, Setting};
@@ -62,7 +62,7 @@ fn annotated(b: &mut Builder<'_>) -> Vec<Property> {
     ours.filter_map(|(key, name, text)| match variant::property(name, text) {
         Ok(property) => Some(property),
         Err(why) => {
-            b.problem(format!("annotations[{key}]"), why);
+            b.problem(annotations::field(key), why);
             None
         }
     })

@@ -108,8 +108,13 @@ pub fn host(step: &HostStep) -> String {
             format!("move the child into cgroup {}", cgroups(directories))
         }
         HostStep::AttachToUnit { unit } => format!("let systemd move the child into {unit}"),
-        HostStep::MapIds { uids, gids } => {
-            format!("map users {}, groups {}", ranges(uids), ranges(gids))
+        HostStep::MapIds {
+            uids,
+            gids,
+            deny_groups,
+        } => {
+            let deny = if *deny_groups { "deny setgroups, " } else { "" };
+            format!("{deny}map users {}, groups {}", ranges(uids), ranges(gids))
         }
         HostStep::MoveNetDevice { name, new_name, .. } => {
             format!("move network device {name} into the container, as {new_name}")

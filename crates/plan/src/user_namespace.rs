@@ -6,6 +6,7 @@ use kan_op::host::IdRange;
 use kan_op::init::Ids;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::config::{IdMapping, NamespaceType};
+use linux_raw_sys::general::{CAP_SETGID, CAP_SYS_ADMIN};
 
 /// Whether the container gets a user namespace of its own.
 pub(crate) fn is_new(b: &Builder<'_>) -> bool {
@@ -38,8 +39,41 @@ pub(crate) fn map(b: &mut Builder<'_>) {
         };
         b.problem(field, "is required with a new user namespace");
     }
-    b.host("linux.uidMappings", HostStep::MapIds { uids, gids });
+    let step = HostStep::MapIds {
+        uids,
+        gids,
+        deny_groups: denies_groups(b),
+    };
+    b.host("linux.uidMappings", step);
     b.host("", HostStep::Tell(Sync::IdsMapped));
+}
+
+/// Whether setgroups(2) has to be denied in the new namespace: a user may map his own group only
+/// then, and alone; more takes newgidmap(1). Leaving a group could give what the group was denied
+/// (CVE-2014-8989).
+pub(crate) fn denies_groups(b: &Builder<'_>) -> bool {
+    let Some(linux) = b.linux().filter(|_| is_new(b)) else {
+        return false;
+    };
+    let is_own = |mapping: &IdMapping| mapping.size == 1 && mapping.host_id == b.facts.gid;
+    !b.facts.has_capability(CAP_SETGID) && matches!(&linux.gid_mappings[..], [one] if is_own(one))
+}
+
+/// What takes a user namespace where kan's user is not root.
+pub(crate) fn check(b: &mut Builder<'_>) {
+    if !b.facts.has_capability(CAP_SYS_ADMIN) && !is_used(b) {
+        b.problem(
+            "linux.namespaces",
+            "rootless container requires user namespaces",
+        );
+    }
+    let groups = b
+        .process()
+        .map_or(0, |process| process.user.additional_gids.len());
+    if denies_groups(b) && groups > 0 {
+        let why = "cannot set any additional groups in a rootless container with one group";
+        b.problem("process.user.additionalGids", why);
+    }
 }
 
 pub(crate) fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {

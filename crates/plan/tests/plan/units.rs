@@ -107,7 +107,7 @@ fn an_annotation_that_is_no_property_is_a_problem() {
     let problems = plan_create(&annotated, &in_unit(false), &request()).unwrap_err();
     let text = problems[0].to_string();
     assert!(
-        text.starts_with("annotations[org.systemd.property.TasksMax]: "),
+        text.starts_with("annotations[\"org.systemd.property.TasksMax\"]: "),
         "{text}"
     );
     // Without systemd nobody reads it.
