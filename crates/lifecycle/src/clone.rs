@@ -71,7 +71,7 @@ impl Host<'_> {
     }
 
     fn take_namespace(&mut self, joined: Joined) -> Option<OwnedFd> {
-        if joined.flag == namespace::CLONE_NEWPID {
+        if joined.flag & namespace::CLONE_NEWPID != 0 {
             return self.pid_namespace.take().map(|(namespace, _)| namespace);
         }
         self.slots.withdraw(joined.slot)

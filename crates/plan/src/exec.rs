@@ -36,7 +36,7 @@ fn host_half(b: &mut Builder<'_>) {
         HostStep::Clone {
             flags: 0,
             into_cgroup,
-            join: Vec::new(),
+            join: namespaces::join_container_before(b),
         },
     );
     cgroups::join_running(b);

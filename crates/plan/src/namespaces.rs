@@ -6,8 +6,8 @@ use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
 use kan_spec::config::{Config, NamespaceType};
 use linux_raw_sys::general::{
-    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
-    CLONE_NEWUSER, CLONE_NEWUTS,
+    CAP_SYS_ADMIN, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID,
+    CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS,
 };
 
 pub(crate) const fn flag(kind: NamespaceType) -> u32 {
@@ -125,13 +125,29 @@ pub(crate) fn join(b: &mut Builder<'_>) {
     }
 }
 
+/// The namespaces that a process in between joins by the container's pidfd, for a kan that is not
+/// root: it may enter the pid namespace only from inside the container's user namespace.
+pub(crate) fn join_container_before(b: &Builder<'_>) -> Vec<Joined> {
+    let has_both = b.has_namespace(NamespaceType::Pid) && user_namespace::is_used(b);
+    if !has_both || b.facts.has_capability(CAP_SYS_ADMIN) {
+        return Vec::new();
+    }
+    vec![Joined {
+        slot: slot(NamespaceType::Pid),
+        flag: CLONE_NEWPID | CLONE_NEWUSER,
+    }]
+}
+
 /// The namespaces that `exec` joins by the container's pidfd. The pid namespace is joined before
 /// the clone.
 pub(crate) fn of_container(b: &Builder<'_>) -> u32 {
+    let before = join_container_before(b)
+        .iter()
+        .fold(CLONE_NEWPID, |all, one| all | one.flag);
     let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
     let kinds = all.iter().map(|namespace| namespace.r#type);
     kinds
-        .filter(|kind| *kind != NamespaceType::Pid)
+        .filter(|kind| flag(*kind) & before == 0)
         .fold(0, |flags, kind| flags | flag(kind))
 }
 

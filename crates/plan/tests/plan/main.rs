@@ -12,6 +12,7 @@ mod order;
 mod problems;
 mod resctrl;
 mod resources;
+mod rootless;
 mod slots;
 mod sync;
 mod units;

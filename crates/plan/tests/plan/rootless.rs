@@ -1,0 +1,154 @@
+//! A kan whose user is not root.
+
+use crate::{config, plan, request, without_own};
+use kan_op::init::Ids;
+use kan_op::{HostStep, InitStep};
+use kan_plan::{Facts, host_text, plan_create, plan_exec};
+use kan_spec::config::{Config, IdMapping, Mount, Namespace, NamespaceType};
+use linux_raw_sys::general::{CLONE_NEWPID, CLONE_NEWUSER};
+
+fn user() -> Facts {
+    Facts {
+        is_rootless: true,
+        permitted: 0,
+        gid: 1000,
+        ..without_own()
+    }
+}
+
+/// One id each, or with some of the user's subordinate ones.
+fn mapped(config: &mut Config, has_more: bool) {
+    let mapping = |container_id, host_id, size| IdMapping {
+        container_id,
+        host_id,
+        size,
+    };
+    let linux = config.linux.as_mut().unwrap();
+    linux.resources = None;
+    linux.namespaces.push(Namespace {
+        r#type: NamespaceType::User,
+        path: None,
+    });
+    let mut all = vec![mapping(0, 1000, 1)];
+    if has_more {
+        all.push(mapping(1, 100_000, 65_536));
+    }
+    linux.uid_mappings.clone_from(&all);
+    linux.gid_mappings = all;
+}
+
+fn denies(config: &Config, facts: &Facts) -> bool {
+    let plan = plan(config, facts, &request());
+    let mut texts = plan.host.steps().iter().map(host_text);
+    let denies = texts.any(|text| text.starts_with("deny setgroups, map users"));
+    // What is denied is not tried.
+    let sets = plan.init.steps().iter().filter_map(|step| match step {
+        InitStep::SetIds(Ids { groups, .. }) => Some(groups.is_some()),
+        _ => None,
+    });
+    assert_eq!(sets.last(), Some(!denies));
+    denies
+}
+
+/// user_namespaces(7), Defining user and group ID mappings.
+#[test]
+fn groups_are_denied_where_one_is_mapped_without_privilege() {
+    let one = config(|config| mapped(config, false));
+    assert!(denies(&one, &user()));
+    assert!(!denies(&one, &Facts { gid: 7, ..user() }));
+    assert!(!denies(&config(|config| mapped(config, true)), &user()));
+    let root = Facts {
+        gid: 1000,
+        ..Facts::example("c")
+    };
+    assert!(!denies(&one, &root));
+}
+
+#[test]
+fn groups_that_can_not_be_had_are_a_problem() {
+    let grouped = |has_more| {
+        config(|config| {
+            mapped(config, has_more);
+            config.process.as_mut().unwrap().user.additional_gids = vec![5];
+        })
+    };
+    let problems = plan_create(&grouped(false), &user(), &request()).unwrap_err();
+    assert!(
+        problems[0]
+            .to_string()
+            .starts_with("process.user.additionalGids: ")
+    );
+    assert!(plan_create(&grouped(true), &user(), &request()).is_ok());
+}
+
+#[test]
+fn a_user_namespace_is_needed() {
+    let plain = config(|config| config.linux.as_mut().unwrap().resources = None);
+    let problems = plan_create(&plain, &user(), &request()).unwrap_err();
+    let wanted = "linux.namespaces: rootless container requires user namespaces";
+    assert_eq!(problems[0].to_string(), wanted);
+}
+
+/// A stage is a mount namespace, which takes root to make.
+#[test]
+fn nothing_is_staged() {
+    let bound = config(|config| {
+        mapped(config, false);
+        config.mounts.push(Mount {
+            destination: "/data".into(),
+            source: Some("/srv".into()),
+            r#type: Some("bind".into()),
+            options: vec!["rbind".into()],
+            ..Mount::default()
+        });
+    });
+    let stages = |facts: &Facts| {
+        let plan = plan(&bound, facts, &request());
+        let mut steps = plan.host.steps().iter();
+        steps.any(|step| *step == HostStep::OpenStage)
+    };
+    assert!(stages(&Facts::example("c")));
+    assert!(!stages(&user()));
+}
+
+/// Root of somebody's user namespace, in which an engine runs kan, makes no devices either.
+#[test]
+fn devices_are_bound_by_root_of_a_user_namespace() {
+    let plain = config(|config| config.linux.as_mut().unwrap().resources = None);
+    let nodes = |facts: &Facts| {
+        let plan = plan(&plain, facts, &request());
+        let node = |step: &&InitStep| matches!(step, InitStep::MakeNode { .. });
+        plan.init.steps().iter().filter(node).count()
+    };
+    assert_eq!(nodes(&Facts::example("c")), 6);
+    let inner = Facts {
+        permitted: Facts::example("c").permitted,
+        ..user()
+    };
+    assert_eq!(nodes(&inner), 0);
+}
+
+/// setns(2): a pid namespace is entered only with CAP_SYS_ADMIN in the user namespace that owns it,
+/// which kan gets by entering that.
+#[test]
+fn exec_enters_the_user_namespace_before_the_pid_namespace() {
+    let config = config(|config| mapped(config, false));
+    let flags = |facts: &Facts| {
+        let plan = plan_exec(&config, facts, &request()).unwrap();
+        let before = plan.host.steps().iter().find_map(|step| match step {
+            HostStep::Clone { join, .. } => Some(join.iter().fold(0, |all, one| all | one.flag)),
+            _ => None,
+        });
+        let after = plan.init.steps().iter().find_map(|step| match step {
+            InitStep::Join { flags, .. } => Some(*flags),
+            _ => None,
+        });
+        (before.unwrap(), after.unwrap())
+    };
+    let (before, after) = flags(&user());
+    assert_eq!(before, CLONE_NEWPID | CLONE_NEWUSER);
+    assert_eq!(after & before, 0);
+    let (before, after) = flags(&Facts::example("c"));
+    assert_eq!(before, 0);
+    assert_eq!(after & (CLONE_NEWPID | CLONE_NEWUSER), CLONE_NEWUSER);
+}
