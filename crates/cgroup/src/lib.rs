@@ -45,6 +45,7 @@ mod procs;
 mod reach;
 mod remove;
 mod scope;
+mod stats;
 mod tree;
 mod wait;
 
@@ -58,13 +59,14 @@ pub use freeze::{freeze, frozen, thaw};
 pub use kill::kill_all;
 pub use layout::{Hierarchy, Layout, Version};
 pub use limits::{LimitError, limit, update};
-pub use oom::oom_kills;
+pub use oom::{OomWatch, oom_kills};
 pub use place::{CgroupsPath, Directory, Kind, Placement, place};
 pub use procs::{join, join_v1, processes};
 pub use reach::{obstacle, own};
 pub use remove::{remove, remove_within};
 pub use rustix::process::Pid;
 pub use scope::Scope;
+pub use stats::{Stats, stats};
 
 /// How long freezing, killing and removing wait for the kernel before they give up with an error.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);

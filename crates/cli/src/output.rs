@@ -9,6 +9,15 @@ pub(crate) fn print(text: &str) {
     let _ = stdout.flush();
 }
 
+/// Writes to stdout at once; whether there is still a reader.
+pub(crate) fn tell(text: &str) -> bool {
+    let mut stdout = io::stdout().lock();
+    stdout
+        .write_all(text.as_bytes())
+        .and_then(|()| stdout.flush())
+        .is_ok()
+}
+
 /// Writes lines to stderr, each with kan's name in front.
 pub(crate) fn complain(text: &str) {
     let lines: Vec<_> = text.lines().map(|line| format!("kan: {line}\n")).collect();

@@ -24,14 +24,14 @@ pub fn cases() -> Vec<Case> {
     ]
 }
 
-const MEMORY: Expected = Expected {
+pub const MEMORY: Expected = Expected {
     resources: r#"{"memory": {"limit": 20971520, "swap": 20971520}}"#,
     v1: ("memory", &[]),
     v2: ("memory", &[]),
 };
 
-/// Holds what it reads: 80 MiB of it.
-const GREEDY: &str = "busybox head -c 83886080 /dev/zero | busybox tail -c 83886080 >/dev/null";
+/// One process with a buffer of 80 MiB, which it fills.
+pub const GREEDY: &str = "busybox dd if=/dev/zero of=/dev/null bs=80M count=1 2>/dev/null";
 
 /// A number behind a key, or the whole file if the key is empty.
 fn number(path: &Path, key: &str) -> Result<i64, Fault> {
@@ -46,8 +46,11 @@ fn number(path: &Path, key: &str) -> Result<i64, Fault> {
     }
 }
 
-/// A shell that runs a script each time it gets a line, and says how it ended.
-fn obedient(ctx: &Ctx, resources: Value, script: &str) -> Result<(Bundle, String), Fault> {
+/// A shell that runs a script once it is let go, and the word with which it says how that ended.
+///
+/// # Errors
+/// A skip, without busybox.
+pub fn obedient(ctx: &Ctx, resources: Value, script: &str) -> Result<(Bundle, String), Fault> {
     ctx.need_busybox()?;
     let mut bundle = ctx.bundle()?;
     bundle
@@ -58,7 +61,11 @@ fn obedient(ctx: &Ctx, resources: Value, script: &str) -> Result<(Bundle, String
     Ok((bundle, "ended".to_owned()))
 }
 
-fn let_go(bundle: &Bundle) -> Outcome {
+/// Lets the shell of [`obedient`] run its script.
+///
+/// # Errors
+/// Whatever the file system says.
+pub fn let_go(bundle: &Bundle) -> Outcome {
     Ok(std::fs::write(bundle.inside("/go"), "")?)
 }
 

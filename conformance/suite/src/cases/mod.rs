@@ -8,6 +8,7 @@ mod command_line;
 mod create;
 mod default_config;
 mod delete;
+mod events;
 mod exec;
 mod exec_cgroup;
 mod exec_ids;
@@ -30,6 +31,7 @@ mod net_devices;
 mod pause;
 mod process_fields;
 mod propagation;
+mod ps;
 mod run;
 mod seccomp;
 mod start;
@@ -82,6 +84,8 @@ pub fn all() -> Vec<Case> {
         limits::cases(),
         limits_bite::cases(),
         update::cases(),
+        events::cases(),
+        ps::cases(),
         attacks::cases(),
         attacks_console::cases(),
     ]

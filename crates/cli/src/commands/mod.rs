@@ -2,6 +2,7 @@
 
 mod create;
 mod delete;
+mod events;
 mod exec;
 mod features;
 mod help;
@@ -10,6 +11,7 @@ mod list;
 mod mounts;
 mod pause;
 mod plan;
+mod ps;
 mod resume;
 mod run;
 mod select;
@@ -76,6 +78,8 @@ pub(crate) static ALL: &[Verb] = &[
     resume::VERB,
     update::VERB,
     mounts::VERB,
+    events::VERB,
+    ps::VERB,
     spec::VERB,
     features::VERB,
     plan::VERB,

@@ -1,0 +1,257 @@
+//! What a container uses, in the shape of runc's `events`: field names, units, and which fields are
+//! left out when they are 0 (runc's `types/events.go`).
+
+mod keyed;
+mod v1;
+mod v2;
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::place::{Kind, Placement};
+
+/// What a container uses.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Stats {
+    /// CPU time.
+    pub cpu: Cpu,
+    /// CPUs and memory nodes.
+    pub cpuset: CpuSet,
+    /// Memory.
+    pub memory: Memory,
+    /// Tasks.
+    pub pids: Pids,
+    /// Block I/O.
+    pub blkio: Blkio,
+    /// Huge pages, by size.
+    pub hugetlb: BTreeMap<String, Hugetlb>,
+    /// Intel RDT.
+    pub intel_rdt: IntelRdt,
+    /// Network interfaces that the runtime made: none.
+    pub network_interfaces: Option<Vec<()>>,
+}
+
+/// CPU time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Cpu {
+    /// Time used.
+    pub usage: CpuUsage,
+    /// Time denied.
+    pub throttling: Throttling,
+    /// Time waited for, of tasks.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Pressure>,
+}
+
+/// CPU time used, in nanoseconds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CpuUsage {
+    /// All of it.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub total: u64,
+    /// By CPU (v1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu: Vec<u64>,
+    /// In the kernel, by CPU (v1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu_kernel: Vec<u64>,
+    /// Outside the kernel, by CPU (v1).
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub percpu_user: Vec<u64>,
+    /// In the kernel.
+    pub kernel: u64,
+    /// Outside the kernel.
+    pub user: u64,
+}
+
+/// How often the quota ran out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Throttling {
+    /// Periods with work to do.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub periods: u64,
+    /// Those in which the quota ran out.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub throttled_periods: u64,
+    /// Nanoseconds of all tasks together.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub throttled_time: u64,
+}
+
+/// The cpuset controller, by the names of v1's files (cgroup-v1/cpusets.rst).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CpuSet {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub cpus: Vec<u16>,
+    pub cpu_exclusive: u64,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mems: Vec<u16>,
+    pub mem_hardwall: u64,
+    pub mem_exclusive: u64,
+    pub memory_migrate: u64,
+    pub memory_spread_page: u64,
+    pub memory_spread_slab: u64,
+    pub memory_pressure: u64,
+    pub sched_load_balance: u64,
+    pub sched_relax_domain_level: i64,
+}
+
+/// Memory, in bytes.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Memory {
+    /// Page cache.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cache: u64,
+    /// Memory.
+    pub usage: MemoryEntry,
+    /// Memory and swap.
+    pub swap: MemoryEntry,
+    /// Memory of the kernel (v1).
+    pub kernel: MemoryEntry,
+    /// Buffers of TCP (v1).
+    #[serde(rename = "kernelTCP")]
+    pub kernel_tcp: MemoryEntry,
+    /// `memory.stat`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub raw: BTreeMap<String, u64>,
+    /// Time waited for memory.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Pressure>,
+    /// `memory.events` (v2).
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub event_count: BTreeMap<String, u64>,
+}
+
+/// One counter of memory and its limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemoryEntry {
+    /// The limit; the greatest number is none.
+    pub limit: u64,
+    /// Now.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub usage: u64,
+    /// The most there was.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max: u64,
+    /// How often the limit was met.
+    pub failcnt: u64,
+}
+
+/// Tasks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Pids {
+    /// Now.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub current: u64,
+    /// The limit; 0 is none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub limit: u64,
+}
+
+/// Block I/O, an entry for each device and kind of operation.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Blkio {
+    /// Bytes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_service_bytes_recursive: Vec<BlkioEntry>,
+    /// Operations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub io_serviced_recursive: Vec<BlkioEntry>,
+    /// Time waited for I/O.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub psi: Option<Pressure>,
+}
+
+/// One number of a device.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BlkioEntry {
+    /// The device's major number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub major: u64,
+    /// The device's minor number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub minor: u64,
+    /// `Read`, `Write`, `Discard`; on v1 `Sync`, `Async` and `Total` too.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub op: String,
+    /// The number.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub value: u64,
+}
+
+/// Huge pages of one size, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Hugetlb {
+    /// Now.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub usage: u64,
+    /// The most there was (v1).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub max: u64,
+    /// How often the limit was met.
+    pub failcnt: u64,
+}
+
+/// Intel RDT, from the container's group in resctrl.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct IntelRdt {
+    /// The line of `schemata` for the L3 cache.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub l3_cache_schema: String,
+    /// The line for memory bandwidth.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mem_bw_schema: String,
+    /// The same of the root group.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub l3_cache_schema_root: String,
+    /// Likewise.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mem_bw_schema_root: String,
+}
+
+/// Pressure stall information, accounting/psi.rst.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Pressure {
+    /// Some tasks waited.
+    pub some: Stall,
+    /// All tasks waited.
+    pub full: Stall,
+}
+
+/// One line of a pressure file: shares of time in percent, and microseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Stall {
+    /// Of the last 10 seconds.
+    pub avg10: f64,
+    /// Of the last minute.
+    pub avg60: f64,
+    /// Of the last 5 minutes.
+    pub avg300: f64,
+    /// Microseconds in all.
+    pub total: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// What the container uses now. What its cgroups cannot tell, for want of a controller or because
+/// they are gone, is 0, as in runc.
+#[must_use]
+pub fn stats(placement: &Placement) -> Stats {
+    let mut stats = Stats::default();
+    for dir in placement.directories() {
+        let path = dir.path();
+        match dir.kind() {
+            Kind::Unified => v2::all(&path, &mut stats),
+            Kind::Hybrid => v2::beside_v1(&path, &mut stats),
+            Kind::V1 => v1::of_hierarchy(dir, &path, &mut stats),
+            Kind::Named => {}
+        }
+    }
+    stats
+}
