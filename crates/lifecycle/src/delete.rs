@@ -5,6 +5,7 @@ use crate::container::Container;
 use crate::error::{during, with};
 use crate::record::InitProcess;
 use crate::{CgroupManager, CgroupOptions, Error, Result, Store, resctrl};
+use kan_spec::config::Config;
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
 use std::path::Path;
@@ -21,7 +22,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         other => other?,
     };
     let container = match store.find(id) {
-        Err(Error::BadState { .. }) if force => return delete_broken(store, id),
+        Err(Error::BadState { .. } | Error::File { .. }) if force => {
+            return delete_broken(store, id);
+        }
         Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
@@ -41,12 +44,12 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
 }
 
 /// Without a state that can be read, the cgroup follows from the copy of config.json, as it did
-/// when the container was made; and whatever is in it ends.
+/// when the container was made; and whatever is in it ends. Without that either, it is looked for
+/// where a container's lies that says nothing of it.
 fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
     let directory = store.directory(id);
-    let path = directory.join("config.json");
-    let text = std::fs::read(&path).map_err(with("read", &path))?;
-    let config = kan_spec::parse_config(&text)?.value;
+    let text = std::fs::read(directory.join("config.json")).unwrap_or_default();
+    let config = kan_spec::parse_config(&text).map_or_else(|_| Config::default(), |it| it.value);
     // Nothing says any more who made it: what one of them would have made goes.
     for manager in [CgroupManager::Cgroupfs, CgroupManager::Systemd] {
         let options = CgroupOptions {
@@ -81,7 +84,10 @@ fn end(container: &Container) -> Result<()> {
         return Ok(());
     };
     if let Some(init) = record.init.map(InitProcess::open).transpose()?.flatten() {
-        pidfd_send_signal(&init, nix::libc::SIGKILL).map_err(during("kill the container"))?;
+        match pidfd_send_signal(&init, nix::libc::SIGKILL) {
+            Err(error) if error.errno == kan_sys::Errno::ESRCH => {}
+            other => other.map_err(during("kill the container"))?,
+        }
         kan_cgroup::kill_all(&record.cgroups)?;
         // The first process of a pid namespace ends after all others, and those wait for parents
         // outside to reap them: that may be never.

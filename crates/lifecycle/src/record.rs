@@ -9,7 +9,7 @@ use kan_spec::state::{State, Status};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -195,7 +195,7 @@ impl Record {
     /// Reads the file; `None` if there is none, as when `create` was killed at its very start.
     pub(crate) fn load(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(FILE);
-        let text = match std::fs::read(&path) {
+        let text = match read_at_once(&path) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(with("read", &path))?,
         };
@@ -218,6 +218,16 @@ impl Record {
         }
         serde_json::from_slice(text).map_err(broken)
     }
+}
+
+/// Reads a file, and waits for nobody: were it a FIFO, it would be empty.
+fn read_at_once(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut options = OpenOptions::new();
+    let flags = nix::libc::O_NONBLOCK;
+    let mut file = options.read(true).custom_flags(flags).open(path)?;
+    let mut text = Vec::new();
+    file.read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// Writes a file that only kan's user may read: a config's environment holds secrets.

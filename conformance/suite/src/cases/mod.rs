@@ -1,6 +1,7 @@
 //! The cases, a file for each section.
 
 mod activation;
+mod adversity;
 mod attacks;
 mod attacks_console;
 mod cgroup;
@@ -86,6 +87,7 @@ pub fn all() -> Vec<Case> {
         update::cases(),
         events::cases(),
         ps::cases(),
+        adversity::cases(),
         attacks::cases(),
         attacks_console::cases(),
     ]
