@@ -52,9 +52,10 @@ dist:
     install -m 755 {{ release }}/kan {{ target }}/dist/kan
     cd {{ target }}/dist && sha256sum kan >kan.sha256 && ls -l "$PWD"/*
 
-# Put the binary under PREFIX (/usr/local), and say how podman learns of it
+# Put the binary, manual pages and shell completions under PREFIX (/usr/local), and say how podman learns of it
 install:
     cargo build --release --locked -p kan
+    cargo run --quiet --release --locked -p kan-manual -- {{ quote(PREFIX) }}/share
     install -D -m 755 {{ release }}/kan {{ quote(PREFIX) }}/bin/kan
     @printf '%s\n' 'For podman, in /etc/containers/containers.conf:' '' \
         '    [engine]' \
