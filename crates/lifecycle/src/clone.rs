@@ -1,17 +1,17 @@
 //! The clone of init, and the namespaces that come before it.
 
-use crate::error::during;
+use crate::error::{during, with};
 use crate::host::{Host, c_path};
 use crate::stage::Stage;
-use crate::{Error, Result, between};
+use crate::{Error, Result, between, id_maps, net_devices};
 use kan_init::Init;
 use kan_op::host::{Joined, StagedTree};
-use kan_op::{NamespaceSlot, Slot};
+use kan_op::{HostStep, NamespaceSlot, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY};
 use kan_sys::process::Child;
 use kan_sys::{memory, namespace, process};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 impl Host<'_> {
     pub(crate) fn open_namespace(&mut self, slot: Slot, path: &str, flag: u32) -> Result<()> {
@@ -68,6 +68,36 @@ impl Host<'_> {
         // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child?);
         left.and(self.enter_pid_namespace(false))
+    }
+
+    /// What kan does to the child from outside.
+    pub(crate) fn perform_on_child(&self, step: &HostStep) -> Result<()> {
+        match step {
+            HostStep::MapIds {
+                uids,
+                gids,
+                deny_groups,
+            } => id_maps::write(self.child_pid(), uids, gids, *deny_groups),
+            HostStep::MoveNetDevice {
+                name,
+                new_name,
+                namespace,
+            } => {
+                let own = format!("/proc/{}/ns/net", self.child_pid());
+                net_devices::move_device(name, new_name, namespace.as_ref().unwrap_or(&own))
+            }
+            HostStep::SetOomScoreAdj(score) => {
+                let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
+                std::fs::write(&path, score.to_string()).map_err(with("write", &path))
+            }
+            HostStep::SetLimit {
+                resource,
+                soft,
+                hard,
+            } => kan_sys::resource::set_limit_of(self.child_pid(), *resource, *soft, *hard)
+                .map_err(during("limit the child")),
+            _ => Err(Error::Step("not a step about the child".into())),
+        }
     }
 
     fn take_namespace(&mut self, joined: Joined) -> Option<OwnedFd> {

@@ -104,7 +104,7 @@ fn prepare(
     timeline.warnings.append(&mut plan.warnings);
     timeline.notes.append(&mut plan.notes);
     timeline.ignored.clone_from(&bundle.ignored);
-    let mut record = record(options, &bundle, home);
+    let mut record = record(options, &bundle, home)?;
     if let Some(resctrl) = &facts.resctrl {
         record.resctrl = kan_plan::resctrl_own_groups(&bundle.config, resctrl, &options.id);
     }
@@ -150,15 +150,23 @@ pub fn plan_only(bundle: &Path, id: &str, cgroups: CgroupOptions) -> Result<Plan
     plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)
 }
 
-fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Record {
+fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Result<Record> {
     let root = bundle.config.root.as_ref().map_or("", |root| &root.path);
     let (poststart, poststop) = kan_plan::later_hooks(&bundle.config);
-    Record {
+    let rootfs = bundle.path.join(root);
+    let has_mounts = bundle.config.namespace(NamespaceType::Mount).is_some();
+    let covered = if has_mounts {
+        None
+    } else {
+        Some(Record::mount_at(&rootfs)?)
+    };
+    Ok(Record {
         version: Record::VERSION,
         oci_version: bundle.config.oci_version.clone(),
         id: options.id.clone(),
         bundle: bundle.path.clone(),
-        rootfs: bundle.path.join(root),
+        rootfs,
+        covered,
         created: humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string(),
         owner: kan_sys::credentials::uid(),
         annotations: bundle.config.annotations.iter().cloned().collect(),
@@ -176,7 +184,7 @@ fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Record {
             .is_some_and(|hooks| !hooks.start_container.is_empty()),
         poststart: poststart.into_iter().map(LaterHook::new).collect(),
         poststop: poststop.into_iter().map(LaterHook::new).collect(),
-    }
+    })
 }
 
 /// Makes a container that waits for `start`.

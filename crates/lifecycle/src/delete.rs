@@ -101,6 +101,7 @@ fn end(container: &Container) -> Result<()> {
     } else {
         kan_cgroup::kill_all(&record.cgroups)?;
     }
+    record.uncover()?;
     resctrl::remove(&record.resctrl)?;
     record.remove_cgroups()
 }

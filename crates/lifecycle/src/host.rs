@@ -6,14 +6,14 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, id_maps, net_devices, resctrl};
+use crate::{Error, Result, Timeline, agent, console, hooks, resctrl};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
 use kan_plan::Plan;
 use kan_spec::state::Status;
 use kan_sys::fd::{AsFd, OwnedFd};
-use kan_sys::file::{self, O_RDONLY, O_RDWR};
+use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR};
 use kan_sys::process::{Child, Ended};
 use kan_sys::{io, memory, process, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -119,7 +119,10 @@ impl<'p> Host<'p> {
             }
             HostStep::MakeFifo => self.make_fifo(),
             HostStep::PublishFifo => self.publish_fifo(),
-            HostStep::OpenContainer { join_pid } => self.open_container(*join_pid),
+            HostStep::OpenContainer {
+                join_pid,
+                with_root,
+            } => self.open_container(*join_pid, *with_root),
             HostStep::OpenNamespace { slot, path, flag } => self.open_namespace(*slot, path, *flag),
             HostStep::ConnectConsole { path } => self.connect_console(path.as_deref()),
             HostStep::MakeCgroup(_) => {
@@ -144,29 +147,10 @@ impl<'p> Host<'p> {
             HostStep::StartUnit { properties, .. } => self.start_unit(properties),
             HostStep::EnterUnit(_) => self.enter_unit(),
             HostStep::AttachToUnit { .. } => self.attach_to_unit(),
-            HostStep::MapIds {
-                uids,
-                gids,
-                deny_groups,
-            } => id_maps::write(self.child_pid(), uids, gids, *deny_groups),
-            HostStep::MoveNetDevice {
-                name,
-                new_name,
-                namespace,
-            } => {
-                let own = format!("/proc/{}/ns/net", self.child_pid());
-                net_devices::move_device(name, new_name, namespace.as_ref().unwrap_or(&own))
-            }
-            HostStep::SetOomScoreAdj(score) => {
-                let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
-                std::fs::write(&path, score.to_string()).map_err(with("write", &path))
-            }
-            HostStep::SetLimit {
-                resource,
-                soft,
-                hard,
-            } => kan_sys::resource::set_limit_of(self.child_pid(), *resource, *soft, *hard)
-                .map_err(during("limit the child")),
+            HostStep::MapIds { .. }
+            | HostStep::MoveNetDevice { .. }
+            | HostStep::SetOomScoreAdj(_)
+            | HostStep::SetLimit { .. } => self.perform_on_child(step),
             HostStep::MakeHookPipe => {
                 let (own, init_end) = io::pipe().map_err(during("make a pipe"))?;
                 self.slots.fill(Slot::HookErrors, init_end);
@@ -238,11 +222,21 @@ impl<'p> Host<'p> {
         std::fs::rename(&fresh, self.directory().join(FIFO)).map_err(with("rename", &fresh))
     }
 
-    fn open_container(&mut self, join_pid: bool) -> Result<()> {
+    fn open_container(&mut self, join_pid: bool, with_root: bool) -> Result<()> {
         let gone = || Error::Status("cannot exec in a stopped container".into());
         let init = self.record.init.ok_or_else(gone)?;
         let open = || init.open()?.ok_or_else(gone);
         let (container, for_pid) = (open()?, if join_pid { Some(open()?) } else { None });
+        if with_root {
+            let path = PathBuf::from(format!("/proc/{}/root", init.pid));
+            let root = file::open(&c_path(&path)?, O_PATH | O_DIRECTORY, 0);
+            let root = root.map_err(during("open the container's root"))?;
+            // It was this very process's only if that still lives.
+            if io::wait_readable(&container, Some(0)).unwrap_or(true) {
+                return Err(gone());
+            }
+            self.slots.fill(Slot::Root, root);
+        }
         self.slots.fill(Slot::Container, container);
         if let Some(joined) = for_pid {
             let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
@@ -426,6 +420,7 @@ impl Drop for Host<'_> {
             let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
             let _ = process::wait(&child.pidfd);
         }
+        let _ = self.record.uncover();
         if let Some(created) = self.made.cgroups.take() {
             let _ = kan_cgroup::kill_all(&self.record.cgroups);
             let _ = kan_cgroup::remove(&self.record.cgroups);

@@ -1,11 +1,13 @@
 //! `state.json`: what a later command needs to know of a container.
 
-use crate::error::with;
+use crate::error::{during, with};
+use crate::host::c_path;
 use crate::unit::Unit;
 use crate::{Error, Result, hooks};
 use kan_cgroup::Placement;
 use kan_op::host::HostHook;
 use kan_spec::state::{State, Status};
+use kan_sys::file::{self, O_PATH};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fs::OpenOptions;
@@ -62,6 +64,10 @@ pub(crate) struct Record {
     /// Whether hooks of startContainer run before the program, whose failure `start` tells.
     #[serde(default)]
     pub(crate) has_start_hooks: bool,
+    /// Without a mount namespace of its own the container's mounts lie on the host's, all in one
+    /// tree at the root. This is the mount that lay there before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) covered: Option<u64>,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<LaterHook>,
@@ -126,6 +132,28 @@ impl LaterHook {
 }
 
 impl Record {
+    /// The mount that lies at a path.
+    pub(crate) fn mount_at(path: &Path) -> Result<u64> {
+        let root = file::open(&c_path(path)?, O_PATH, 0).map_err(during("open the root"))?;
+        file::mount_id(root).map_err(during("look at the root's mount"))
+    }
+
+    /// Takes the container's mounts off the host's, if it has no mount namespace of its own and
+    /// they are still there.
+    pub(crate) fn uncover(&self) -> Result<()> {
+        let Some(covered) = self.covered else {
+            return Ok(());
+        };
+        match Self::mount_at(&self.rootfs) {
+            Ok(now) if now != covered => {
+                let root = c_path(&self.rootfs)?;
+                kan_sys::mount::detach(&root).map_err(during("unmount the root"))
+            }
+            // The bundle may be gone, and with it all that lay on it.
+            _ => Ok(()),
+        }
+    }
+
     pub(crate) const VERSION: u32 = VERSION;
 
     /// runtime.md, Lifecycle, step 9.

@@ -181,6 +181,8 @@ pub enum HostStep {
     OpenContainer {
         /// Whether the child is made in its pid namespace, which can't be entered later.
         join_pid: bool,
+        /// Whether its root directory is opened too: it is not that of a mount namespace.
+        with_root: bool,
     },
     /// Opens a namespace that init joins.
     OpenNamespace {

@@ -20,12 +20,16 @@ pub(crate) const PIDFD_RECEIVER: &str = "run.oci.pidfd_receiver";
 /// A cgroup below that of the systemd unit, for the container's processes.
 pub(crate) const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
 
+/// The option by which mounts get `linux.mountLabel`: `context`, where it is not given.
+pub(crate) const MOUNT_CONTEXT_TYPE: &str = "run.oci.mount_context_type";
+
 /// All of them, for `kan features`: whoever lets others write a config.json should know.
-pub(crate) const ALL: [&str; 6] = [
+pub(crate) const ALL: [&str; 7] = [
     FAIL_UNKNOWN_SYSCALL,
     HOOKS_STDERR,
     HOOKS_STDOUT,
     KEEP_ORIGINAL_GROUPS,
+    MOUNT_CONTEXT_TYPE,
     PIDFD_RECEIVER,
     SYSTEMD_SUBGROUP,
 ];

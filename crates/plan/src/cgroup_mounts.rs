@@ -1,6 +1,7 @@
 //! Mounts of control groups: config-linux.md, Default Filesystems; cgroups(7).
 
 use crate::builder::Builder;
+use crate::labels;
 use crate::mounts::Entry;
 use crate::{CgroupFact, Cgroups};
 use kan_op::init::{MountChange, MountPoint, NewMount, Parameter, RootPath, TreeSource};
@@ -81,7 +82,8 @@ impl Entry<'_> {
     /// cgroup v1: a directory with a mount for each hierarchy, and links for controllers that
     /// share one.
     fn cgroup_v1(&self, b: &mut Builder<'_>, facts: &[CgroupFact]) {
-        let parameters = vec![named_source(c"tmpfs"), parameter(c"mode", c"0755")];
+        let mut parameters = vec![named_source(c"tmpfs"), parameter(c"mode", c"0755")];
+        parameters.extend(labels::parameter(b, "tmpfs"));
         let attributes = self.options.set & !MOUNT_ATTR_RDONLY;
         let fstype = c"tmpfs".into();
         let step = InitStep::NewFilesystem(NewMount {

@@ -7,8 +7,7 @@ use crate::{
     net_devices,
 };
 use crate::{
-    process, program, resctrl, resources, root, schedule, seccomp, sysctl, terminal, unplanned,
-    user_namespace,
+    process, program, resctrl, resources, root, schedule, seccomp, sysctl, terminal, user_namespace,
 };
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
@@ -25,7 +24,6 @@ pub fn plan_create(
     request: &Request,
 ) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
-    unplanned::refuse(&mut builder);
     program::require(&mut builder);
     labels::check(&mut builder);
     user_namespace::check(&mut builder);

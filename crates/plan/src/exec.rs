@@ -4,8 +4,9 @@ use crate::builder::Builder;
 use crate::create::{become_the_process, keyring, leave_the_caller, send_pidfd};
 use crate::{
     Facts, Plan, Request, cgroups, labels, namespaces, process, program, resctrl, schedule,
-    seccomp, terminal, unplanned,
+    seccomp, terminal,
 };
+use kan_op::init::RootEntry;
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
@@ -16,7 +17,6 @@ use kan_spec::config::{Config, NamespaceType};
 /// Every field that cannot be honoured, all at once.
 pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
-    unplanned::refuse(&mut builder);
     program::require(&mut builder);
     labels::check(&mut builder);
     terminal::check(&mut builder);
@@ -28,7 +28,14 @@ pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Pl
 
 fn host_half(b: &mut Builder<'_>) {
     let join_pid = b.has_namespace(NamespaceType::Pid);
-    b.host("", HostStep::OpenContainer { join_pid });
+    let with_root = !b.has_namespace(NamespaceType::Mount);
+    b.host(
+        "",
+        HostStep::OpenContainer {
+            join_pid,
+            with_root,
+        },
+    );
     terminal::connect(b);
     let into_cgroup = b.facts.is_cloned_into_cgroup();
     b.host(
@@ -69,6 +76,9 @@ fn init_half(b: &mut Builder<'_>) {
             flags,
         },
     );
+    if !b.has_namespace(NamespaceType::Mount) {
+        b.init("root.path", InitStep::EnterRoot(RootEntry::Chroot));
+    }
     if b.process().is_some_and(|process| process.terminal) {
         b.init("process.terminal", InitStep::OpenRoot);
         terminal::open(b);

@@ -91,7 +91,17 @@ fn joined(config: &Config) -> Config {
 
 fn host_half(b: &mut Builder<'_>) {
     let join_pid = b.has_namespace(NamespaceType::Pid);
-    b.host("", HostStep::OpenContainer { join_pid });
+    if !b.has_namespace(NamespaceType::Mount) {
+        let why = "nothing can be mounted later in a container without a mount namespace";
+        b.problem("linux.namespaces", why);
+    }
+    b.host(
+        "",
+        HostStep::OpenContainer {
+            join_pid,
+            with_root: false,
+        },
+    );
     let clone = HostStep::Clone {
         flags: 0,
         join: Vec::new(),

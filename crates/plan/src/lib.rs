@@ -39,7 +39,6 @@ mod systemd;
 mod terminal;
 mod text;
 mod text_mounts;
-mod unplanned;
 mod user_namespace;
 mod variant;
 

@@ -2,7 +2,7 @@
 
 use crate::builder::Builder;
 use crate::mount_options::{Extra, Options};
-use crate::{devices, user_namespace};
+use crate::{devices, labels, user_namespace};
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NewMount, Parameter, RootPath, TreeSource,
 };
@@ -114,6 +114,7 @@ impl<'a> Entry<'a> {
             });
         }
         parameters.extend(self.data(b));
+        parameters.extend(labels::parameter(b, fstype));
         let is_filled = self.options.has(Extra::CopyUp) || self.is_locked_late(b);
         let step = InitStep::NewFilesystem(NewMount {
             out: Slot::Tree,

@@ -1,6 +1,7 @@
 //! Mounts by mount(2): what fsconfig(2) can't say.
 
 use crate::builder::Builder;
+use crate::labels;
 use crate::mount_options::Extra;
 use crate::mounts::Entry;
 use kan_op::InitStep;
@@ -48,7 +49,7 @@ impl Entry<'_> {
         let is_remount = self.options.has(Extra::Remount);
         let fstype = if is_remount { "" } else { self.fstype() };
         let source = self.mount.source.as_deref().unwrap_or_default();
-        let data = self.joined_data();
+        let data = self.joined_data(b);
         if data.len() > LONGEST_DATA {
             let why = "the options take more than the 4095 bytes that mount(2) has for them";
             b.problem(format!("{}.options", self.at), why);
@@ -85,7 +86,7 @@ impl Entry<'_> {
         flags
     }
 
-    fn joined_data(&self) -> String {
+    fn joined_data(&self, b: &Builder<'_>) -> String {
         let is_flag = |key: &str| SUPERBLOCK.iter().any(|(name, _)| *name == key);
         let data = self.options.data.iter();
         let data = data.filter(|(_, key, value)| value.is_some() || !is_flag(key));
@@ -93,6 +94,9 @@ impl Entry<'_> {
             Some(value) => format!("{key}={value}"),
             None => key.clone(),
         });
-        words.collect::<Vec<_>>().join(",")
+        // A label has commas of its own.
+        let label = labels::of_mount(b, self.fstype());
+        let label = label.map(|(key, label)| format!("{key}=\"{label}\""));
+        words.chain(label).collect::<Vec<_>>().join(",")
     }
 }

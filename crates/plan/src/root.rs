@@ -31,6 +31,10 @@ pub(crate) fn prepare(b: &mut Builder<'_>) {
             recursive: true,
         },
     );
+    if !b.has_namespace(NamespaceType::Mount) {
+        // The container's mounts lie on the host's then, and only there.
+        propagate(b, MountTarget::Slot(Slot::Root), MS_PRIVATE, true);
+    }
     crate::masks::prepare(b, &host_path);
     b.init(
         "root.path",
@@ -125,7 +129,8 @@ pub(crate) fn empty_filesystem(b: &mut Builder<'_>) -> InitStep {
         value: Some(b.c_string(NO_ROOT, value)),
         option: None,
     };
-    let parameters = vec![parameter("nr_inodes", "2", b), parameter("mode", "0755", b)];
+    let mut parameters = vec![parameter("nr_inodes", "2", b), parameter("mode", "0755", b)];
+    parameters.extend(crate::labels::parameter(b, "tmpfs"));
     InitStep::NewFilesystem(NewMount {
         parameters,
         attributes: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,

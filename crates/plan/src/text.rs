@@ -72,10 +72,10 @@ pub fn host(step: &HostStep) -> String {
         HostStep::SaveConfig => "keep a copy of config.json".into(),
         HostStep::MakeFifo => "make the FIFO that start opens".into(),
         HostStep::PublishFifo => "let start find the FIFO".into(),
-        HostStep::OpenContainer { join_pid: false } => "open the container".into(),
-        HostStep::OpenContainer { join_pid: true } => {
-            "open the container, and make the child in its pid namespace".into()
-        }
+        HostStep::OpenContainer {
+            join_pid,
+            with_root,
+        } => open_container(*join_pid, *with_root),
         HostStep::OpenNamespace { path, flag, .. } => {
             format!("open {} namespace {path}", namespaces(*flag))
         }
@@ -148,6 +148,16 @@ pub fn host(step: &HostStep) -> String {
         HostStep::SendPidfd { path, .. } => format!("send a pidfd of the process to {path}"),
         HostStep::MakeNotifySocket { .. } => "make the socket for sd_notify".into(),
     }
+}
+
+fn open_container(join_pid: bool, with_root: bool) -> String {
+    let root = if with_root { " and its root" } else { "" };
+    let pid = if join_pid {
+        ", and make the child in its pid namespace"
+    } else {
+        ""
+    };
+    format!("open the container{root}{pid}")
 }
 
 fn clone(flags: u32, into_cgroup: bool, join: &[Joined]) -> String {

@@ -177,6 +177,17 @@ pub fn status(at: impl AsFd, name: &CStr) -> Result<Status> {
     })
 }
 
+/// statx(2) with STATX_MNT_ID (Linux 5.8): the id of the mount that an open file lies on.
+pub fn mount_id(file: impl AsFd) -> Result<u64> {
+    const STATX_MNT_ID: u32 = 0x1000;
+    // SAFETY: the all-zero pattern is a valid statx.
+    let mut found: linux_raw_sys::general::statx = unsafe { core::mem::zeroed() };
+    let (at, to) = (raw(&file), &raw mut found);
+    // SAFETY: the path is a live, empty C string and the buffer has the size the kernel writes.
+    unsafe { call!(statx, at, ptr(c""), AT_EMPTY_PATH, STATX_MNT_ID, to) }?;
+    Ok(found.stx_mnt_id)
+}
+
 /// Whether two descriptors are of one file.
 pub fn is_same(one: impl AsFd, other: impl AsFd) -> Result<bool> {
     let (one, other) = (status(one, c"")?, status(other, c"")?);

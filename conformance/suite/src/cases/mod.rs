@@ -29,6 +29,7 @@ mod logs;
 mod mount_options;
 mod mounts;
 mod net_devices;
+mod no_mount_namespace;
 mod pause;
 mod process_fields;
 mod propagation;
@@ -77,6 +78,7 @@ pub fn all() -> Vec<Case> {
         process_fields::cases(),
         linux_fields::cases(),
         net_devices::cases(),
+        no_mount_namespace::cases(),
         seccomp::cases(),
         features::cases(),
         default_config::cases(),

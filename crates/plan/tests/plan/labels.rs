@@ -2,7 +2,8 @@
 
 use crate::{config, plan, request};
 use kan_op::InitStep;
-use kan_plan::{AppArmor, Facts, Plan, Request, plan_exec};
+use kan_op::init::Parameter;
+use kan_plan::{AppArmor, Facts, Plan, Request, plan_create, plan_exec};
 use kan_spec::config::{Config, Process};
 
 fn labelled(change: impl FnOnce(&mut Process)) -> Config {
@@ -99,4 +100,62 @@ fn the_keyring_gets_the_label_and_nothing_else_does() {
             (keyring + 1, "keycreate".to_owned(), "\n".to_owned()),
         ]
     );
+}
+
+/// New file systems alone can be told a label, and not all of them.
+#[test]
+fn mounts_get_the_label_as_an_option() {
+    let labelled = |kind: Option<&str>| {
+        let config = config(|config| {
+            config.linux.as_mut().unwrap().mount_label = Some("system_u:x:s0:c1,c2".into());
+            if let Some(kind) = kind {
+                let key = "run.oci.mount_context_type".to_owned();
+                config.annotations.push((key, kind.to_owned()));
+            }
+        });
+        plan_create(&config, &Facts::example("c"), &request())
+    };
+    let contexts = |key: &str, plan: &Plan| -> Vec<String> {
+        let steps = plan.init.steps().iter();
+        let new = steps.filter_map(|step| match step {
+            InitStep::NewFilesystem(new) => Some(new),
+            _ => None,
+        });
+        let has = |parameter: &Parameter| {
+            let value = parameter
+                .value
+                .as_ref()
+                .and_then(|value| value.to_str().ok());
+            parameter.key.to_str() == Ok(key) && value == Some("system_u:x:s0:c1,c2")
+        };
+        let labelled = new.filter(|new| new.parameters.iter().any(has));
+        labelled
+            .map(|new| new.fstype.to_str().unwrap().to_owned())
+            .collect()
+    };
+    // The last but one is /dev/shm, the one before all the one that masks directories.
+    let wanted = ["tmpfs", "tmpfs", "devpts", "tmpfs"];
+    assert_eq!(contexts("context", &labelled(None).unwrap()), wanted);
+    assert_eq!(
+        contexts("rootcontext", &labelled(Some("rootcontext")).unwrap()),
+        wanted
+    );
+    let problems = labelled(Some("sideways")).unwrap_err();
+    assert_eq!(
+        problems[0].at,
+        "annotations[\"run.oci.mount_context_type\"]"
+    );
+}
+
+#[test]
+fn a_label_of_mounts_needs_selinux() {
+    let config = config(|config| {
+        config.linux.as_mut().unwrap().mount_label = Some("x".into());
+    });
+    let facts = Facts {
+        selinux: false,
+        ..Facts::example("c")
+    };
+    let problems = plan_create(&config, &facts, &request()).unwrap_err();
+    assert_eq!(problems[0].at, "linux.mountLabel");
 }

@@ -160,19 +160,6 @@ fn device_numbers_are_checked() {
     );
 }
 
-/// Fields that this version does not carry out are refused, never ignored.
-#[test]
-fn what_is_not_planned_is_refused() {
-    let config = config(|config| {
-        config.linux.as_mut().unwrap().mount_label = Some("x".into());
-    });
-    let found = problems(&config);
-    assert_eq!(
-        found[0],
-        "linux.mountLabel: is not supported by this version of kan"
-    );
-}
-
 /// runc's words, which its suite looks for.
 #[test]
 fn labels_need_their_module() {

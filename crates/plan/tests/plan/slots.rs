@@ -16,6 +16,22 @@ fn inherited(plan: &Plan) -> Vec<Slot> {
         _ => None,
     });
     let mut full: Vec<_> = std::iter::once(Slot::Channel).chain(filled).collect();
+    let opens_root = |step: &HostStep| {
+        matches!(
+            step,
+            HostStep::OpenContainer {
+                with_root: true,
+                ..
+            }
+        )
+    };
+    full.extend(
+        plan.host
+            .steps()
+            .iter()
+            .any(opens_root)
+            .then_some(Slot::Root),
+    );
     for step in plan.host.steps() {
         if let HostStep::Clone { join, .. } = step {
             full.retain(|slot| !join.iter().any(|joined| joined.slot == *slot));
