@@ -63,6 +63,11 @@ fn half<S>(side: Side, half: &Half<S>, text: fn(&S) -> String) -> Vec<Line> {
         .collect()
 }
 
+fn listed<T: ToString>(all: &[T]) -> String {
+    let all: Vec<_> = all.iter().map(ToString::to_string).collect();
+    all.join(", ")
+}
+
 /// A step of the host half in words.
 #[must_use]
 pub fn host(step: &HostStep) -> String {
@@ -85,10 +90,7 @@ pub fn host(step: &HostStep) -> String {
         HostStep::ConnectConsole { path: None } => "prepare to receive the terminal".into(),
         HostStep::MakeCgroup(directories) => format!("make cgroup {}", cgroups(directories)),
         HostStep::Limit(limits) => crate::resources::limits_text(limits),
-        HostStep::LimitDevices(rules) => {
-            let rules: Vec<_> = rules.iter().map(ToString::to_string).collect();
-            format!("limit devices: {}", rules.join(", "))
-        }
+        HostStep::LimitDevices(rules) => format!("limit devices: {}", listed(rules)),
         HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
         HostStep::StageTree(tree) => staged_tree(tree),
         HostStep::Clone {
@@ -98,11 +100,8 @@ pub fn host(step: &HostStep) -> String {
         } => clone(*flags, *into_cgroup, join),
         HostStep::JoinCgroup => "move the child into the cgroup".into(),
         HostStep::StartUnit { unit, properties } => {
-            let properties: Vec<_> = properties.iter().map(ToString::to_string).collect();
-            format!(
-                "let systemd start {unit} for the child: {}",
-                properties.join(", ")
-            )
+            let properties = listed(properties);
+            format!("let systemd start {unit} for the child: {properties}")
         }
         HostStep::EnterUnit(directories) => {
             format!("move the child into cgroup {}", cgroups(directories))

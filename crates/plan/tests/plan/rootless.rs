@@ -42,11 +42,11 @@ fn denies(config: &Config, facts: &Facts) -> bool {
     let mut texts = plan.host.steps().iter().map(host_text);
     let denies = texts.any(|text| text.starts_with("deny setgroups, map users"));
     // What is denied is not tried.
-    let sets = plan.init.steps().iter().filter_map(|step| match step {
+    let mut sets = plan.init.steps().iter().filter_map(|step| match step {
         InitStep::SetIds(Ids { groups, .. }) => Some(groups.is_some()),
         _ => None,
     });
-    assert_eq!(sets.last(), Some(!denies));
+    assert_eq!(sets.next_back(), Some(!denies));
     denies
 }
 
