@@ -66,7 +66,7 @@ pub use reach::{obstacle, own};
 pub use remove::{remove, remove_within};
 pub use rustix::process::Pid;
 pub use scope::Scope;
-pub use stats::{Stats, stats};
+pub use stats::{CmtStats, IntelRdt, L3CacheInfo, MbmStats, MemBwInfo, Stats, stats};
 
 /// How long freezing, killing and removing wait for the kernel before they give up with an error.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(10);

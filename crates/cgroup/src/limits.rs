@@ -32,32 +32,37 @@ pub fn limit(limits: &Limits) -> Result<()> {
     Target::open(limits)?.set_all(None)
 }
 
-/// Sets limits of several controllers in a cgroup that is in use: all of them, or none. What had
-/// been set when one failed gets its earlier value back.
+/// Sets limits of several controllers in a cgroup that is in use, and does what `then` does: all of
+/// it, or nothing. What had been set when something failed gets its earlier value back.
 ///
 /// # Errors
-/// As [`limit`].
-pub fn update<'l>(all: impl IntoIterator<Item = &'l Limits>) -> Result<()> {
+/// As [`limit`], and those of `then`.
+pub fn update<'l, E: From<LimitError>>(
+    all: impl IntoIterator<Item = &'l Limits>,
+    then: impl FnOnce() -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
     let targets = all
         .into_iter()
         .map(Target::open)
         .collect::<Result<Vec<_>>>()?;
-    // Before anything is changed.
-    for target in &targets {
-        target
-            .limits
-            .settings
-            .iter()
-            .try_for_each(|setting| target.check_usage(setting))?;
-    }
     let mut done = Vec::new();
-    for target in &targets {
-        if let Err(error) = target.set_all(Some(&mut done)) {
-            take_back(done);
-            return Err(error);
-        }
+    let result = set_targets(&targets, &mut done).map_err(E::from);
+    let result = result.and_then(|()| then());
+    if result.is_err() {
+        take_back(done);
     }
-    Ok(())
+    result
+}
+
+fn set_targets<'t>(targets: &'t [Target<'_>], done: &mut Vec<Undo<'t>>) -> Result<()> {
+    // Before anything is changed.
+    for target in targets {
+        let mut settings = target.limits.settings.iter();
+        settings.try_for_each(|setting| target.check_usage(setting))?;
+    }
+    targets
+        .iter()
+        .try_for_each(|target| target.set_all(Some(done)))
 }
 
 /// A value to go back to.

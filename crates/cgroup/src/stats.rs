@@ -195,21 +195,84 @@ pub struct Hugetlb {
     pub failcnt: u64,
 }
 
-/// Intel RDT, from the container's group in resctrl.
+/// Intel RDT: what the host can do, and the container's group in resctrl. Who knows resctrl fills it
+/// in; names are those of its files (Documentation/filesystems/resctrl.rst).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct IntelRdt {
-    /// The line of `schemata` for the L3 cache.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub l3_cache_schema: String,
-    /// The line for memory bandwidth.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub mem_bw_schema: String,
-    /// The same of the root group.
+    /// Of the L3 cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub l3_cache_info: Option<L3CacheInfo>,
+    /// The root group's line of `schemata` for the L3 cache.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub l3_cache_schema_root: String,
-    /// Likewise.
+    /// The container's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub l3_cache_schema: String,
+    /// Of memory bandwidth.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mem_bw_info: Option<MemBwInfo>,
+    /// The root group's line for memory bandwidth.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub mem_bw_schema_root: String,
+    /// The container's.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub mem_bw_schema: String,
+    /// Memory bandwidth used, of each L3 cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mbm_stats: Option<Vec<MbmStats>>,
+    /// Cache used, of each L3 cache.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cmt_stats: Option<Vec<CmtStats>>,
+}
+
+/// `info/L3`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct L3CacheInfo {
+    /// All bits of a mask, hexadecimal.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub cbm_mask: String,
+    /// The least number of bits in a mask.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_cbm_bits: u64,
+    /// The number of classes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_closids: u64,
+}
+
+/// `info/MB`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MemBwInfo {
+    /// The step of a share, percent.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub bandwidth_gran: u64,
+    /// Whether the delay is linear.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub delay_linear: u64,
+    /// The least share, percent.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub min_bandwidth: u64,
+    /// The number of classes.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub num_closids: u64,
+}
+
+/// `mon_data/mon_L3_*`: bytes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct MbmStats {
+    /// All memory.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mbm_total_bytes: u64,
+    /// Memory of the same node.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub mbm_local_bytes: u64,
+}
+
+/// `mon_data/mon_L3_*`: bytes of cache.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct CmtStats {
+    /// In use.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub llc_occupancy: u64,
 }
 
 /// Pressure stall information, accounting/psi.rst.

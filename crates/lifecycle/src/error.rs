@@ -70,6 +70,13 @@ pub enum Error {
     UnknownSignal(String),
 }
 
+impl From<kan_cgroup::LimitError> for Error {
+    /// It names its field.
+    fn from(error: kan_cgroup::LimitError) -> Self {
+        Self::Step(error.to_string())
+    }
+}
+
 fn lines(problems: &[Problem]) -> String {
     let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
     all.join("\n")

@@ -1,8 +1,10 @@
 //! `events`: what a container uses, and when it was out of memory.
 
+use crate::container::Container;
 use crate::error::with;
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, resctrl, resctrl_stats};
 use kan_cgroup::{OomWatch, Placement, Stats};
+use kan_plan::Resctrl;
 use kan_spec::state::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
@@ -24,19 +26,56 @@ pub enum Event {
 /// # Errors
 /// [`Error::Unknown`]; [`Error::Status`] if it has stopped.
 pub fn stats(store: &Store, id: &str) -> Result<Stats> {
-    running(store, id).map(|(_, placement)| kan_cgroup::stats(&placement))
+    Ok(running(store, id)?.stats())
 }
 
-fn running(store: &Store, id: &str) -> Result<(PathBuf, Placement)> {
+/// What of a container is looked at again and again.
+struct Watched {
+    directory: PathBuf,
+    placement: Placement,
+    /// Its groups in resctrl.
+    classes: Option<(Resctrl, Vec<String>)>,
+}
+
+impl Watched {
+    fn stats(&self) -> Stats {
+        let mut stats = kan_cgroup::stats(&self.placement);
+        if let Some((resctrl, groups)) = &self.classes {
+            stats.intel_rdt = resctrl_stats::read(resctrl, groups);
+        }
+        stats
+    }
+}
+
+fn running(store: &Store, id: &str) -> Result<Watched> {
     let container = store.find(id)?;
     match (&container.record, container.status()?) {
-        (Some(record), status) if status != Status::Stopped => {
-            Ok((container.directory.clone(), record.cgroups.clone()))
-        }
+        (Some(record), status) if status != Status::Stopped => Ok(Watched {
+            directory: container.directory.clone(),
+            placement: record.cgroups.clone(),
+            classes: classes(&container, id)?,
+        }),
         _ => Err(Error::Status(format!(
             "container with id {id} is not running"
         ))),
     }
+}
+
+/// Only of a container whose config asks for them: others are in the root's.
+fn classes(container: &Container, id: &str) -> Result<Option<(Resctrl, Vec<String>)>> {
+    let Ok(config) = container.config() else {
+        // Being made.
+        return Ok(None);
+    };
+    let has = config
+        .linux
+        .as_ref()
+        .is_some_and(|linux| linux.intel_rdt.is_some());
+    let resctrl = if has { resctrl::find()? } else { None };
+    Ok(resctrl.map(|resctrl| {
+        let groups = kan_plan::resctrl_groups(&config, &resctrl, id);
+        (resctrl, groups)
+    }))
 }
 
 /// Tells statistics in an interval, and each time that the container was out of memory, until it is
@@ -50,20 +89,21 @@ pub fn watch(
     interval: Duration,
     mut tell: impl FnMut(Event) -> bool,
 ) -> Result<()> {
-    let (directory, placement) = running(store, id)?;
-    let gone = watch_directory(&directory)?;
-    let mut oom = OomWatch::new(&placement)?;
+    let watched = running(store, id)?;
+    let directory = &watched.directory;
+    let gone = watch_directory(directory)?;
+    let mut oom = OomWatch::new(&watched.placement)?;
     let mut next = Instant::now() + interval;
     // Deleted before the watch began.
     while directory.exists() {
         let left = next.saturating_duration_since(Instant::now());
-        let ready = ready(&directory, &gone, oom.as_ref(), left)?;
+        let ready = ready(directory, &gone, oom.as_ref(), left)?;
         if ready.oom && oom.as_mut().is_some_and(OomWatch::take) && !tell(Event::Oom) {
             return Ok(());
         }
         if Instant::now() >= next && !ready.gone {
             next += interval;
-            if !tell(Event::Stats(Box::new(kan_cgroup::stats(&placement)))) {
+            if !tell(Event::Stats(Box::new(watched.stats()))) {
                 return Ok(());
             }
         }

@@ -129,9 +129,7 @@ impl<'p> Host<'p> {
                 self.made.cgroups = Some(kan_cgroup::create(&self.record.cgroups)?);
                 Ok(())
             }
-            HostStep::Limit(limits) => {
-                kan_cgroup::limit(limits).map_err(|error| Error::Step(error.to_string()))
-            }
+            HostStep::Limit(limits) => Ok(kan_cgroup::limit(limits)?),
             HostStep::LimitDevices(rules) => self.limit_devices(rules),
             HostStep::OpenStage => {
                 self.stage = Some(Stage::open(self.directory())?);

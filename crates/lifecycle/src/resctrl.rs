@@ -56,6 +56,19 @@ pub(crate) fn make(group: &ResctrlGroup) -> Result<()> {
     }
 }
 
+/// Gives a group other schemata, also one that others share: it is they who are asked for. One that
+/// is not there is made. Lines before one that the kernel refuses are taken back.
+pub(crate) fn change(group: &ResctrlGroup) -> Result<()> {
+    let path = Path::new(&group.path);
+    make_directory(path)?;
+    let before = std::fs::read_to_string(path.join("schemata"));
+    write_schemata(path, &group.schemata).inspect_err(|_| {
+        if let Ok(before) = before {
+            let _ = write(&path.join("schemata"), &before);
+        }
+    })
+}
+
 /// Moves a process into each group, from the most general one.
 pub(crate) fn join(groups: &[String], pid: i32) -> Result<()> {
     let mut tasks = groups.iter().map(|group| Path::new(group).join("tasks"));
@@ -213,6 +226,19 @@ mod tests {
         remove(std::slice::from_ref(&group.path)).unwrap();
         assert!(!tree.0.join("c1").exists());
         remove(&[group.path]).unwrap();
+    }
+
+    #[test]
+    fn a_group_gets_other_schemata_whoever_shares_it() {
+        let tree = Tree::new("change");
+        let shared = ResctrlGroup {
+            is_shared: true,
+            ..tree.group("shared", &["L3:0=f"])
+        };
+        change(&shared).unwrap();
+        assert_eq!(tree.read("shared/schemata"), "L3:0=f\n");
+        change(&tree.group("new", &["MB:0=70"])).unwrap();
+        assert_eq!(tree.read("new/schemata"), "MB:0=70\n");
     }
 
     #[test]

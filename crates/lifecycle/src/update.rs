@@ -1,6 +1,7 @@
 //! `update`: other limits for a container that is there.
 
 use crate::cgroups::of_placement;
+use crate::classes::Classes;
 use crate::container::Container;
 use crate::error::with;
 use crate::record::{Record, write_private};
@@ -15,26 +16,39 @@ use kan_spec::config::Resources;
 use kan_spec::state::Status;
 use serde_json::Value;
 
-/// Changes the limits of a container to what a resources document says; what it does not speak of
-/// stays. All of it is done, or nothing. What a user should know comes back.
+/// What `update` is to change.
+#[derive(Clone, Debug, Default)]
+pub struct Update {
+    /// A resources document, as `linux.resources` of config.json.
+    pub document: Vec<u8>,
+    /// `--l3-cache-schema`: lines of the resctrl group's `schemata`.
+    pub l3_cache_schema: Option<String>,
+    /// `--mem-bw-schema`: likewise, of memory bandwidth.
+    pub mem_bw_schema: Option<String>,
+}
+
+/// Changes the limits of a container to what an update says; what it does not speak of stays. All
+/// of it is done, or nothing. What a user should know comes back.
 ///
 /// # Errors
 /// [`Error::Unknown`]; [`Error::Status`] for a container that has stopped; everything in the
 /// document that can't be honoured; the first value that the kernel refuses, by field.
-pub fn update(store: &Store, id: &str, document: &[u8]) -> Result<Vec<String>> {
+pub fn update(store: &Store, id: &str, update: &Update) -> Result<Vec<String>> {
     let _locked = store.lock(id)?;
     let container = store.find(id)?;
     let record = match (&container.record, container.status()?) {
         (Some(record), status) if status != Status::Stopped => record,
         _ => return Err(Error::Status("container not running".into())),
     };
-    let given = kan_spec::resources::parse(document)?.value;
+    let given = kan_spec::resources::parse(&update.document)?.value;
+    let classes = Classes::plan(&container, record, update)?;
     let change = Change::plan(&container, record, &given)?;
-    let text = merged_config(&container, document)?;
+    let text = merged_config(&container, update)?;
     let path = container.directory.join("config.json");
     let fresh = container.directory.join("config.json.new");
     write_private(&fresh, &text)?;
-    if let Err(error) = change.make(record) {
+    let made = classes.remember(&container.directory);
+    if let Err(error) = made.and_then(|()| change.make(record, &classes)) {
         let _ = std::fs::remove_file(&fresh);
         return Err(error);
     }
@@ -73,32 +87,33 @@ impl Change {
 
     /// systemd writes the files too, from the properties, and rounds some values: so they are
     /// written before, when a value that the kernel refuses still changes nothing, and after.
-    fn make(&self, record: &Record) -> Result<()> {
-        self.write(&record.cgroups)?;
+    fn make(&self, record: &Record, classes: &Classes) -> Result<()> {
         let Some(unit) = &record.unit else {
-            return Ok(());
+            return self.write(&record.cgroups, || classes.change(&record.cgroups));
         };
         let limits = self.planned.limits.iter().map(|(_, limits)| limits);
         let mut properties = unit_properties(limits);
         if let Some([_, rules]) = &self.devices {
             properties.extend(unit_device_properties(rules));
         }
-        unit.change(&properties)?;
-        self.write(&record.cgroups)
+        self.write(&record.cgroups, || {
+            classes.change(&record.cgroups)?;
+            unit.change(&properties)
+        })?;
+        self.write(&record.cgroups, || Ok(()))
     }
 
-    fn write(&self, placement: &Placement) -> Result<()> {
+    fn write(&self, placement: &Placement, then: impl FnOnce() -> Result<()>) -> Result<()> {
         let replace = |rules: &[DeviceRule]| kan_cgroup::replace_devices(placement, rules);
         if let Some([_, new]) = &self.devices {
             replace(new).map_err(|error| Error::devices("devices: ", &error))?;
         }
         let limits: Vec<&Limits> = self.planned.limits.iter().map(|(_, one)| one).collect();
-        kan_cgroup::update(limits).map_err(|error| {
+        kan_cgroup::update(limits, then).inspect_err(|_| {
             if let Some([old, _]) = &self.devices {
                 // Its own failure would hide the first one.
                 let _ = replace(old);
             }
-            Error::Step(error.to_string())
         })
     }
 }
@@ -125,7 +140,7 @@ fn present(placement: &Placement) -> Present {
 }
 
 /// The container's config with the new values in it, for whoever makes the container anew.
-fn merged_config(container: &Container, document: &[u8]) -> Result<Vec<u8>> {
+fn merged_config(container: &Container, update: &Update) -> Result<Vec<u8>> {
     let path = container.directory.join("config.json");
     let text = std::fs::read(&path).map_err(with("read", &path))?;
     let broken = |error: serde_json::Error| Error::BadState {
@@ -133,8 +148,16 @@ fn merged_config(container: &Container, document: &[u8]) -> Result<Vec<u8>> {
         why: error.to_string(),
     };
     let mut config: Value = serde_json::from_slice(&text).map_err(broken)?;
-    let given = serde_json::from_slice(document).map_err(broken)?;
+    let given = serde_json::from_slice(&update.document).map_err(broken)?;
     merge(&mut config["linux"]["resources"], given);
+    for (key, schema) in [
+        ("l3CacheSchema", &update.l3_cache_schema),
+        ("memBwSchema", &update.mem_bw_schema),
+    ] {
+        if let Some(schema) = schema {
+            config["linux"]["intelRdt"][key] = Value::from(schema.as_str());
+        }
+    }
     serde_json::to_vec(&config).map_err(broken)
 }
 

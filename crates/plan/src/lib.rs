@@ -52,7 +52,7 @@ pub use hooks::later_hooks;
 pub use hot_plug::{plan_mount, plan_unmount};
 pub use names::namespaces as namespace_names;
 pub use namespaces::shares_pids;
-pub use resctrl::{Resctrl, resctrl_groups, resctrl_own_groups};
+pub use resctrl::{Resctrl, resctrl_group, resctrl_groups, resctrl_own_groups};
 pub use resources::{Planned, Present, device_rules, plan_limits};
 pub use systemd::{unit_device_properties, unit_properties};
 pub use text::{Line, host as host_text, init_texts, lines, table};

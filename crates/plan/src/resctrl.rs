@@ -72,17 +72,22 @@ pub(crate) fn make(b: &mut Builder<'_>) {
         return b.problem("linux.intelRdt", why);
     };
     check(b, rdt, &resctrl);
-    let id = b.request.id.clone();
-    let path = group(rdt, &resctrl, &id);
+    let step = resctrl_group(rdt, &resctrl, &b.request.id);
+    b.host("linux.intelRdt", HostStep::MakeResctrlGroup(step));
+}
+
+/// The container's group, with what is to stand in it.
+#[must_use]
+pub fn resctrl_group(rdt: &IntelRdt, resctrl: &Resctrl, id: &str) -> ResctrlGroup {
+    let path = group(rdt, resctrl, id);
     let schemata = schemata(rdt);
-    let step = ResctrlGroup {
+    ResctrlGroup {
         must_exist: rdt.clos_id.is_some() && schemata.is_empty(),
         is_shared: rdt.clos_id.is_some(),
         schemata,
-        monitor: rdt.enable_monitoring.then(|| monitor(&path, &id)),
+        monitor: rdt.enable_monitoring.then(|| monitor(&path, id)),
         path,
-    };
-    b.host("linux.intelRdt", HostStep::MakeResctrlGroup(step));
+    }
 }
 
 /// runc's words.

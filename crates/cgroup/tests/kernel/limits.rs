@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use kan_cgroup::{LimitError, limit, update};
+use kan_cgroup::{LimitError, limit};
 use kan_op::host::CgroupDirectory;
 use kan_op::{IfMissing, Limits, Setting, Usage};
 
@@ -45,6 +45,10 @@ fn setting(file: &'static str, value: &str) -> Setting {
         if_missing: IfMissing::Fail,
         above: None,
     }
+}
+
+fn update<const N: usize>(all: [&Limits; N]) -> Result<(), LimitError> {
+    kan_cgroup::update(all, || Ok(()))
 }
 
 fn read(limits: &Limits, file: &str) -> String {
@@ -156,6 +160,36 @@ fn a_refused_value_leaves_everything_as_it_was() {
     for Setting { file, value, .. } in &first.settings {
         assert_eq!(read(&first, file), *value, "{file}");
     }
+    assert_eq!(read(&second, "pids.max"), "17");
+}
+
+/// Also where it is not the kernel that refuses.
+#[test]
+fn what_comes_after_can_take_it_back() {
+    let Some(scratch) = Scratch::made("limits-then") else {
+        return;
+    };
+    let pids = |value: &str| {
+        limits(
+            &scratch,
+            "pids",
+            [&[("pids.max", value)], &[("pids.max", value)]],
+        )
+    };
+    let (Some(first), Some(second)) = (pids("17"), pids("19")) else {
+        return;
+    };
+    update([&first]).unwrap();
+    let failed = kan_cgroup::update([&second], || {
+        assert_eq!(read(&second, "pids.max"), "19");
+        Err(LimitError::BelowUsage {
+            field: "later".into(),
+            name: "thing",
+            limit: 1,
+            usage: 2,
+        })
+    });
+    assert!(failed.unwrap_err().to_string().starts_with("later: "));
     assert_eq!(read(&second, "pids.max"), "17");
 }
 

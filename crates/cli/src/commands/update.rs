@@ -3,6 +3,7 @@
 use super::{Call, Count, Failure, Outcome, Verb, failure};
 use crate::args::{given_path, id, id_arg, path, text};
 use clap::{ArgMatches, Command};
+use kan_lifecycle::Update;
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::path::Path;
@@ -146,6 +147,9 @@ const FLAGS: [Flag; 16] = [
     ),
 ];
 
+const L3_CACHE: &str = "l3-cache-schema";
+const MEM_BW: &str = "mem-bw-schema";
+
 fn args(command: Command) -> Command {
     let resources = path(
         "resources",
@@ -168,7 +172,12 @@ fn run(call: &Call<'_>) -> Outcome {
         Some(path) => read(&path)?,
         None => from_flags(call.matches)?.to_string().into_bytes(),
     };
-    let warnings = kan_lifecycle::update(&call.store, id(call.matches), &document)?;
+    let update = Update {
+        document,
+        l3_cache_schema: call.matches.get_one(L3_CACHE).cloned(),
+        mem_bw_schema: call.matches.get_one(MEM_BW).cloned(),
+    };
+    let warnings = kan_lifecycle::update(&call.store, id(call.matches), &update)?;
     for warning in warnings {
         call.log.warning(&warning);
     }
