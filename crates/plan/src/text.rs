@@ -209,7 +209,8 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::Tell(sync) => format!("tell {}", sync.name()),
         InitStep::CloseInherited { preserved: 0 } => "close inherited descriptors".into(),
         InitStep::CloseInherited { preserved } => {
-            format!("close inherited descriptors from {} on", 3 + preserved)
+            let first = preserved.saturating_add(3);
+            format!("close inherited descriptors from {first} on")
         }
         InitStep::ResetSignals { ignored } => format!("reset signals{}", signals(*ignored)),
         InitStep::NewSession => "new session".into(),

@@ -4,9 +4,12 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod annotations;
+mod document;
 mod features;
+mod fuzz;
 mod labels;
 mod mounts;
+mod mutation;
 mod namespaces;
 mod order;
 mod problems;
