@@ -31,7 +31,7 @@ const OUTSIDE: [(&str, &str); 7] = [
 ];
 
 /// Fields whose step stands under the name of another.
-const UNDER: [(&str, &str); 4] = [
+const UNDER: [(&str, &str); 5] = [
     ("linux.gidMappings", "linux.uidMappings"),
     (
         "linux.seccomp.listenerMetadata",
