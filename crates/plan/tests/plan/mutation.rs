@@ -32,6 +32,7 @@ const OUTSIDE: [(&str, &str); 7] = [
 
 /// Fields whose step stands under the name of another.
 const UNDER: [(&str, &str); 5] = [
+    ("linux.mountLabel", "linux.maskedPaths"),
     ("linux.gidMappings", "linux.uidMappings"),
     (
         "linux.seccomp.listenerMetadata",
