@@ -3,7 +3,10 @@
 //! Asked of the planner itself, by its tables and by plans of small configs, so that the document
 //! says what `create` does.
 
-use crate::{Attachment, Facts, Request, annotations, capabilities, mount_options, plan_create};
+use crate::{Attachment, Facts, Plan, Request, Unit, annotations, capabilities, mount_options};
+use crate::{plan_create, systemd};
+use kan_op::HostStep;
+use kan_spec::Problem;
 use kan_spec::config::{
     Config, IdMapping, IntelRdt, Linux, Mount, Namespace, NamespaceType, NetDevice, Process, Rdma,
     Resources, Root,
@@ -22,7 +25,7 @@ pub fn implemented() -> Implemented<'static> {
         mount_options: mount_options::known(),
         capabilities: capabilities::names(),
         idmap: carries_out(|config| config.mounts.push(idmapped())),
-        systemd: false,
+        systemd: starts_unit(),
         rdma: linux(|linux| {
             let limits = vec![("mlx5_1".to_owned(), Rdma::default())];
             linux.resources.get_or_insert_default().rdma = limits;
@@ -34,7 +37,7 @@ pub fn implemented() -> Implemented<'static> {
         net_devices: linux(|linux| {
             linux.net_devices = vec![("eth0".to_owned(), NetDevice::default())];
         }),
-        unsafe_annotations: annotations::ALL.into(),
+        unsafe_annotations: [&annotations::ALL[..], &[systemd::PROPERTY]].concat(),
         ..Implemented::default()
     }
 }
@@ -59,6 +62,27 @@ fn idmapped() -> Mount {
 fn carries_out(change: impl FnOnce(&mut Config)) -> bool {
     let mut config = smallest();
     change(&mut config);
+    plan(&config, &Facts::example("features")).is_ok()
+}
+
+/// Whether the cgroup of a host with systemd is a unit's.
+fn starts_unit() -> bool {
+    let facts = Facts {
+        unit: Some(Unit {
+            slice: "system.slice".into(),
+            name: "kan-features.scope".into(),
+            is_users: false,
+        }),
+        ..Facts::example("features")
+    };
+    let planned = plan(&smallest(), &facts);
+    planned.is_ok_and(|plan| {
+        let mut steps = plan.host.steps().iter();
+        steps.any(|step| matches!(step, HostStep::StartUnit { .. }))
+    })
+}
+
+fn plan(config: &Config, facts: &Facts) -> Result<Plan, Vec<Problem>> {
     let request = Request {
         id: "features".into(),
         bundle: "/".into(),
@@ -72,7 +96,7 @@ fn carries_out(change: impl FnOnce(&mut Config)) -> bool {
         no_pivot: false,
         new_keyring: false,
     };
-    plan_create(&config, &Facts::example("features"), &request).is_ok()
+    plan_create(config, facts, &request)
 }
 
 fn smallest() -> Config {

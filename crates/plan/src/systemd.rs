@@ -53,12 +53,14 @@ fn basic(b: &Builder<'_>, slice: &str) -> Vec<Property> {
     ]
 }
 
+/// What annotations that name a property of the unit begin with.
+pub(crate) const PROPERTY: &str = "org.systemd.property.";
+
 /// `org.systemd.property.NAME` annotations, as runc and crun read them.
 fn annotated(b: &mut Builder<'_>) -> Vec<Property> {
-    const PREFIX: &str = "org.systemd.property.";
     let config = b.config;
     let all = config.annotations.iter();
-    let ours = all.filter_map(|(key, text)| Some((key, key.strip_prefix(PREFIX)?, text)));
+    let ours = all.filter_map(|(key, text)| Some((key, key.strip_prefix(PROPERTY)?, text)));
     ours.filter_map(|(key, name, text)| match variant::property(name, text) {
         Ok(property) => Some(property),
         Err(why) => {

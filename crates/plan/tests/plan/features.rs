@@ -46,21 +46,13 @@ fn mount_options_are_those_that_are_planned() {
     }
 }
 
+/// Each is in the maximal document, which is planned as a whole (`mutation.rs`).
 #[test]
 fn sections_are_those_that_are_planned() {
     let said = implemented();
-    let linux = |change: fn(&mut kan_spec::config::Linux)| {
-        config(|config| change(config.linux.as_mut().unwrap()))
-    };
-    let rdt = linux(|linux| linux.intel_rdt = Some(kan_spec::config::IntelRdt::default()));
-    assert_eq!(complaint(&rdt, "linux.intelRdt"), !said.intel_rdt);
-    let devices = linux(|linux| {
-        linux.net_devices = vec![("eth0".into(), kan_spec::config::NetDevice::default())]
-    });
-    assert_eq!(complaint(&devices, "linux.netDevices"), !said.net_devices);
-    assert!(said.apparmor);
-    let label = linux(|linux| linux.mount_label = Some("label".into()));
-    assert_eq!(complaint(&label, "linux.mountLabel"), !said.selinux);
+    assert!(said.apparmor && said.selinux && said.intel_rdt && said.net_devices);
+    assert!(said.idmap && said.rdma && said.systemd);
+    assert!(said.unsafe_annotations.contains(&"org.systemd.property."));
 }
 
 #[test]
