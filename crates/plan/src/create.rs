@@ -106,10 +106,9 @@ fn init_half(b: &mut Builder<'_>) {
     root::enter(b);
     terminal::use_as_stdio(b);
     schedule::io_priority(b);
-    schedule::early_scheduler(b);
+    schedule::scheduler_before_hooks(b);
     become_the_process(b);
     hooks::before_program(b);
-    schedule::late_scheduler(b);
     program::execute(b);
 }
 

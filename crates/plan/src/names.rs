@@ -126,6 +126,20 @@ pub(crate) fn bits(words: &[u64]) -> String {
     numbers.join(",")
 }
 
+/// CPUs as a list, and as the mask that runc's log has.
+pub(crate) fn affinity(words: &[u64]) -> String {
+    let list = bits(words);
+    if list == "all" {
+        return list;
+    }
+    let digits: String = words
+        .iter()
+        .rev()
+        .map(|word| format!("{word:016x}"))
+        .collect();
+    format!("{list} (affinity: 0x{})", digits.trim_start_matches('0'))
+}
+
 pub(crate) fn limit_text(resource: u32, soft: u64, hard: u64) -> String {
     format!(
         "limit {} to {}, at most {}",

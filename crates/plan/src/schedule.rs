@@ -89,29 +89,22 @@ pub(crate) fn scheduler(b: &mut Builder<'_>) {
     }
 }
 
-/// Init of `create`: as [`scheduler`], unless hooks are to be forked later.
-pub(crate) fn early_scheduler(b: &mut Builder<'_>) {
-    if !forks_later(b) {
-        scheduler(b);
-    }
-}
-
-/// Init of `create`: a deadline task can't fork (sched(7)), so that hooks must have run before it
-/// is one.
-pub(crate) fn late_scheduler(b: &mut Builder<'_>) {
-    if forks_later(b) {
-        scheduler(b);
-    }
-}
-
-fn forks_later(b: &Builder<'_>) -> bool {
-    let is_deadline = b
-        .process()
-        .and_then(|process| process.scheduler.as_ref())
-        .is_some_and(|scheduler| scheduler.policy == SchedulerPolicy::Deadline);
+/// Init of `create`: as [`scheduler`], where hooks may still be forked. A deadline task can't fork
+/// (sched(7)) unless its children are to be none, and once the hooks have run init has no
+/// privilege left to become one or to lose that mark.
+pub(crate) fn scheduler_before_hooks(b: &mut Builder<'_>) {
     let hooks = b.config.hooks.as_ref();
-    is_deadline && hooks.is_some_and(|hooks| !hooks.start_container.is_empty())
+    let forks = hooks.is_some_and(|hooks| !hooks.start_container.is_empty());
+    if let Some(mut wanted) = scheduling(b) {
+        if forks && wanted.policy == policy(SchedulerPolicy::Deadline) {
+            wanted.flags |= RESET_ON_FORK;
+        }
+        b.init("process.scheduler", InitStep::SetScheduler(wanted));
+    }
 }
+
+/// SCHED_FLAG_RESET_ON_FORK, uapi/linux/sched.h.
+const RESET_ON_FORK: u64 = 1;
 
 fn scheduling(b: &mut Builder<'_>) -> Option<Scheduling> {
     let scheduler = b.process()?.scheduler.as_ref()?;
@@ -147,7 +140,7 @@ fn flags(scheduler: &Scheduler) -> u64 {
     scheduler.flags.iter().fold(0, |flags, flag| {
         flags
             | match flag {
-                SchedulerFlag::ResetOnFork => 0x01,
+                SchedulerFlag::ResetOnFork => RESET_ON_FORK,
                 SchedulerFlag::Reclaim => 0x02,
                 SchedulerFlag::DlOverrun => 0x04,
                 SchedulerFlag::KeepPolicy => 0x08,

@@ -1,6 +1,6 @@
 //! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
 
-use crate::names::{bits, caps, limit_text, namespaces, signals};
+use crate::names::{affinity, bits, caps, limit_text, namespaces, signals};
 use crate::text_mounts::{mounting, staged_tree};
 use crate::{Half, Plan};
 use kan_op::host::{CgroupDirectory, IdRange, Joined, ResctrlGroup};
@@ -254,7 +254,7 @@ fn placing(step: &InitStep) -> Option<String> {
                 value & 0x1fff
             )
         }
-        InitStep::SetAffinity(words) => format!("run on CPUs {}", bits(words)),
+        InitStep::SetAffinity(words) => format!("run on CPUs {}", affinity(words)),
         InitStep::SetPersonality(domain) => format!("set personality {domain}"),
         InitStep::SetMemoryPolicy { mode, nodes } => {
             format!("set memory policy {mode:#x} for nodes {}", bits(nodes))

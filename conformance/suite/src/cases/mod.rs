@@ -35,6 +35,7 @@ mod process_fields;
 mod propagation;
 mod ps;
 mod run;
+mod schedule;
 mod seccomp;
 mod start;
 mod state;
@@ -79,6 +80,7 @@ pub fn all() -> Vec<Case> {
         linux_fields::cases(),
         net_devices::cases(),
         no_mount_namespace::cases(),
+        schedule::cases(),
         seccomp::cases(),
         features::cases(),
         default_config::cases(),

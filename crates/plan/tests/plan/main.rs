@@ -16,6 +16,7 @@ mod problems;
 mod resctrl;
 mod resources;
 mod rootless;
+mod schedule;
 mod slots;
 mod sync;
 mod units;
