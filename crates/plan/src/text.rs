@@ -107,23 +107,6 @@ pub fn host(step: &HostStep) -> String {
             format!("move the child into cgroup {}", cgroups(directories))
         }
         HostStep::AttachToUnit { unit } => format!("let systemd move the child into {unit}"),
-        HostStep::MapIds {
-            uids,
-            gids,
-            deny_groups,
-        } => {
-            let deny = if *deny_groups { "deny setgroups, " } else { "" };
-            format!("{deny}map users {}, groups {}", ranges(uids), ranges(gids))
-        }
-        HostStep::MoveNetDevice { name, new_name, .. } => {
-            format!("move network device {name} into the container, as {new_name}")
-        }
-        HostStep::SetOomScoreAdj(score) => format!("set the child's oom_score_adj to {score}"),
-        HostStep::SetLimit {
-            resource,
-            soft,
-            hard,
-        } => limit_text(*resource, *soft, *hard),
         HostStep::OpenHookOutput { slot, path } => {
             let what = if *slot == Slot::HookErrors {
                 "errors"
@@ -146,6 +129,34 @@ pub fn host(step: &HostStep) -> String {
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
         HostStep::SendPidfd { path, .. } => format!("send a pidfd of the process to {path}"),
         HostStep::MakeNotifySocket { .. } => "make the socket for sd_notify".into(),
+        HostStep::MapIds { .. }
+        | HostStep::MoveNetDevice { .. }
+        | HostStep::SetOomScoreAdj(_)
+        | HostStep::SetLimit { .. } => on_child(step),
+    }
+}
+
+/// What is done to the child from outside.
+fn on_child(step: &HostStep) -> String {
+    match step {
+        HostStep::MapIds {
+            uids,
+            gids,
+            deny_groups,
+        } => {
+            let deny = if *deny_groups { "deny setgroups, " } else { "" };
+            format!("{deny}map users {}, groups {}", ranges(uids), ranges(gids))
+        }
+        HostStep::MoveNetDevice { name, new_name, .. } => {
+            format!("move network device {name} into the container, as {new_name}")
+        }
+        HostStep::SetOomScoreAdj(score) => format!("set the child's oom_score_adj to {score}"),
+        HostStep::SetLimit {
+            resource,
+            soft,
+            hard,
+        } => limit_text(*resource, *soft, *hard),
+        _ => String::new(),
     }
 }
 

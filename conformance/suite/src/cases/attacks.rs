@@ -86,6 +86,15 @@ impl Decoy {
         Ok(Self { dir, before })
     }
 
+    /// The same, as it is now.
+    ///
+    /// # Errors
+    /// Whatever the file system says.
+    pub fn renewed(self) -> Result<Self, Fault> {
+        let before = listing(&self.dir)?;
+        Ok(Self { before, ..self })
+    }
+
     /// Fails if anything below it has changed.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ mod activation;
 mod adversity;
 mod attacks;
 mod attacks_console;
+mod attacks_race;
 mod cgroup;
 mod command_line;
 mod create;
@@ -94,6 +95,7 @@ pub fn all() -> Vec<Case> {
         adversity::cases(),
         attacks::cases(),
         attacks_console::cases(),
+        attacks_race::cases(),
     ]
     .into_iter()
     .flatten()
