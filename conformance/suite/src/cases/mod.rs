@@ -5,6 +5,7 @@ mod adversity;
 mod attacks;
 mod attacks_console;
 mod attacks_race;
+mod bad_input;
 mod cgroup;
 mod command_line;
 mod create;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Case> {
         linux_fields::cases(),
         net_devices::cases(),
         no_mount_namespace::cases(),
+        bad_input::cases(),
         schedule::cases(),
         seccomp::cases(),
         features::cases(),
