@@ -36,9 +36,10 @@ in_v2 := if path_exists("/sys/fs/cgroup/cgroup.controllers") == "true" { "" } el
     "'mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup && exec \"$@\"' sh"
 }
 
-# Write the golden plans bundles/*/plan.txt anew; review them with git diff
+# Write the golden plans bundles/*/plan.txt and the table in docs/cli.md anew; review them with git diff
 golden:
     KAN_GOLDEN=write cargo test -p kan-plan golden
+    KAN_GOLDEN=write cargo test -p kan --test command_table
 
 # kan, crun, runc and the floor side by side, as root (docs/performance.md); arguments go to bench
 bench *ARGUMENTS:
