@@ -103,7 +103,12 @@ pub(super) fn all() -> [Arg; 12] {
     .map(|arg| {
         // `spec` has a `--rootless` of its own.
         let is_own = arg.get_id() == "version" || arg.get_id() == "rootless";
-        arg.global(!is_own)
+        let heading = if is_own {
+            None
+        } else {
+            Some("Options of every command")
+        };
+        arg.global(!is_own).help_heading(heading)
     })
 }
 

@@ -164,7 +164,12 @@ fn args(command: Command) -> Command {
         };
         text(flag.name, value, flag.help).allow_hyphen_values(true)
     });
-    command.arg(resources.short('r')).args(flags).arg(id_arg())
+    let command = command.arg(resources.short('r')).args(flags);
+    command.args([
+        text(L3_CACHE, "SCHEMA", "Intel RDT: which part of the L3 cache"),
+        text(MEM_BW, "SCHEMA", "Intel RDT: which memory bandwidth"),
+        id_arg(),
+    ])
 }
 
 fn run(call: &Call<'_>) -> Outcome {
