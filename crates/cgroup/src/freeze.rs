@@ -6,11 +6,14 @@
 
 use std::path::Path;
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
+
 use crate::PATIENCE;
 use crate::error::{Error, Operation, Result};
 use crate::events::Events;
 use crate::file;
 use crate::place::{Directory, Placement};
+use crate::tree;
 use crate::wait::{Deadline, pause};
 
 /// Whether the container was frozen: by itself, not by way of a parent. A cgroup that does not
@@ -50,6 +53,24 @@ pub fn thaw(placement: &Placement) -> Result<()> {
         Some(Err(error)) if !error.errno().is_some_and(file::vanished) => Err(error),
         _ => Ok(()),
     }
+}
+
+/// Thaws the cgroups below as well: what a container that rules cgroups of its own has frozen
+/// there. On v1 alone, where the frozen do not die; as far as possible.
+pub(crate) fn thaw_below(placement: &Placement) {
+    let Some(dir) = placement.v1("freezer") else {
+        return;
+    };
+    let Ok(top) = file::open_dir(CWD, dir.path()) else {
+        return;
+    };
+    let flags = OFlags::WRONLY | OFlags::CLOEXEC;
+    let _ = tree::walk(top, &mut |cgroup| {
+        if let Ok(state) = openat(cgroup, "freezer.state", flags, Mode::empty()) {
+            let _ = rustix::io::write(&state, b"THAWED");
+        }
+        Ok(())
+    });
 }
 
 /// Starts freezing without waiting, so that no process comes to fork any more; as far as possible.

@@ -7,7 +7,7 @@ use crate::PATIENCE;
 use crate::error::{Error, Operation, Result};
 use crate::events::Events;
 use crate::file;
-use crate::freeze::{halt, thaw};
+use crate::freeze::{halt, thaw, thaw_below};
 use crate::pidfd::wait_for_all;
 use crate::place::{Directory, Placement};
 use crate::procs::{hold, processes_in, refuse_own};
@@ -56,7 +56,10 @@ fn kill_at_once(placement: &Placement, dir: &Directory, deadline: &Deadline) -> 
         match file::put(&path.join("cgroup.kill"), "1") {
             Err(errno) if file::vanished(errno) => return Ok(true),
             Err(_) => return Ok(false),
-            Ok(()) => thaw(placement)?,
+            Ok(()) => {
+                thaw(placement)?;
+                thaw_below(placement);
+            }
         }
         // Killed again now and then, in case a process came in from outside.
         let slice = deadline.within(Duration::from_secs(1));
@@ -74,6 +77,7 @@ fn kill_each(placement: &Placement, cgroup: &Path, deadline: &Deadline) -> Resul
         halt(placement);
         let killed = kill_listed(cgroup);
         thaw(placement)?;
+        thaw_below(placement);
         let (found, held) = killed?;
         if found == 0 {
             return Ok(());

@@ -26,6 +26,37 @@ fn two_hundred_processes_die_and_a_neighbour_lives() {
     assert!(alive(outside));
 }
 
+/// More than are held at once, and their cgroup goes.
+#[test]
+fn a_thousand_processes_die() {
+    let Some(mut scratch) = Scratch::made("kill-thousand") else {
+        return;
+    };
+    scratch.run("i=1; while [ $i -lt 1000 ]; do sleep 1000 & i=$((i+1)); done; wait");
+    scratch.wait_for(1000);
+    kill_all(&scratch.placement).unwrap();
+    kan_cgroup::remove(&scratch.placement).unwrap();
+    scratch.assert_gone();
+}
+
+/// As a container does that rules cgroups of its own.
+#[test]
+fn processes_that_are_frozen_in_a_nested_cgroup_die() {
+    let Some(mut scratch) = Scratch::made("kill-nested-frozen") else {
+        return;
+    };
+    let below = scratch.below("a/b");
+    let _ = kan_cgroup::create(&below).unwrap();
+    let pid = scratch.run_joined("exec sleep 1000", |_, pid| {
+        kan_cgroup::join(&below, pid).unwrap();
+    });
+    kan_cgroup::freeze(&below).unwrap();
+    kill_all(&scratch.placement).unwrap();
+    assert_dies(pid);
+    kan_cgroup::remove(&scratch.placement).unwrap();
+    scratch.assert_gone();
+}
+
 #[test]
 fn processes_of_nested_cgroups_die() {
     let Some(mut scratch) = Scratch::made("kill-nested") else {

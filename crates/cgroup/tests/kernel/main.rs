@@ -14,4 +14,5 @@ mod limits;
 mod place;
 mod remove;
 mod scratch;
+mod stats;
 mod view;
