@@ -81,8 +81,8 @@ fn host_half(b: &mut Builder<'_>) {
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
     cgroups::enter_namespace(b);
-    user_namespace::become_root(b);
     schedule::time_namespace(b);
+    user_namespace::become_root(b);
     b.init("", InitStep::HideMemory);
     b.init("", InitStep::NewSession);
     keyring(b);

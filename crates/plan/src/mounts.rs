@@ -187,13 +187,38 @@ impl<'a> Entry<'a> {
         let data = self.options.data.iter();
         data.map(|(index, key, value)| {
             let at = format!("{}.options[{index}]", self.at);
+            let value = value.as_ref().map(|value| self.in_bundle(b, key, value));
             Parameter {
                 key: b.c_string(&at, key.as_str()),
-                value: value.as_ref().map(|value| b.c_string(&at, value.as_str())),
+                value: value.map(|value| b.c_string(&at, value)),
                 option: u16::try_from(*index).ok(),
             }
         })
         .collect()
+    }
+
+    /// crun works in the bundle's directory, so that the directories of an overlay may be relative
+    /// to it. A colon between lower ones, or two, separates; one after a backslash is part of a
+    /// name.
+    pub(crate) fn in_bundle(&self, b: &Builder<'_>, key: &str, value: &str) -> String {
+        match (self.fstype(), key) {
+            ("overlay", "upperdir" | "workdir") => b.bundle_path(value),
+            ("overlay", "lowerdir") => {
+                let mut all = String::new();
+                let mut is_start = true;
+                let mut escaped = false;
+                for c in value.chars() {
+                    if is_start && !matches!(c, '/' | ':') {
+                        all += &b.bundle_path("");
+                    }
+                    is_start = c == ':' && !escaped;
+                    escaped = c == '\\' && !escaped;
+                    all.push(c);
+                }
+                all
+            }
+            _ => value.to_owned(),
+        }
     }
 
     pub(crate) fn clone_of(&self, b: &mut Builder<'_>, source: TreeSource, recursive: bool) {

@@ -91,7 +91,7 @@ impl Entry<'_> {
         let data = self.options.data.iter();
         let data = data.filter(|(_, key, value)| value.is_some() || !is_flag(key));
         let words = data.map(|(_, key, value)| match value {
-            Some(value) => format!("{key}={value}"),
+            Some(value) => format!("{key}={}", self.in_bundle(b, key, value)),
             None => key.clone(),
         });
         // A label has commas of its own.

@@ -211,7 +211,8 @@ const fn mode(mode: MemoryPolicyMode) -> u32 {
 }
 
 /// Init: clone3(2) can't make a time namespace whose offsets are still to be set, so init makes
-/// one for its children and enters it itself (time_namespaces(7)).
+/// one for its children and enters it itself (time_namespaces(7)). A change of user would make its
+/// files in /proc somebody else's, proc(5): with a user namespace this comes before.
 pub(crate) fn time_namespace(b: &mut Builder<'_>) {
     if !b.makes_namespace(NamespaceType::Time) {
         return;

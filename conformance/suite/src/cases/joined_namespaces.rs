@@ -25,6 +25,19 @@ pub fn cases() -> Vec<Case> {
         Case::new("joined_namespaces::user_and_pid", user_and_pid),
         Case::new("joined_namespaces::all", all),
         Case::new("joined_namespaces::by_a_bound_file", by_a_bound_file),
+        Case::new("joined_namespaces::time_and_cgroup", time_and_cgroup)
+            .deviates("runc 1.1", "config-linux.md, Namespaces: time", "time")
+            .deviates(
+                "crun 1.8",
+                "config-linux.md, Namespaces: time",
+                "exit status: 1",
+            ),
+        Case::new(
+            "joined_namespaces::time_in_a_user_namespace",
+            time_in_a_user_namespace,
+        )
+        .deviates("runc 1.1", "config-linux.md, Namespaces: time", "time")
+        .deviates("crun 1.8", "config-linux.md, Namespaces: time", "time"),
         Case::new(
             "joined_namespaces::network_of_the_host_side",
             network_of_the_host_side,
@@ -207,6 +220,59 @@ fn by_a_bound_file(ctx: &mut Ctx) -> Outcome {
     let report = ctx.report(&mut bundle);
     rustix::mount::unmount(&file, rustix::mount::UnmountFlags::DETACH)?;
     expect_joined(&report?, pid, &["network"])
+}
+
+/// Seconds since boot as the container sees them, far from the host's.
+fn expect_offset(ctx: &Ctx, bundle: &mut Bundle) -> Outcome {
+    bundle.probe(&["cat", "/proc/uptime"]);
+    let done = ctx.run(bundle)?.ok()?;
+    let seconds = done.stdout.split('.').next().unwrap_or_default();
+    let seconds: u64 = seconds.parse().unwrap_or(0);
+    check!(
+        seconds > 100_000_000,
+        "not in the time namespace: {}",
+        done.stdout
+    );
+    Ok(())
+}
+
+fn with_time(bundle: &mut Bundle) {
+    bundle
+        .set("/linux/namespaces/-", json!({"type": "time"}))
+        .set(
+            "/linux/timeOffsets",
+            json!({"boottime": {"secs": 200_000_000}}),
+        );
+}
+
+fn time_and_cgroup(ctx: &mut Ctx) -> Outcome {
+    let mut first = ctx.bundle_named("first")?;
+    with_time(&mut first);
+    let pid = launch_other(ctx, &mut first)?;
+    let mut bundle = ctx.bundle()?;
+    for kind in ["time", "cgroup"] {
+        let joined = json!({"type": kind, "path": format!("/proc/{pid}/ns/{kind}")});
+        bundle
+            .without_namespace(kind)
+            .set("/linux/namespaces/-", joined);
+    }
+    let report = ctx.report(&mut bundle)?;
+    for kind in ["time", "cgroup"] {
+        let other = fs::read_link(format!("/proc/{pid}/ns/{kind}"))?;
+        let inside = format!("{kind}:[{}]", report.at(&format!("/namespaces/{kind}")));
+        equal(kind, other.to_string_lossy().into_owned(), inside)?;
+    }
+    expect_offset(ctx, &mut bundle)
+}
+
+fn time_in_a_user_namespace(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = bundle_with_users(ctx)?;
+    with_time(&mut bundle);
+    expect_offset(ctx, &mut bundle)?;
+    fs::remove_dir_all(&bundle.dir)?;
+    let (mut second, _) = two(ctx, &["user"])?;
+    with_time(&mut second);
+    expect_offset(ctx, &mut second)
 }
 
 /// As engines do it: the network namespace is set up first, and does not belong to the user

@@ -28,6 +28,7 @@ mod limits_bite;
 mod linux_fields;
 mod list;
 mod logs;
+mod mount_kinds;
 mod mount_options;
 mod mounts;
 mod net_devices;
@@ -76,6 +77,7 @@ pub fn all() -> Vec<Case> {
         joined_namespaces::cases(),
         mounts::cases(),
         mount_options::cases(),
+        mount_kinds::cases(),
         propagation::cases(),
         hot_plug::cases(),
         process_fields::cases(),

@@ -245,3 +245,26 @@ fn a_shared_root_is_shared_at_last() {
     assert_eq!((kind, recursive), (MS_SHARED, false));
     assert!(private < cloned && entered < shared);
 }
+
+/// As crun, which works in the bundle's directory, has it.
+#[test]
+fn directories_of_an_overlay_are_relative_to_the_bundle() {
+    let options = [
+        "lowerdir=one:/two:th\\:ree::data",
+        "upperdir=up",
+        "workdir=/work",
+        "index=off",
+    ];
+    let plan = plan(|config| config.mounts.push(mount("overlay", "overlay", &options)));
+    let steps = plan.init.steps().iter();
+    let new = steps.filter_map(|step| match step {
+        InitStep::NewFilesystem(new) if new.fstype.as_c_str() == c"overlay" => Some(new),
+        _ => None,
+    });
+    let values: Vec<_> = new
+        .flat_map(|new| &new.parameters)
+        .filter_map(|parameter| parameter.value.as_ref()?.to_str().ok())
+        .collect();
+    let lower = "/bundle/one:/two:/bundle/th\\:ree::/bundle/data";
+    assert_eq!(values, ["overlay", lower, "/bundle/up", "/work", "off"]);
+}

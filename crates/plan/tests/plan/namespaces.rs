@@ -4,7 +4,7 @@ use crate::{config, legacy, request};
 use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_plan::{Facts, Plan};
-use kan_spec::config::{IdMapping, Namespace, NamespaceType, NetDevice};
+use kan_spec::config::{Clock, IdMapping, Namespace, NamespaceType, NetDevice, TimeOffset};
 use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER};
 
 fn plan(facts: &Facts, joined: &[NamespaceType]) -> Plan {
@@ -132,4 +132,27 @@ fn network_devices_are_there_before_the_sysctls() {
     });
     let wanted = ["wait", "sys/net/ipv4/conf/left/forwarding"];
     assert_eq!(of_both.collect::<Vec<_>>(), wanted);
+}
+
+/// Whoever changes his user loses his own files in /proc, proc(5).
+#[test]
+fn time_offsets_are_written_before_the_user_changes() {
+    let config = config(|config| {
+        let linux = config.linux.as_mut().unwrap();
+        for kind in [NamespaceType::User, NamespaceType::Time] {
+            let path = (kind == NamespaceType::User).then(|| "/file".to_owned());
+            linux.namespaces.push(Namespace { r#type: kind, path });
+        }
+        let offset = TimeOffset {
+            secs: 7,
+            nanosecs: 0,
+        };
+        linux.time_offsets = vec![(Clock::Boottime, offset)];
+    });
+    let plan = crate::plan(&config, &Facts::example("c"), &request());
+    let at = |wanted: fn(&InitStep) -> bool| plan.init.steps().iter().position(wanted).unwrap();
+    let written = at(
+        |step| matches!(step, InitStep::WriteProc { file, .. } if file.as_c_str() == c"self/timens_offsets"),
+    );
+    assert!(written < at(|step| matches!(step, InitStep::SetIds(_))));
 }
