@@ -36,6 +36,20 @@ in_v2 := if path_exists("/sys/fs/cgroup/cgroup.controllers") == "true" { "" } el
     "'mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup && exec \"$@\"' sh"
 }
 
+# A command in the test machine (conformance/vm/README.md), in this directory; builds the machine first
+vm *COMMAND:
+    [[ -e ${VMDIR:-${XDG_CACHE_HOME:-$HOME/.cache}/kan-vm}/disk.img ]] || conformance/vm/build
+    conformance/vm/run {{ COMMAND }}
+
+# The suite's part for cgroup v2, systemd and users who are not root, in the test machine
+vm-test *RUNTIMES="kan runc crun":
+    cargo build --release -p kan -p kan-conformance-probe -p kan-conformance-suite
+    mkdir -p {{ target }}/vm
+    cp {{ release }}/{kan,kan-conformance-probe,kan-conformance-suite} conformance/vm/test {{ target }}/vm/
+    rm -f {{ target }}/vm/*.log
+    just vm -s {{ target }}/vm -t 1800 ./test {{ RUNTIMES }} || true
+    grep -hE '^test .*FAILED|^test result|^testing' {{ target }}/vm/*.log
+
 # Write the golden plans bundles/*/plan.txt and the table in docs/cli.md anew; review them with git diff
 golden:
     KAN_GOLDEN=write cargo test -p kan-plan golden

@@ -37,12 +37,14 @@ mod pause;
 mod process_fields;
 mod propagation;
 mod ps;
+mod rootless;
 mod run;
 mod schedule;
 mod seccomp;
 mod start;
 mod state;
 mod streams;
+mod systemd;
 mod terminal;
 mod update;
 mod user_namespace;
@@ -97,6 +99,8 @@ pub fn all() -> Vec<Case> {
         events::cases(),
         ps::cases(),
         adversity::cases(),
+        systemd::cases(),
+        rootless::cases(),
         attacks::cases(),
         attacks_console::cases(),
         attacks_race::cases(),

@@ -193,7 +193,7 @@ fn burst_and_idle(ctx: &mut Ctx) -> Outcome {
     compare(ctx, &cpu)?;
     let normal = expect(
         ("cpu", &[("cpu.idle", "0"), ("cpu.shares", "300")]),
-        ("cpu", &[("cpu.idle", "0"), ("cpu.weight", "40")]),
+        ("cpu", &[("cpu.idle", "0"), ("cpu.weight", "39")]),
     );
     update(ctx, &["--cpu-idle", "0", "--cpu-share", "300"])?;
     compare(ctx, &normal)
@@ -299,6 +299,10 @@ fn refused_value(ctx: &mut Ctx) -> Outcome {
     let set = expect(("cpuset", &[]), ("cpuset", &[]));
     let before = home(ctx, &set).and_then(|(dir, _)| read(&dir.join("cpuset.cpus")));
     compare(ctx, &start)?;
+    if ctx.world.by_systemd {
+        // The kernel takes the limit below, and ends the container and with it the scope.
+        return Ok(());
+    }
     // The other way round too: CPUs that are there come before memory that is in use.
     let done = ctx.verb(&["update", "--memory", "4096", "--cpuset-cpus", "0"])?;
     if !done.status.success() {

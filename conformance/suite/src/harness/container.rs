@@ -142,6 +142,9 @@ impl Ctx {
     pub fn oci_with(&self, global: &[&str], args: &[&str]) -> Cmd {
         let mut argv: Vec<OsString> = vec![self.runtime().path.clone().into()];
         argv.extend(["--root".into(), self.state_dir().into()]);
+        if self.world.by_systemd {
+            argv.push("--systemd-cgroup".into());
+        }
         argv.extend(global.iter().chain(args).map(OsString::from));
         self.in_view(self.cmd(argv))
     }

@@ -25,6 +25,8 @@ pub struct World {
     pub unified: bool,
     /// Static busybox on the host, if it is installed.
     pub busybox: Option<PathBuf>,
+    /// Whether every command gets `--systemd-cgroup` (`CGROUPS=systemd`).
+    pub by_systemd: bool,
     /// Counts ids.
     next: AtomicU32,
 }
@@ -45,6 +47,7 @@ impl World {
             dir,
             unified: Path::new("/sys/fs/cgroup/cgroup.controllers").exists(),
             busybox,
+            by_systemd: std::env::var("CGROUPS").is_ok_and(|driver| driver == "systemd"),
             next: AtomicU32::new(0),
         })
     }
