@@ -2,6 +2,7 @@
 
 mod activation;
 mod adversity;
+mod apparmor;
 mod attacks;
 mod attacks_console;
 mod attacks_race;
@@ -86,6 +87,7 @@ pub fn all() -> Vec<Case> {
         linux_fields::cases(),
         net_devices::cases(),
         no_mount_namespace::cases(),
+        apparmor::cases(),
         bad_input::cases(),
         schedule::cases(),
         seccomp::cases(),
