@@ -8,6 +8,7 @@ mod attacks_console;
 mod attacks_race;
 mod bad_input;
 mod cgroup;
+mod cgroup_nested;
 mod command_line;
 mod create;
 mod default_config;
@@ -95,6 +96,7 @@ pub fn all() -> Vec<Case> {
         default_config::cases(),
         walk::cases(),
         cgroup::cases(),
+        cgroup_nested::cases(),
         limits::cases(),
         limits_bite::cases(),
         update::cases(),
