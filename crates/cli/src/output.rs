@@ -1,6 +1,6 @@
 //! The only place that writes to stdout and stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 /// Writes to stdout. A reader that went away is no error.
 pub(crate) fn print(text: &str) {
@@ -16,6 +16,13 @@ pub(crate) fn tell(text: &str) -> bool {
         .write_all(text.as_bytes())
         .and_then(|()| stdout.flush())
         .is_ok()
+}
+
+/// Whether stdout takes colours: on a terminal, unless its user says no (<https://no-color.org>).
+pub(crate) fn has_colours() -> bool {
+    let says_no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let is_dumb = std::env::var_os("TERM").is_some_and(|value| value == "dumb");
+    io::stdout().is_terminal() && !says_no && !is_dumb
 }
 
 /// Writes lines to stderr, each with kan's name in front.

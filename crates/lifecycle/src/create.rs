@@ -129,12 +129,18 @@ pub fn plan_only(bundle: &Path, id: &str, cgroups: CgroupOptions) -> Result<Plan
         facts.permitted = u64::MAX;
         facts.is_rootless = false;
     }
+    let request = example_request(&bundle, id);
+    plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)
+}
+
+/// What `create` would be asked for without flags.
+pub(crate) fn example_request(bundle: &Bundle, id: &str) -> Request {
     let terminal = bundle
         .config
         .process
         .as_ref()
         .is_some_and(|process| process.terminal);
-    let request = Request {
+    Request {
         id: id.to_owned(),
         bundle: bundle.path.to_string_lossy().into_owned(),
         wait_for_start: true,
@@ -146,8 +152,7 @@ pub fn plan_only(bundle: &Path, id: &str, cgroups: CgroupOptions) -> Result<Plan
         preserve_fds: 0,
         no_pivot: false,
         new_keyring: true,
-    };
-    plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)
+    }
 }
 
 fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Result<Record> {

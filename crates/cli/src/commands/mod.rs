@@ -1,7 +1,9 @@
 //! Each command: what it takes, and its flags to a call, its result to output and an exit code.
 
+mod check;
 mod create;
 mod delete;
+mod doctor;
 mod events;
 mod exec;
 mod features;
@@ -12,6 +14,7 @@ mod mounts;
 mod pause;
 mod plan;
 mod ps;
+mod report;
 mod resume;
 mod run;
 mod select;
@@ -83,6 +86,8 @@ pub(crate) static ALL: &[Verb] = &[
     spec::VERB,
     features::VERB,
     plan::VERB,
+    check::VERB,
+    doctor::VERB,
     help::VERB,
 ];
 

@@ -1,0 +1,78 @@
+//! `check`: everything that is wrong with a bundle on this host.
+
+use super::report::{self, Report};
+use super::{Call, Count, Outcome, Verb};
+use crate::args::{flag, given_path, has, path};
+use clap::{Arg, value_parser};
+use kan_lifecycle::{Checked, Finding, Verdict};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "check",
+    about: "tell everything that is wrong with a bundle on this host",
+    count: Count::Between(0, 1),
+    args: |command| {
+        command.args([
+            path(
+                "config",
+                "FILE",
+                "another file in place of the bundle's config.json",
+            )
+            .short('f'),
+            flag("json", "as JSON"),
+            Arg::new("bundle")
+                .value_name("BUNDLE")
+                .value_parser(value_parser!(PathBuf))
+                .default_value(".")
+                .help("the bundle: a folder with config.json"),
+        ])
+    },
+    run,
+};
+
+/// The exit code is 1 if `create` would fail, or its program not be found.
+fn run(call: &Call<'_>) -> Outcome {
+    let bundle = given_path(call.matches, "bundle").unwrap_or_default();
+    let config = given_path(call.matches, "config");
+    let checked = kan_lifecycle::check(&bundle, config.as_deref(), call.globals.cgroups)?;
+    let findings = checked.findings.iter();
+    let mut reports: Vec<_> = findings.map(|one| located(&checked, one)).collect();
+    reports.sort_by_key(|report| report.position);
+    let is_fine = !has_failures(&checked.findings);
+    let text = if has(call.matches, "json") {
+        report::json(&reports)
+    } else if reports.is_empty() {
+        format!(
+            "{}: nothing is wrong with it here\n",
+            checked.file.display()
+        )
+    } else {
+        report::lines(&reports)
+    };
+    crate::output::print(&text);
+    Ok(if is_fine {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn has_failures(findings: &[Finding]) -> bool {
+    findings.iter().any(|one| one.verdict == Verdict::Fails)
+}
+
+fn located<'c>(checked: &'c Checked, finding: &'c Finding) -> Report<'c> {
+    let position = kan_spec::position(&checked.text, &finding.about);
+    Report {
+        file: Some(file_name(&checked.file)),
+        position: position.filter(|_| !finding.about.is_empty()),
+        finding,
+    }
+}
+
+fn file_name(path: &Path) -> &str {
+    path.file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or("config.json")
+}

@@ -1,0 +1,40 @@
+//! `doctor`: what this host can do for containers.
+
+use super::report::{self, Report};
+use super::{Call, Count, Outcome, Verb};
+use crate::args::{flag, has};
+use kan_lifecycle::Verdict;
+use std::process::ExitCode;
+
+pub(super) const VERB: Verb = Verb {
+    name: "doctor",
+    about: "tell what this host can do for containers, and how to mend what it can't",
+    count: Count::Exactly(0),
+    args: |command| command.arg(flag("json", "as JSON")),
+    run,
+};
+
+/// The exit code is 1 if no container can run.
+fn run(call: &Call<'_>) -> Outcome {
+    let findings = kan_lifecycle::examine();
+    let reports: Vec<_> = findings
+        .iter()
+        .map(|finding| Report {
+            file: None,
+            position: None,
+            finding,
+        })
+        .collect();
+    let text = if has(call.matches, "json") {
+        report::json(&reports)
+    } else {
+        report::table(&reports)
+    };
+    crate::output::print(&text);
+    let is_ill = findings.iter().any(|one| one.verdict == Verdict::Fails);
+    Ok(if is_ill {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
+}
