@@ -2,7 +2,7 @@
 
 use crate::{Init, Step};
 use core::ffi::CStr;
-use kan_op::init::{FilterInstruction, Ids};
+use kan_op::init::{FilterInstruction, Ids, Listener};
 use kan_op::{Flaw, Slot};
 use kan_sys::fd::AsRawFd;
 use kan_sys::{Errno, credentials, file};
@@ -80,15 +80,22 @@ impl Init<'_> {
         &mut self,
         program: &[FilterInstruction],
         flags: u32,
-        into: Option<Slot>,
+        handed: Option<Listener>,
     ) -> Step {
         let (instructions, length) = (program.as_ptr().cast(), program.len());
         // SAFETY: `FilterInstruction` has the kernel's layout.
         let listener = unsafe { credentials::load_filter(instructions, length, flags) }?;
-        if let Some((slot, listener)) = into.zip(listener) {
-            self.board.offer(listener.as_raw_fd());
-            self.slots.fill(slot, listener);
+        let (Some(handed), Some(listener)) = (handed, listener) else {
+            return Ok(());
+        };
+        match handed {
+            Listener::Offered => self.board.offer(listener.as_raw_fd()),
+            Listener::Sent => {
+                let channel = self.slots.get(Slot::Channel)?;
+                kan_sys::socket::send_descriptor(channel, c"listener", &listener)?;
+            }
         }
+        self.slots.fill(Slot::Listener, listener);
         Ok(())
     }
 

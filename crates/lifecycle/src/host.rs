@@ -49,6 +49,8 @@ pub(crate) struct Host<'p> {
     /// What init's hooks write to their stderr.
     hook_errors: Option<OwnedFd>,
     hooks_said: Vec<u8>,
+    /// The seccomp listener, where init sent it.
+    listener: Option<OwnedFd>,
     pub(crate) cloned_at: u64,
 }
 
@@ -94,6 +96,7 @@ impl<'p> Host<'p> {
             is_below: false,
             hook_errors: None,
             hooks_said: Vec::new(),
+            listener: None,
             cloned_at: 0,
         })
     }
@@ -161,6 +164,7 @@ impl<'p> Host<'p> {
                 Ok(())
             }
             HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
+            HostStep::ReceiveListener => self.receive_listener(),
             HostStep::SendListener { path, metadata } => self.send_listener(path, metadata.clone()),
             HostStep::MakeResctrlGroup(group) => {
                 self.made.resctrl = true;
@@ -273,10 +277,23 @@ impl<'p> Host<'p> {
         }
     }
 
-    fn send_listener(&self, path: &str, metadata: Option<String>) -> Result<()> {
-        let offered = self.child.as_ref().zip(self.board.offered());
-        let (child, number) = offered.ok_or_else(|| Error::Step("there is no listener".into()))?;
-        let listener = agent::take_listener(child, number)?;
+    fn receive_listener(&mut self) -> Result<()> {
+        match socket::receive_descriptor(&self.channel) {
+            Ok(listener) => {
+                self.listener = Some(listener);
+                Ok(())
+            }
+            Err(_) => Err(self.init_error()),
+        }
+    }
+
+    fn send_listener(&mut self, path: &str, metadata: Option<String>) -> Result<()> {
+        let gone = || Error::Step("there is no listener".into());
+        let child = self.child.as_ref().ok_or_else(gone)?;
+        let listener = match self.listener.take() {
+            Some(listener) => listener,
+            None => agent::take_listener(child, self.board.offered().ok_or_else(gone)?)?,
+        };
         let makes = self.made.directory.is_some();
         let status = if makes {
             Status::Creating

@@ -266,7 +266,9 @@ pub enum HostStep {
         /// The hard limit.
         hard: u64,
     },
-    /// Takes init's seccomp listener and sends it to the agent, with the container process state
+    /// Receives init's seccomp listener, where init sends it.
+    ReceiveListener,
+    /// Takes init's seccomp listener, unless it was received, and sends it to the agent, with the container process state
     /// of config-linux.md.
     SendListener {
         /// The agent's socket.

@@ -134,6 +134,17 @@ pub struct Scheduling {
     pub period: u64,
 }
 
+/// How the host half gets the descriptor of a filter's listener.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listener {
+    /// It takes a duplicate by pidfd_getfd(2) of the number on the board: no call is made that the
+    /// filter may forbid.
+    Offered,
+    /// Init sends it over the channel: for a host half without the privilege to take it, and a
+    /// filter that allows sendmsg(2).
+    Sent,
+}
+
 /// `struct sock_filter` of linux/filter.h.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -394,9 +405,9 @@ pub enum InitStep {
         program: Vec<FilterInstruction>,
         /// SECCOMP_FILTER_FLAG_*.
         flags: u32,
-        /// Where the listener goes, whose number is also put on the board: only where the flags
-        /// ask for one.
-        listener: Option<Slot>,
+        /// How the host half gets the listener, which goes into its slot: only where the flags ask
+        /// for one.
+        listener: Option<Listener>,
     },
     /// Blocks on the FIFO until `start` writes a byte. It stays open until the program is
     /// executed, by which `start` knows of that.

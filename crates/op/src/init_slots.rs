@@ -1,6 +1,6 @@
 //! Which slots each step of the init half uses.
 
-use crate::init::{InitStep, MountTarget, TreeSource};
+use crate::init::{InitStep, Listener, MountTarget, TreeSource};
 use crate::{Slot, SlotUse};
 
 impl InitStep {
@@ -36,9 +36,13 @@ impl InitStep {
             | Self::UseTerminal => self.slots_of_terminal(),
             Self::RunHook(hook) => [hook.stdout.slot().map(Reads), hook.stderr.slot().map(Reads)],
             Self::LoadFilter {
-                listener: Some(slot),
+                listener: Some(Listener::Offered),
                 ..
-            } => [Some(Fills(*slot)), None],
+            } => [Some(Fills(Slot::Listener)), None],
+            Self::LoadFilter {
+                listener: Some(Listener::Sent),
+                ..
+            } => [Some(Fills(Slot::Listener)), Some(Reads(Slot::Channel))],
             Self::Close(slot) => [Some(Empties(*slot)), None],
             Self::AwaitStart => [Some(Reads(Slot::Fifo)), None],
             Self::CloseInherited { .. }

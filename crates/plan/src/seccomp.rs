@@ -2,10 +2,13 @@
 
 use crate::annotations;
 use crate::builder::Builder;
-use kan_op::init::FilterInstruction;
+use kan_op::init::{FilterInstruction, Listener};
 use kan_op::{HostStep, InitStep, Slot, Sync};
-use kan_seccomp::{Actions, Filter, Scope, Syscall, Target, compile, flags, native};
-use kan_spec::config::SeccompProfile;
+use kan_seccomp::{
+    Actions, Filter, Scope, SeccompData, Syscall, Target, compile, flags, native, number, run,
+};
+use kan_spec::Problem;
+use kan_spec::config::{SeccompArch, SeccompProfile};
 
 /// Init: without no_new_privs the kernel wants CAP_SYS_ADMIN, so that the filter comes before
 /// capabilities are dropped, and what follows runs under it.
@@ -37,6 +40,15 @@ fn load(b: &mut Builder<'_>) {
             "kan does not know this machine's system calls",
         );
     };
+    match filter(profile, native) {
+        Ok(filter) => add(b, filter),
+        Err(problems) => problems
+            .into_iter()
+            .for_each(|problem| b.problems.push(problem)),
+    }
+}
+
+fn filter(profile: &SeccompProfile, native: SeccompArch) -> Result<Filter, Vec<Problem>> {
     // What kan needs of the kernel, Linux 5.14, has all of them but WAIT_KILLABLE_RECV (5.19),
     // which the kernel then refuses by itself.
     let (flags, actions) = (flags::ALL, Actions::ALL);
@@ -47,15 +59,31 @@ fn load(b: &mut Builder<'_>) {
         actions,
         stub: true,
     };
-    match compile(profile, &target) {
-        Ok(filter) => add(b, filter),
-        Err(problems) => problems
-            .into_iter()
-            .for_each(|problem| b.problems.push(problem)),
+    compile(profile, &target)
+}
+
+/// A user who is not root may not take a descriptor out of init, which is not dumpable; so init
+/// sends it, if its own filter lets it.
+fn handed(b: &Builder<'_>, filter: &Filter) -> Option<Listener> {
+    const SECCOMP_RET_ALLOW: u32 = 0x7fff_0000;
+    if !filter.needs_listener {
+        return None;
     }
+    let allows = |native| {
+        let call = SeccompData::new(native, number(native, "sendmsg")?, [0; 6]);
+        let answer = run(&filter.program, &call).ok()?.answer;
+        Some(answer == SECCOMP_RET_ALLOW)
+    };
+    let is_allowed = native().and_then(allows).unwrap_or(false);
+    Some(if b.facts.is_rootless && is_allowed {
+        Listener::Sent
+    } else {
+        Listener::Offered
+    })
 }
 
 fn add(b: &mut Builder<'_>, filter: Filter) {
+    let listener = handed(b, &filter);
     b.plan.notes.extend(filter.warnings);
     let instruction = |i: kan_seccomp::Instruction| FilterInstruction {
         code: i.code,
@@ -64,7 +92,6 @@ fn add(b: &mut Builder<'_>, filter: Filter) {
         k: i.k,
     };
     let program = filter.program.into_iter().map(instruction).collect();
-    let listener = filter.needs_listener.then_some(Slot::Listener);
     b.init(
         "linux.seccomp",
         InitStep::LoadFilter {
@@ -98,6 +125,10 @@ pub(crate) fn send_listener(b: &mut Builder<'_>) {
         return;
     };
     let metadata = profile.listener_metadata.clone();
+    let compiled = native().and_then(|native| filter(profile, native).ok());
+    if compiled.and_then(|filter| handed(b, &filter)) == Some(Listener::Sent) {
+        b.host(LISTENER, HostStep::ReceiveListener);
+    }
     b.host(LISTENER, HostStep::Wait(Sync::Listening));
     b.host(LISTENER, HostStep::SendListener { path, metadata });
     b.host(LISTENER, HostStep::Tell(Sync::ListenerSent));

@@ -117,6 +117,7 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
+        HostStep::ReceiveListener => "receive the seccomp listener".into(),
         HostStep::SendListener { path, .. } => {
             format!("send the seccomp listener to the agent at {path}")
         }

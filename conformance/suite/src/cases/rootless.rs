@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use super::cgroup::places;
+use super::seccomp::{Agent, asking};
 use super::systemd::need_systemd;
 use crate::harness::bundle::read;
 use crate::harness::command::{Cmd, Done, until};
@@ -26,6 +27,11 @@ pub fn cases() -> Vec<Case> {
             .only("kan", "crun makes one by itself, runc 1.1 has other words"),
         Case::new("rootless::groups_are_refused", groups_are_refused)
             .only("kan", "the others pass over them or fail later"),
+        Case::new("rootless::seccomp_agent", seccomp_agent).lacks(
+            "crun 1.8",
+            "a message to the agent in one piece",
+            "drop all controllers",
+        ),
         Case::new("rootless::limit_without_a_cgroup", limit_without_a_cgroup)
             .only("kan", "the words are kan's"),
         Case::new("rootless::foreign_cgroup_is_read_only", foreign_cgroup),
@@ -433,4 +439,27 @@ fn disabled_cgroups(ctx: &mut Ctx) -> Outcome {
     ctx.verb(&["delete", "--force"])?.ok()?;
     bundle.set("/linux/resources/pids/limit", json!(5)).save()?;
     create(&bundle)?.refuses(&["linux.resources.pids.limit"])
+}
+
+/// A user may not take a descriptor out of a process that hides its memory.
+fn seccomp_agent(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    let mut home = Home::new(ctx)?;
+    let agent = Agent::start(ctx)?;
+    fs::set_permissions(&agent.socket, fs::Permissions::from_mode(0o777))?;
+    let profile = asking(&agent.socket, &["mkdir", "mkdirat"]);
+    for no_new_privileges in [true, false] {
+        home.bundle
+            .set("/process/noNewPrivileges", json!(no_new_privileges))
+            .set("/linux/seccomp", profile.clone())
+            .shell("mkdir /tmp/d 2>&1");
+        let done = home.run(ctx)?;
+        check!(
+            done.stdout.contains("No medium found"),
+            "{}{}",
+            done.stdout,
+            done.stderr
+        );
+    }
+    equal("messages", agent.told()?.len(), 2)
 }

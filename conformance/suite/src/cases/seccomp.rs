@@ -69,7 +69,7 @@ fn profile(rules: Value) -> Value {
 }
 
 /// A profile whose calls the agent of [`with_agent`] is asked about.
-fn asking(socket: &str, names: &[&str]) -> Value {
+pub fn asking(socket: &str, names: &[&str]) -> Value {
     let mut profile = profile(json!([{"names": names, "action": "SCMP_ACT_NOTIFY"}]));
     profile["listenerPath"] = json!(socket);
     profile["listenerMetadata"] = json!("from the suite");
@@ -137,14 +137,14 @@ fn flags(ctx: &mut Ctx) -> Outcome {
 }
 
 /// An agent of the suite's own, and what it was told so far.
-struct Agent {
+pub struct Agent {
     child: std::process::Child,
-    socket: String,
+    pub socket: String,
     log: std::path::PathBuf,
 }
 
 impl Agent {
-    fn start(ctx: &Ctx) -> Result<Self, Fault> {
+    pub fn start(ctx: &Ctx) -> Result<Self, Fault> {
         let socket = ctx.dir.join("agent.sock");
         let log = ctx.dir.join("agent.log");
         let output = ctx.dir.join("agent.out");
@@ -161,7 +161,7 @@ impl Agent {
         Ok(agent)
     }
 
-    fn told(&self) -> Result<Vec<Value>, Fault> {
+    pub fn told(&self) -> Result<Vec<Value>, Fault> {
         let text = read(&self.log)?;
         let lines = text.lines().map(serde_json::from_str);
         Ok(lines.collect::<Result<_, _>>()?)

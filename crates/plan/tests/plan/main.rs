@@ -17,6 +17,7 @@ mod resctrl;
 mod resources;
 mod rootless;
 mod schedule;
+mod seccomp;
 mod slots;
 mod sync;
 mod units;
