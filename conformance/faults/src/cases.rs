@@ -71,6 +71,7 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
     use Blow::{FailHost, FailInit, KillBothAtInit, KillHost, KillHostAtInit, KillInit};
     use Verb::{
         Create, DeleteCreated, DeleteRefused, DeleteRunning, DeleteStopped, Exec, Run, Start,
+        Update,
     };
     let small = |verb, blow, stride| Sweep {
         verb,
@@ -82,7 +83,15 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         config: Config::Default,
         ..small(verb, blow, stride)
     };
+    let limited = |verb, blow, stride| Sweep {
+        config: Config::Limited,
+        ..small(verb, blow, stride)
+    };
     vec![
+        ("kill::create_limited_host", limited(Create, KillHost, 3)),
+        ("kill::update", small(Update, KillHost, 1)),
+        ("fail::create_limited_host", limited(Create, FailHost, 3)),
+        ("fail::update", small(Update, FailHost, 1)),
         ("kill::create_host", small(Create, KillHost, 1)),
         ("kill::create_init", small(Create, KillInit, 1)),
         (

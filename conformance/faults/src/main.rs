@@ -22,6 +22,7 @@ mod stage;
 mod subject;
 mod sweep;
 mod tracer;
+mod update;
 
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -23,13 +23,15 @@ pub enum View {
     V2,
 }
 
-/// Which of two configs.
+/// Which of the configs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Config {
     /// Two namespaces, one mount.
     Small,
     /// That of `kan spec`.
     Default,
+    /// The small one with limits, as far as the view has controllers for them.
+    Limited,
 }
 
 /// A case's surroundings.
@@ -42,7 +44,7 @@ pub struct Stage {
     /// Where its traces would be.
     pub place: Place,
     /// The parent of the containers' cgroups, below every hierarchy.
-    parent: String,
+    pub parent: String,
     outputs: TempDir,
     _dir: TempDir,
 }
@@ -145,7 +147,18 @@ impl Stage {
         config["process"]["terminal"] = json!(false);
         config["process"]["env"] = json!([format!("KAN_FAULTS={}", self.id)]);
         config["linux"]["cgroupsPath"] = json!(format!("/{}/{}", self.parent, self.id));
-        if which == Config::Small {
+        if which == Config::Limited {
+            config["linux"]["resources"]["unified"] = json!({"cgroup.max.depth": "9"});
+            if Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists() {
+                config["linux"]["resources"] = json!({
+                    "devices": [{"allow": false}],
+                    "pids": {"limit": 50},
+                    "memory": {"limit": 67_108_864, "swap": 67_108_864},
+                    "cpu": {"quota": 90000, "period": 100_000, "cpus": "0"},
+                });
+            }
+        }
+        if which != Config::Default {
             config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
             config["linux"]["namespaces"] =
                 json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}]);

@@ -12,6 +12,7 @@ use crate::outcome::{Fault, Outcome, Verdict, check, fail};
 use crate::registers;
 use crate::stage::{Config, Done, Stage};
 use crate::tracer::{self, Deed, Ended, Role, Strike, Trace};
+use crate::update;
 
 /// Faults that are told before a sweep gives up.
 const MOST_FAULTS: usize = 8;
@@ -35,6 +36,8 @@ pub enum Verb {
     DeleteRunning,
     /// `delete` of a running container, which is refused.
     DeleteRefused,
+    /// `update` of a running container.
+    Update,
 }
 
 /// What is done to it.
@@ -65,6 +68,12 @@ pub struct Sweep {
     pub config: Config,
     /// Every how many calls.
     pub stride: usize,
+}
+
+impl Verb {
+    fn leaves_it_running(self) -> bool {
+        matches!(self, Self::Exec | Self::DeleteRefused | Self::Update)
+    }
 }
 
 impl Blow {
@@ -279,6 +288,7 @@ impl Sweep {
                 words.extend(["/program", "wait"].map(str::to_owned));
                 words
             }
+            Verb::Update => update::words(stage)?,
             Verb::DeleteRunning => stage.words(&["delete", "--force"], Some(&stage.id)),
             Verb::DeleteCreated | Verb::DeleteStopped | Verb::DeleteRefused => {
                 stage.words(&["delete"], Some(&stage.id))
@@ -296,7 +306,11 @@ impl Sweep {
         stage.execute(&create)?.quiet()?;
         if matches!(
             self.verb,
-            Verb::DeleteStopped | Verb::DeleteRunning | Verb::DeleteRefused | Verb::Exec
+            Verb::DeleteStopped
+                | Verb::DeleteRunning
+                | Verb::DeleteRefused
+                | Verb::Exec
+                | Verb::Update
         ) {
             stage.kan(&["start"])?.quiet()?;
         }
@@ -341,6 +355,9 @@ impl Sweep {
     ) -> Outcome {
         check!(ended == self.failure(), "{ended:?}: {errors}");
         is_one_line(errors)?;
+        if self.verb == Verb::Update {
+            update::is_not_begun(stage)?;
+        }
         if matches!(self.verb, Verb::Create | Verb::Run) {
             unchanged(stage, before)
                 .map_err(|Fault(why)| Fault(format!("after {:?}: {why}", errors.trim_end())))?;
@@ -352,7 +369,7 @@ impl Sweep {
     fn state_is_sane(&self, stage: &Stage, killed: bool) -> Outcome {
         let done = stage.kan(&["state"])?;
         match done.status.code() {
-            Some(0) if matches!(self.verb, Verb::Exec | Verb::DeleteRefused) => {
+            Some(0) if self.verb.leaves_it_running() => {
                 check!(
                     done.stdout.contains("\"status\": \"running\""),
                     "the container does not run any more: {}",
@@ -360,7 +377,7 @@ impl Sweep {
                 );
                 Ok(())
             }
-            _ if matches!(self.verb, Verb::Exec | Verb::DeleteRefused) => {
+            _ if self.verb.leaves_it_running() => {
                 fail!("the container is gone: {}", done.stderr)
             }
             Some(0) if self.verb == Verb::Start && killed => {

@@ -47,12 +47,14 @@ pub fn update(store: &Store, id: &str, update: &Update) -> Result<Vec<String>> {
     let path = container.directory.join("config.json");
     let fresh = container.directory.join("config.json.new");
     write_private(&fresh, &text)?;
-    let made = classes.remember(&container.directory);
-    if let Err(error) = made.and_then(|()| change.make(record, &classes)) {
+    let made = classes.remember(&container.directory).and_then(|()| {
+        let keep = || std::fs::rename(&fresh, &path).map_err(with("rename", &fresh));
+        change.make(record, &classes, keep)
+    });
+    if let Err(error) = made {
         let _ = std::fs::remove_file(&fresh);
         return Err(error);
     }
-    std::fs::rename(&fresh, &path).map_err(with("rename", &fresh))?;
     Ok(change.planned.warnings)
 }
 
@@ -87,9 +89,17 @@ impl Change {
 
     /// systemd writes the files too, from the properties, and rounds some values: so they are
     /// written before, when a value that the kernel refuses still changes nothing, and after.
-    fn make(&self, record: &Record, classes: &Classes) -> Result<()> {
+    fn make(
+        &self,
+        record: &Record,
+        classes: &Classes,
+        keep: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
         let Some(unit) = &record.unit else {
-            return self.write(&record.cgroups, || classes.change(&record.cgroups));
+            return self.write(&record.cgroups, || {
+                classes.change(&record.cgroups)?;
+                keep()
+            });
         };
         let limits = self.planned.limits.iter().map(|(_, limits)| limits);
         let mut properties = unit_properties(limits);
@@ -98,7 +108,8 @@ impl Change {
         }
         self.write(&record.cgroups, || {
             classes.change(&record.cgroups)?;
-            unit.change(&properties)
+            unit.change(&properties)?;
+            keep()
         })?;
         self.write(&record.cgroups, || Ok(()))
     }
