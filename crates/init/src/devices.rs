@@ -65,7 +65,7 @@ pub(crate) fn make_link(root: BorrowedFd<'_>, at: &RootPath, target: &CStr, repl
 }
 
 /// statfs(2)'s type of procfs.
-const PROC_SUPER_MAGIC: i64 = 0x9fa0;
+pub(crate) const PROC_SUPER_MAGIC: i64 = 0x9fa0;
 
 /// /proc is the host's here, as the container's root is not entered yet; it is checked all the
 /// same, and nothing mounted on it is followed (CVE-2019-16884, CVE-2025-52881). Its plain link

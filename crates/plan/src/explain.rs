@@ -2,7 +2,7 @@
 
 use crate::{Plan, text, text_mounts};
 use kan_op::init::{InitHook, Program};
-use kan_op::{Failure, Flaw, InitStep};
+use kan_op::{Failure, Flaw, InitStep, Slot};
 use syscalls::{Errno, Sysno};
 
 /// The line for a failure that init reported of the step at `index`.
@@ -86,7 +86,7 @@ fn call(call: Sysno) -> u16 {
 
 fn reason(step: &InitStep, failure: Failure) -> String {
     match failure.flaw {
-        Flaw::Call => system_call(failure),
+        Flaw::Call => format!("{}{}", system_call(failure), hint(step, failure)),
         Flaw::OutOfStep => "kan's other half is gone or out of step".into(),
         Flaw::NotOrdinaryDirectory => {
             "filesystem must be mounted on ordinary directory, not on a link".into()
@@ -108,6 +108,19 @@ fn wrong_kind(step: &InitStep) -> &'static str {
         InitStep::WriteProc { .. } => "/proc of the host is not a procfs",
         InitStep::BindConsole => "/dev/console in the container is a link or a directory",
         _ => "another file lies there",
+    }
+}
+
+/// What stands behind an answer that says little.
+fn hint(step: &InitStep, failure: Failure) -> &'static str {
+    let errno = Errno::new(failure.errno.into());
+    match step {
+        InitStep::CloneTree {
+            out: Slot::Root, ..
+        } if errno == Errno::EACCES => {
+            " (the container's root has to be able to enter every directory above it)"
+        }
+        _ => "",
     }
 }
 

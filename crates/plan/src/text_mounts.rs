@@ -205,7 +205,7 @@ pub(crate) fn tree_source(source: &TreeSource) -> String {
     match source {
         TreeSource::Host(path) => text(path),
         TreeSource::HostLink(path) => format!("{}, its last link not followed", text(path)),
-        TreeSource::Staged(name) => format!("{} on the stage", text(name)),
+        TreeSource::Staged(name) => format!("tree {} on the stage", text(name)),
         TreeSource::Container(at) => format!("{} in the container", path(at)),
         TreeSource::Slot(slot) => format!("{slot:?}"),
     }

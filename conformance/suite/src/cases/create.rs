@@ -51,6 +51,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("create::program_not_executable", program_not_executable),
         Case::new("create::program_is_a_directory", program_is_a_directory),
         Case::new("create::no_pivot", no_pivot),
+        Case::new("create::no_pivot_hides_the_hosts_proc", no_pivot_hides),
         Case::new("create::default_state_directory", default_state_directory),
     ]
 }
@@ -312,6 +313,34 @@ fn no_pivot(ctx: &mut Ctx) -> Outcome {
     report.expect("/cwd", &json!("/"))?;
     equal("/proc", &report.mount("/proc")?["fstype"], "proc")?;
     report.expect("/guarded/~1proc~1sys/read_only_mount", &json!(true))
+}
+
+/// The host's /proc lies below the root then. Whoever has one without masks in his mount namespace
+/// may mount another in a user namespace of his own.
+fn no_pivot_hides(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    let host = fs::read_to_string("/proc/self/mountinfo")?;
+    let mut bundle = ctx.bundle()?;
+    for set in ["bounding", "effective", "permitted"] {
+        let names = json!(["CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP"]);
+        bundle.set(&format!("/process/capabilities/{set}"), names);
+    }
+    bundle.shell(
+        "busybox unshare -r true || echo no user namespace; \
+         busybox unshare -r -m -p -f mount -t proc bare /tmp 2>/dev/null && echo bare || echo none",
+    );
+    for option in [&[][..], &["--no-pivot"]] {
+        let done = ctx.with_bundle("run", option, &bundle)?.run()?.ok()?;
+        equal("another /proc", done.stdout.trim_end(), "none")?;
+    }
+    let now = fs::read_to_string("/proc/self/mountinfo")?;
+    let has_proc = |table: &str| {
+        table
+            .lines()
+            .filter(|line| line.contains(" /proc "))
+            .count()
+    };
+    equal("/proc on the host", has_proc(&now), has_proc(&host))
 }
 
 /// Without `--root` there is a default; it lies below /run, here in a private tmpfs.

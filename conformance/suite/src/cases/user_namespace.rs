@@ -64,6 +64,7 @@ pub fn cases() -> Vec<Case> {
             "runtime.md, Errors: as if the operation were never attempted",
             "left behind",
         ),
+        Case::new("user_namespace::root_out_of_reach", root_out_of_reach),
         Case::new(
             "user_namespace::failed_create_leaves_nothing",
             failed_create,
@@ -463,6 +464,19 @@ fn failed_create(ctx: &mut Ctx) -> Outcome {
     let mut bundle = bundle_with_users(ctx)?;
     bundle.args(&["/nope"]);
     let text = "exec: \"/nope\": stat /nope: no such file or directory";
+    ctx.try_create(&bundle)?.refuses(&[text])?;
+    ctx.expect_nothing_left()
+}
+
+/// The container's root, who is somebody else outside, can't get there.
+fn root_out_of_reach(ctx: &mut Ctx) -> Outcome {
+    let bundle = bundle_with_users(ctx)?;
+    fs::set_permissions(&bundle.dir, fs::Permissions::from_mode(0o700))?;
+    let text = if ctx.runtime().matches("kan") {
+        "has to be able to enter every directory above it"
+    } else {
+        "ermission denied"
+    };
     ctx.try_create(&bundle)?.refuses(&[text])?;
     ctx.expect_nothing_left()
 }
