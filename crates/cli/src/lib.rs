@@ -5,14 +5,15 @@
 
 mod args;
 mod commands;
+mod exit;
 mod log;
 mod output;
 mod trace;
 
 pub use args::command;
+pub use exit::ExitCode;
 
 use clap::error::ErrorKind;
-use std::process::ExitCode;
 
 /// kan, from its arguments to its exit code.
 #[must_use]

@@ -83,6 +83,11 @@ pub fn standard(number: i32) -> BorrowedFd<'static> {
     unsafe { BorrowedFd::borrow_raw(number) }
 }
 
+/// Leaves a descriptor open for the rest of the program's life.
+pub fn keep(fd: OwnedFd) {
+    core::mem::forget(fd);
+}
+
 /// pipe2(2), both ends close-on-exec: (read end, write end).
 pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0i32; 2];

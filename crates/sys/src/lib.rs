@@ -21,6 +21,7 @@ pub mod resource;
 pub mod schedule;
 pub mod signal;
 pub mod socket;
+pub mod start;
 pub mod terminal;
 
 pub use call::{Errno, Error, Result, Sysno};

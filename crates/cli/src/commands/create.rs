@@ -2,10 +2,10 @@
 
 use super::timed::{record, seal, timeline, warn};
 use super::{Call, Count, Failure, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{self, absolute, bundle, flag, has, id, path};
 use clap::Command;
 use kan_lifecycle::{Activation, CreateOptions};
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "create",

@@ -2,8 +2,8 @@
 
 use super::select::{first_error, ids, regex};
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{all_of, flag, has, id_arg};
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "delete",

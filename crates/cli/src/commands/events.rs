@@ -1,11 +1,11 @@
 //! `events`: what a container uses, a line of JSON at a time, and when it was out of memory.
 
 use super::{Call, Count, Outcome, Verb, failure};
+use crate::ExitCode;
 use crate::args::{flag, has, id, id_arg, text};
 use crate::output;
 use kan_lifecycle::{Event, Stats};
 use serde::Serialize;
-use std::process::ExitCode;
 use std::time::Duration;
 
 pub(super) const VERB: Verb = Verb {

@@ -2,11 +2,11 @@
 
 use super::timed::{record, seal, timeline, warn};
 use super::{Call, Count, Failure, Outcome, Verb, failure};
+use crate::ExitCode;
 use crate::args::{self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use kan_lifecycle::{Below, ExecOptions};
 use std::path::Path;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "exec",

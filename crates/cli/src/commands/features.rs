@@ -1,11 +1,11 @@
 //! `kan features`: features.md.
 
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::output;
 use kan_seccomp::flags;
 use kan_spec::config::{ClosedSet, SeccompFlag};
 use kan_sys::credentials::knows_filter_flags;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "features",

@@ -1,9 +1,9 @@
 //! `help`: of kan, or of one command.
 
 use super::{Call, Count, Outcome, Verb, failure, find};
+use crate::ExitCode;
 use crate::{args, output};
 use clap::Arg;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "help",

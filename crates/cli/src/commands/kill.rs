@@ -2,9 +2,9 @@
 
 use super::select::{first_error, ids, regex};
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{flag, has, id, id_arg};
 use clap::Arg;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "kill",

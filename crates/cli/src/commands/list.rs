@@ -1,10 +1,10 @@
 //! `list`: runc's table, or one line of JSON.
 
 use super::{Call, Count, Outcome, Verb, failure};
+use crate::ExitCode;
 use crate::args::{flag, has, text};
 use crate::output::{self, Table};
 use kan_lifecycle::Found;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "list",

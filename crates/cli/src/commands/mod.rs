@@ -24,11 +24,11 @@ mod state;
 mod timed;
 mod update;
 
+use crate::ExitCode;
 use crate::args::{Globals, Words};
 use crate::log::Log;
 use clap::{ArgMatches, Command};
 use kan_lifecycle::Store;
-use std::process::ExitCode;
 
 /// A command of kan.
 #[derive(Debug)]

@@ -1,10 +1,10 @@
 //! `plan`: what `create` would do.
 
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{bundle, bundle_arg, flag, has, id, id_arg};
 use crate::output;
 use kan_op::Side;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "plan",

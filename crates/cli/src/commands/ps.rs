@@ -1,10 +1,11 @@
 //! `ps`: a container's processes, as ps(1) of the host shows them, or as numbers.
 
 use super::{Call, Count, Failure, Outcome, Verb, failure};
+use crate::ExitCode;
 use crate::args::{all_of, id, id_arg, text};
 use crate::output;
 use clap::Arg;
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 pub(super) const VERB: Verb = Verb {
     name: "ps",

@@ -3,8 +3,8 @@
 use super::create::{making, options};
 use super::timed::{record, seal, timeline, warn};
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::flag;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "run",

@@ -2,8 +2,8 @@
 
 use super::timed::{record, timeline};
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{id, id_arg};
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "start",

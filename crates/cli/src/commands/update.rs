@@ -1,13 +1,13 @@
 //! `update`: other limits for a container.
 
 use super::{Call, Count, Failure, Outcome, Verb, failure};
+use crate::ExitCode;
 use crate::args::{given_path, id, id_arg, path, text};
 use clap::{ArgMatches, Command};
 use kan_lifecycle::Update;
 use serde_json::{Map, Value, json};
 use std::io::Read;
 use std::path::Path;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "update",

@@ -9,6 +9,7 @@ mod io;
 mod memory;
 mod process;
 mod socket;
+mod start;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ fn main() -> ExitCode {
         memory::TESTS,
         process::TESTS,
         socket::TESTS,
+        start::TESTS,
     ];
     harness::main(tests.concat().leak())
 }
