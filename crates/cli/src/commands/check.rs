@@ -2,11 +2,11 @@
 
 use super::report::{self, Report};
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{flag, given_path, has, path};
 use clap::{Arg, value_parser};
 use kan_lifecycle::{Checked, Finding, Verdict};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "check",

@@ -2,9 +2,9 @@
 
 use super::report::{self, Report};
 use super::{Call, Count, Outcome, Verb};
+use crate::ExitCode;
 use crate::args::{flag, has};
 use kan_lifecycle::Verdict;
-use std::process::ExitCode;
 
 pub(super) const VERB: Verb = Verb {
     name: "doctor",
