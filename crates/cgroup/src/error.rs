@@ -118,6 +118,8 @@ pub enum Operation {
     Wait,
     /// Removing a cgroup.
     Remove,
+    /// Making a user its owner.
+    GiveTo(u32),
 }
 
 impl fmt::Display for Operation {
@@ -133,6 +135,7 @@ impl fmt::Display for Operation {
             Self::Kill(pid) => write!(f, "killing process {pid} of"),
             Self::Wait => f.write_str("waiting for"),
             Self::Remove => f.write_str("removing cgroup"),
+            Self::GiveTo(uid) => write!(f, "giving user {uid}"),
         }
     }
 }

@@ -147,6 +147,8 @@ impl<'p> Host<'p> {
             HostStep::JoinCgroup => self.join_cgroup(),
             HostStep::StartUnit { properties, .. } => self.start_unit(properties),
             HostStep::EnterUnit(_) => self.enter_unit(),
+            HostStep::GiveCgroup { uid } => Ok(kan_cgroup::give(&self.record.cgroups, *uid)?),
+            HostStep::DelegateCgroup { name, uid } => self.delegate_cgroup(name, *uid),
             HostStep::AttachToUnit { .. } => self.attach_to_unit(),
             HostStep::MapIds { .. }
             | HostStep::MoveNetDevice { .. }

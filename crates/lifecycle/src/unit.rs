@@ -74,6 +74,18 @@ impl Host<'_> {
         }
     }
 
+    pub(crate) fn delegate_cgroup(&self, name: &str, owner: Option<u32>) -> Result<()> {
+        match kan_cgroup::Pid::from_raw(self.child_pid()) {
+            Some(pid) => Ok(kan_cgroup::delegate(
+                &self.record.cgroups,
+                name,
+                owner,
+                pid,
+            )?),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn attach_to_unit(&self) -> Result<()> {
         let (pid, below) = (self.child_pid(), self.record.below_unit());
         match &self.record.unit {

@@ -231,6 +231,18 @@ pub enum HostStep {
     /// Makes what a unit's manager has not made of the container's cgroup, and moves the child
     /// there.
     EnterUnit(Vec<CgroupDirectory>),
+    /// Makes a user of the host the owner of the container's v2 cgroup.
+    GiveCgroup {
+        /// The user.
+        uid: u32,
+    },
+    /// Moves the child into a cgroup below the container's v2 one.
+    DelegateCgroup {
+        /// Its name.
+        name: String,
+        /// The user of the host who gets it.
+        uid: Option<u32>,
+    },
     /// Lets systemd move the child into a running unit.
     AttachToUnit {
         /// Its name.

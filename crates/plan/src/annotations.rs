@@ -23,8 +23,12 @@ pub(crate) const SYSTEMD_SUBGROUP: &str = "run.oci.systemd.subgroup";
 /// The option by which mounts get `linux.mountLabel`: `context`, where it is not given.
 pub(crate) const MOUNT_CONTEXT_TYPE: &str = "run.oci.mount_context_type";
 
+/// A cgroup of v2 below the container's, which it may do with as it likes.
+pub(crate) const DELEGATE_CGROUP: &str = "run.oci.delegate-cgroup";
+
 /// All of them, for `kan features`: whoever lets others write a config.json should know.
-pub(crate) const ALL: [&str; 7] = [
+pub(crate) const ALL: [&str; 8] = [
+    DELEGATE_CGROUP,
     FAIL_UNKNOWN_SYSCALL,
     HOOKS_STDERR,
     HOOKS_STDOUT,

@@ -1,7 +1,7 @@
 //! `linux.cgroupsPath` and the container's way into its cgroup.
 
 use crate::builder::Builder;
-use crate::{CgroupFact, Cgroups, annotations, resources, systemd};
+use crate::{CgroupFact, Cgroups, annotations, resources, systemd, user_namespace};
 use kan_op::host::CgroupDirectory;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::config::{Config, NamespaceType};
@@ -60,6 +60,47 @@ pub(crate) fn join(b: &mut Builder<'_>) {
         b.host("linux.cgroupsPath", HostStep::JoinCgroup);
     }
     b.host("", HostStep::Tell(Sync::CgroupJoined));
+}
+
+/// Host: a container that has its own view of its cgroup and may write there owns it, by
+/// config-linux.md, Cgroup ownership.
+pub(crate) fn give(b: &mut Builder<'_>) {
+    let is_new = b.makes_namespace(NamespaceType::Cgroup);
+    let is_own = matches!(b.facts.cgroups, Cgroups::Unified(_)) && !b.facts.is_rootless;
+    let mut mounts = b.config.mounts.iter();
+    let is_writable = mounts.any(|mount| {
+        let is_cgroup = matches!(mount.r#type.as_deref(), Some("cgroup" | "cgroup2"));
+        is_cgroup && !mount.options.iter().any(|option| option == "ro")
+    });
+    let uid = b.process().map_or(0, |process| process.user.uid);
+    match user_namespace::outside(b, uid) {
+        Some(uid @ 1..) if is_new && is_own && is_writable => {
+            b.host("linux.cgroupsPath", HostStep::GiveCgroup { uid });
+        }
+        _ => {}
+    }
+}
+
+/// Host: `run.oci.delegate-cgroup`. Only after init has made its cgroup namespace, which is to be
+/// rooted above.
+pub(crate) fn delegate(b: &mut Builder<'_>) {
+    let Some(name) = annotations::value(b.config, annotations::DELEGATE_CGROUP) else {
+        return;
+    };
+    let field = annotations::field(annotations::DELEGATE_CGROUP);
+    if !matches!(b.facts.cgroups, Cgroups::Unified(_)) {
+        b.problem(
+            field,
+            "delegation is not safe on cgroup v1, and takes a cgroup",
+        );
+    } else if name.is_empty() || name.starts_with('.') || name.contains(['/', '\0']) {
+        b.problem(field, "is not a name");
+    } else {
+        let name = name.to_owned();
+        let root = user_namespace::outside(b, 0);
+        let uid = root.filter(|uid| *uid != 0 && !b.facts.is_rootless);
+        b.host(field, HostStep::DelegateCgroup { name, uid });
+    }
 }
 
 /// Host, `exec`: the same, where the container's cgroup is in use.

@@ -57,6 +57,7 @@ fn host_half(b: &mut Builder<'_>) {
     namespaces::clone(b);
     resctrl::join(b);
     cgroups::join(b);
+    cgroups::give(b);
     user_namespace::map(b);
     process::oom_score_adj_from_outside(b);
     b.host("", HostStep::SaveState);
@@ -66,6 +67,7 @@ fn host_half(b: &mut Builder<'_>) {
     hooks::in_runtime(b);
     seccomp::send_listener(b);
     b.host("", HostStep::Wait(Sync::Ready));
+    cgroups::delegate(b);
     process::limits_from_outside(b);
     if b.request.wait_for_start {
         b.host("", HostStep::PublishFifo);

@@ -98,15 +98,12 @@ pub fn host(step: &HostStep) -> String {
             into_cgroup,
             join,
         } => clone(*flags, *into_cgroup, join),
-        HostStep::JoinCgroup => "move the child into the cgroup".into(),
-        HostStep::StartUnit { unit, properties } => {
-            let properties = listed(properties);
-            format!("let systemd start {unit} for the child: {properties}")
-        }
-        HostStep::EnterUnit(directories) => {
-            format!("move the child into cgroup {}", cgroups(directories))
-        }
-        HostStep::AttachToUnit { unit } => format!("let systemd move the child into {unit}"),
+        HostStep::JoinCgroup
+        | HostStep::StartUnit { .. }
+        | HostStep::EnterUnit(_)
+        | HostStep::GiveCgroup { .. }
+        | HostStep::DelegateCgroup { .. }
+        | HostStep::AttachToUnit { .. } => way_into_cgroup(step),
         HostStep::OpenHookOutput { slot, path } => {
             let what = if *slot == Slot::HookErrors {
                 "errors"
@@ -134,6 +131,27 @@ pub fn host(step: &HostStep) -> String {
         | HostStep::MoveNetDevice { .. }
         | HostStep::SetOomScoreAdj(_)
         | HostStep::SetLimit { .. } => on_child(step),
+    }
+}
+
+/// What brings the child into its cgroup after it is there, and who owns that.
+fn way_into_cgroup(step: &HostStep) -> String {
+    match step {
+        HostStep::JoinCgroup => "move the child into the cgroup".into(),
+        HostStep::StartUnit { unit, properties } => {
+            let properties = listed(properties);
+            format!("let systemd start {unit} for the child: {properties}")
+        }
+        HostStep::EnterUnit(directories) => {
+            format!("move the child into cgroup {}", cgroups(directories))
+        }
+        HostStep::AttachToUnit { unit } => format!("let systemd move the child into {unit}"),
+        HostStep::GiveCgroup { uid } => format!("give the cgroup to user {uid}"),
+        HostStep::DelegateCgroup { name, uid } => {
+            let whose = uid.map_or_else(String::new, |uid| format!(", which is user {uid}'s"));
+            format!("move the child into cgroup {name} below{whose}")
+        }
+        _ => String::new(),
     }
 }
 

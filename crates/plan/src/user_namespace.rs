@@ -76,6 +76,19 @@ pub(crate) fn check(b: &mut Builder<'_>) {
     }
 }
 
+/// The host's id of a user in the container; `None` if it has none that is known.
+pub(crate) fn outside(b: &Builder<'_>, uid: u32) -> Option<u32> {
+    if !is_used(b) {
+        return Some(uid);
+    }
+    let mappings = b.linux().map_or(&[][..], |linux| &linux.uid_mappings);
+    mappings.iter().find_map(|mapping| {
+        let offset = uid.checked_sub(mapping.container_id)?;
+        let outside = mapping.host_id.checked_add(offset)?;
+        (offset < mapping.size).then_some(outside)
+    })
+}
+
 pub(crate) fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
     let range = |mapping: &IdMapping| IdRange {
         inside: mapping.container_id,

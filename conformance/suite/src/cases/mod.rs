@@ -9,6 +9,7 @@ mod attacks_race;
 mod bad_input;
 mod cgroup;
 mod cgroup_nested;
+mod cgroup_owner;
 mod command_line;
 mod create;
 mod default_config;
@@ -97,6 +98,7 @@ pub fn all() -> Vec<Case> {
         walk::cases(),
         cgroup::cases(),
         cgroup_nested::cases(),
+        cgroup_owner::cases(),
         limits::cases(),
         limits_bite::cases(),
         update::cases(),

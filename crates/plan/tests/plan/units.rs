@@ -208,3 +208,90 @@ fn device_rules_of_a_user_are_noted() {
             .any(|note| note.contains("resources.devices"))
     );
 }
+
+/// With a writable view of its cgroup, as user `uid`, whose ids begin at 1000 outside.
+fn owner(uid: u32, change: impl Fn(&mut Config)) -> Vec<String> {
+    let config = config(|config| {
+        config.process.as_mut().unwrap().user.uid = uid;
+        let linux = config.linux.as_mut().unwrap();
+        linux.namespaces.push(kan_spec::config::Namespace {
+            r#type: kan_spec::config::NamespaceType::User,
+            path: None,
+        });
+        let mapping = kan_spec::config::IdMapping {
+            container_id: 0,
+            host_id: 1000,
+            size: 10,
+        };
+        linux.uid_mappings = vec![mapping];
+        linux.gid_mappings = vec![mapping];
+        for mount in &mut config.mounts {
+            mount.options.retain(|option| option != "ro");
+        }
+        change(config);
+    });
+    let plan = plan(&config, &Facts::example("c"), &request());
+    let texts = plan.host.steps().iter().map(host_text);
+    texts.filter(|text| text.contains("user 100")).collect()
+}
+
+/// config-linux.md, Cgroup ownership.
+#[test]
+fn who_may_write_to_his_cgroup_owns_it() {
+    let gives = |texts: Vec<String>| {
+        texts
+            .iter()
+            .any(|text| text == "give the cgroup to user 1007")
+    };
+    assert!(gives(owner(7, |_| {})));
+    assert!(!gives(owner(11, |_| {})));
+    assert!(!gives(owner(7, |config| {
+        for mount in &mut config.mounts {
+            mount.options.push("ro".into());
+        }
+    })));
+    assert!(!gives(owner(7, |config| {
+        let namespaces = &mut config.linux.as_mut().unwrap().namespaces;
+        namespaces.retain(|n| n.r#type != kan_spec::config::NamespaceType::Cgroup);
+    })));
+}
+
+fn delegating(name: &str) -> Config {
+    config(|config| {
+        config.annotations = vec![("run.oci.delegate-cgroup".into(), name.into())];
+    })
+}
+
+/// Not before the namespace is made, which would be rooted there; not after init goes on alone.
+#[test]
+fn a_delegated_cgroup_is_entered_late() {
+    for facts in [Facts::example("c"), in_unit(false)] {
+        let plan = plan(&delegating("inner"), &facts, &request());
+        let order = [
+            place(&plan, |step| *step == HostStep::Wait(Sync::Ready)),
+            place(&plan, |step| {
+                matches!(step, HostStep::DelegateCgroup { .. })
+            }),
+            place(&plan, |step| *step == HostStep::Tell(Sync::Saved)),
+        ];
+        assert!(order.is_sorted(), "{order:?}");
+    }
+    for (name, facts) in [
+        ("..", Facts::example("c")),
+        ("a/b", Facts::example("c")),
+        (
+            "inner",
+            Facts {
+                cgroups: legacy().cgroups,
+                ..Facts::example("c")
+            },
+        ),
+    ] {
+        let problems = plan_create(&delegating(name), &facts, &request()).unwrap_err();
+        let text = problems[0].to_string();
+        assert!(
+            text.starts_with("annotations[\"run.oci.delegate-cgroup\"]: "),
+            "{text}"
+        );
+    }
+}
