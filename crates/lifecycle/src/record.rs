@@ -287,4 +287,21 @@ mod tests {
         assert!(Record::parse(br#"{"version": 1, "id""#).is_err());
         assert!(Record::parse(b"").is_err());
     }
+
+    fn in_unit(path: &str) -> Record {
+        let text = format!(
+            r#"{{"version": 1, "oci_version": "1.0.0", "id": "c", "bundle": "/b", "rootfs": "/b/r",
+                "created": "", "owner": 1000, "annotations": {{}}, "init": null,
+                "unit": {{"name": "kan-c.scope", "user": 1000}},
+                "cgroups": [{{"mount": "/sys/fs/cgroup", "path": "{path}", "kind": "unified"}}]}}"#
+        );
+        Record::parse(text.as_bytes()).unwrap()
+    }
+
+    /// As AttachProcessesToUnit wants it.
+    #[test]
+    fn what_is_below_the_unit_begins_with_a_slash() {
+        assert_eq!(in_unit("user.slice/kan-c.scope").below_unit(), "");
+        assert_eq!(in_unit("user.slice/kan-c.scope/a/b").below_unit(), "/a/b");
+    }
 }
