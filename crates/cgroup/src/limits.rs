@@ -78,7 +78,10 @@ fn take_back(mut undos: Vec<Undo<'_>>) {
     undos.reverse();
     loop {
         let before = undos.len();
-        undos.retain(|undo| put(undo.dir, &undo.file, &undo.value).is_err());
+        undos.retain(|undo| {
+            let open = for_writing(undo.dir, &undo.file);
+            open.and_then(|open| write(&open, &undo.value)).is_err()
+        });
         if undos.is_empty() || undos.len() == before {
             return;
         }
@@ -129,11 +132,14 @@ impl<'l> Target<'l> {
         if journal.is_none() {
             self.check_usage(setting)?;
         }
-        let (file, value) = match (self.has(&setting.file), &setting.if_missing) {
-            (true, _) => (&*setting.file, &setting.value),
-            (false, IfMissing::Skip) => return Ok(()),
-            (false, IfMissing::Instead { file, value }) if self.has(file) => (*file, value),
-            _ => return Err(self.missing(setting)),
+        let (file, value, open) = match (self.file(setting, &setting.file)?, &setting.if_missing) {
+            (Some(open), _) => (&*setting.file, &setting.value, open),
+            (None, IfMissing::Skip) => return Ok(()),
+            (None, IfMissing::Instead { file, value }) => match self.file(setting, file)? {
+                Some(open) => (*file, value, open),
+                None => return Err(self.missing(setting)),
+            },
+            (None, IfMissing::Fail) => return Err(self.missing(setting)),
         };
         let undo = journal.as_ref().and_then(|_| {
             let text = file::whole(&self.dir, file).ok()?;
@@ -143,38 +149,34 @@ impl<'l> Target<'l> {
                 value: earlier::value(file, &text, value)?,
             })
         });
-        put(&self.dir, file, value).map_err(|errno| self.refused(setting, file, value, errno))?;
+        write(&open, value).map_err(|errno| self.refused(setting, file, value, errno))?;
         if let Some(journal) = journal {
             journal.extend(undo);
         }
         Ok(())
     }
 
-    /// Whether the cgroup has a file. In v2 it has if the parents pass the controller on, which
-    /// those of a hybrid host have not been asked to before.
-    fn has(&self, file: &str) -> bool {
-        let exists = || {
-            rustix::fs::accessat(
-                &self.dir,
-                file,
-                rustix::fs::Access::EXISTS,
-                rustix::fs::AtFlags::empty(),
-            )
-            .is_ok()
-        };
-        if exists() {
-            return true;
+    /// Opens a file for writing, if the cgroup has it. In v2 it has if the parents pass the
+    /// controller on, which those of a hybrid host have not been asked to before.
+    fn file(&self, setting: &Setting, file: &str) -> Result<Option<OwnedFd>> {
+        let mut opened = for_writing(&self.dir, file);
+        if matches!(opened, Err(Errno::NOENT)) && self.limits.is_v2 {
+            let directory = &self.limits.directory;
+            controllers::pass_down(
+                Path::new(&directory.mount),
+                Path::new(&directory.path),
+                &self.limits.controller,
+            );
+            opened = for_writing(&self.dir, file);
         }
-        if !self.limits.is_v2 {
-            return false;
+        match opened {
+            Ok(open) => Ok(Some(open)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(LimitError::call(
+                &setting.field,
+                Error::call(Operation::Open, &self.path.join(file), errno),
+            )),
         }
-        let directory = &self.limits.directory;
-        controllers::pass_down(
-            Path::new(&directory.mount),
-            Path::new(&directory.path),
-            &self.limits.controller,
-        );
-        exists()
     }
 
     fn missing(&self, setting: &Setting) -> LimitError {
@@ -244,10 +246,13 @@ impl<'l> Target<'l> {
     }
 }
 
-/// One write, of a line feed for nothing: an empty write would not reach the file.
-fn put(dir: &OwnedFd, file: &str, value: &str) -> io::Result<()> {
+fn for_writing(dir: &OwnedFd, file: &str) -> io::Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-    let file = openat(dir, file, flags, Mode::empty())?;
+    openat(dir, file, flags, Mode::empty())
+}
+
+/// One write, of a line feed for nothing: an empty write would not reach the file.
+fn write(file: &OwnedFd, value: &str) -> io::Result<()> {
     let text = if value.is_empty() { "\n" } else { value };
-    io::write(&file, text.as_bytes()).map(|_| ())
+    io::write(file, text.as_bytes()).map(|_| ())
 }
