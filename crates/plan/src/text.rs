@@ -352,7 +352,7 @@ fn becoming(step: &InitStep) -> Option<String> {
                 ""
             };
             format!(
-                "load a system call filter of {} instructions, flags {flags:#x}{heard}",
+                "load a system call filter of {} instructions, seccomp filter flags: {flags}{heard}",
                 program.len()
             )
         }
