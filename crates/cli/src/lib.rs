@@ -18,11 +18,15 @@ use clap::error::ErrorKind;
 /// kan, from its arguments to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let words = args::Words::read(std::env::args_os());
+    if let Some(version) = args::version_alone() {
+        output::print(&version);
+        return ExitCode::SUCCESS;
+    }
+    let (words, command) = args::Words::read(std::env::args_os());
     if let Some(name) = &words.unknown {
         return complain(&words, &args::unknown_command(name));
     }
-    let matches = match args::read(&words) {
+    let matches = match args::read(&words, command) {
         Ok(matches) => matches,
         Err(error) => return refuse(&words, &error),
     };

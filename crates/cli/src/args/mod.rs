@@ -62,18 +62,22 @@ pub fn command() -> Command {
     root().subcommands(commands::ALL.iter().map(with_args))
 }
 
-/// The command line as far as these words need it: building all of it costs more than most
-/// commands do.
-fn command_for(words: &Words) -> Command {
-    match words.verb {
-        Some(verb) => root().subcommand(with_args(verb)),
-        None => root().subcommands(commands::ALL.iter().map(without_args)),
-    }
+/// Reads the words. Without a command among them there is nothing but help and version, and help
+/// lists the commands.
+pub(crate) fn read(words: &Words, command: Command) -> Result<ArgMatches, clap::Error> {
+    let command = match words.verb {
+        Some(_) => command,
+        None => command.subcommands(commands::ALL.iter().map(without_args)),
+    };
+    command.try_get_matches_from(&words.all)
 }
 
-/// Reads the words.
-pub(crate) fn read(words: &Words) -> Result<ArgMatches, clap::Error> {
-    command_for(words).try_get_matches_from(&words.all)
+/// What `--version` prints, if nothing else is asked for: engines do so often.
+pub(crate) fn version_alone() -> Option<String> {
+    let mut words = std::env::args_os().skip(1);
+    let first = words.next()?;
+    let is_version = first == "--version" || first == "-v";
+    (is_version && words.next().is_none()).then(|| format!("kan {}\n", version()))
 }
 
 /// The help of a command, or of kan.

@@ -79,8 +79,8 @@ mod tests {
     use std::ffi::OsString;
 
     fn refused(words: &[&str]) -> String {
-        let words = Words::read(words.iter().map(OsString::from));
-        let error = crate::args::read(&words).unwrap_err();
+        let (words, command) = Words::read(words.iter().map(OsString::from));
+        let error = crate::args::read(&words, command).unwrap_err();
         refusal(&words, &error)
     }
 

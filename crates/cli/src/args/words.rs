@@ -1,7 +1,7 @@
 //! The words of a command line before clap reads them: which command they name, and long options
 //! as Go programs take them.
 
-use super::{globals, with_args};
+use super::{root, with_args};
 use crate::commands::{self, Verb};
 use crate::log::{Destination, Format};
 use clap::{Arg, Command};
@@ -19,41 +19,45 @@ pub(crate) struct Words {
 impl Words {
     /// Go's flag package takes `-name` for `--name` and `--name=true` for a flag, and what is
     /// written for it is written so: containerd has `-no-subreaper`.
-    pub(crate) fn read(words: impl Iterator<Item = OsString>) -> Self {
+    ///
+    /// With the words comes the command line as far as they need it: to build all of it costs more
+    /// than most commands do.
+    pub(crate) fn read(words: impl Iterator<Item = OsString>) -> (Self, Command) {
         let mut rest = words;
         let mut all: Vec<OsString> = rest.next().into_iter().collect();
-        let globals = Command::new("kan").args(globals::all());
-        let mut verb = None;
-        let mut unknown = None;
-        if let Some(name) = Reader::new(&globals, 1).read(&mut rest, &mut all) {
-            verb = commands::find(&name.to_string_lossy());
-            if verb.is_none() {
-                unknown = Some(name.to_string_lossy().into_owned());
-            }
-        }
+        let mut command = root();
+        let name = Reader::new(&[&command], 1).read(&mut rest, &mut all);
+        let name = name.map(|name| name.to_string_lossy().into_owned());
+        let verb = name.as_deref().and_then(commands::find);
         if let Some(verb) = verb {
-            let command = with_args(verb).args(globals::all());
-            let program = command
-                .get_positionals()
-                .position(Arg::is_trailing_var_arg_set);
-            let limit = program.map_or(usize::MAX, |before| before + 1);
-            Reader::new(&command, limit).read(&mut rest, &mut all);
+            let named = with_args(verb);
+            let limit = words_before_a_program(&named);
+            Reader::new(&[&named, &command], limit).read(&mut rest, &mut all);
+            command = command.subcommand(named);
         }
         all.extend(rest);
-        Self { all, verb, unknown }
+        let unknown = name.filter(|_| verb.is_none());
+        (Self { all, verb, unknown }, command)
     }
+}
+
+/// The number of the first positional argument that is a program's.
+fn words_before_a_program(command: &Command) -> usize {
+    let mut positionals = command.get_positionals();
+    let program = positionals.position(Arg::is_trailing_var_arg_set);
+    program.map_or(usize::MAX, |before| before + 1)
 }
 
 /// Reads words as the options and positional arguments of a command.
 struct Reader<'c> {
-    command: &'c Command,
+    commands: &'c [&'c Command],
     /// With the positional argument of this number, from 1, words stop being options.
     limit: usize,
 }
 
 impl<'c> Reader<'c> {
-    const fn new(command: &'c Command, limit: usize) -> Self {
-        Self { command, limit }
+    const fn new(commands: &'c [&'c Command], limit: usize) -> Self {
+        Self { commands, limit }
     }
 
     /// Moves words from `from` to `to`, up to and with the positional argument that is the limit,
@@ -108,10 +112,13 @@ impl<'c> Reader<'c> {
         needs_value
     }
 
+    fn arguments(&self) -> impl Iterator<Item = &Arg> {
+        let commands = self.commands.iter();
+        commands.flat_map(|command| command.get_arguments())
+    }
+
     fn long(&self, name: &str) -> Option<&Arg> {
-        self.command
-            .get_arguments()
-            .find(|arg| arg.get_long() == Some(name))
+        self.arguments().find(|arg| arg.get_long() == Some(name))
     }
 
     /// Whether the last of some short options, `-td`, waits for its value.
@@ -121,10 +128,8 @@ impl<'c> Reader<'c> {
         }
         let mut letters = text.chars().skip(1);
         while let Some(letter) = letters.next() {
-            let found = self
-                .command
-                .get_arguments()
-                .find(|arg| arg.get_short() == Some(letter));
+            let mut arguments = self.arguments();
+            let found = arguments.find(|arg| arg.get_short() == Some(letter));
             if found.is_some_and(|arg| arg.get_action().takes_values()) {
                 return letters.next().is_none();
             }
@@ -170,11 +175,12 @@ pub(crate) fn log_flags(words: &[OsString]) -> (Option<Destination>, Format) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::globals;
     use super::*;
     use clap::ArgAction;
 
     fn read(words: &[&str]) -> Vec<String> {
-        let words = Words::read(words.iter().map(OsString::from));
+        let (words, _) = Words::read(words.iter().map(OsString::from));
         let text = |word: OsString| word.into_string().unwrap();
         words.all.into_iter().map(text).collect()
     }
@@ -231,7 +237,7 @@ mod tests {
     #[test]
     fn the_command_is_the_first_word_that_is_no_option() {
         let verb = |words: &[&str]| {
-            let words = Words::read(words.iter().map(OsString::from));
+            let (words, _) = Words::read(words.iter().map(OsString::from));
             (words.verb.map(|verb| verb.name), words.unknown)
         };
         assert_eq!(
