@@ -335,12 +335,13 @@ const SLAVE: Change = Change {
 /// With `.` for both, the old root lies on top of the new one, where umount2(2) finds it as `.`:
 /// pivot_root(2), notes. Other calls find the new one there, so that the old one is opened before.
 fn pivot(slave_first: bool) -> Result<(), Error> {
-    let old = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
-    mount::pivot_root(c".", c".")?;
     if slave_first {
-        mount::change(&old, SLAVE, Depth::Recursive)?;
+        let old = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
+        mount::pivot_root(c".", c".")?;
+        mount::change(old, SLAVE, Depth::Recursive)?;
+    } else {
+        mount::pivot_root(c".", c".")?;
     }
-    drop(old);
     mount::detach(c".")
 }
 

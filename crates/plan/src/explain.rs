@@ -76,6 +76,10 @@ fn operation(step: &InitStep, failure: Failure) -> String {
                 _ => format!("mount {fstype}"),
             }
         }
+        // Its data may fill a page.
+        InitStep::MountByPath {
+            fstype, flags, at, ..
+        } => text_mounts::by_path(fstype, *flags, c"", at),
         step => text::init(step),
     }
 }

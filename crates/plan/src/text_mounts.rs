@@ -92,7 +92,7 @@ fn new_filesystem(new: &NewMount) -> String {
     format!("new file system {fstype}{data}{flags}{like}{purpose}{or}")
 }
 
-fn by_path(fstype: &CStr, flags: u32, data: &CStr, at: &RootPath) -> String {
+pub(crate) fn by_path(fstype: &CStr, flags: u32, data: &CStr, at: &RootPath) -> String {
     let (data, at) = (text(data), path(at));
     let data = if data.is_empty() {
         data

@@ -76,6 +76,20 @@ pub fn cases() -> Vec<Case> {
             "mount_kinds::shm_and_mqueue_of_a_user_namespace",
             queues_of_users,
         ),
+        Case::new(
+            "mount_kinds::bind_of_a_tree_in_a_user_namespace",
+            tree_of_users,
+        )
+        .deviates(
+            "runc 1.1",
+            "mount(8), bind mounts: without rbind the mounts below are not there",
+            "invalid argument",
+        )
+        .deviates(
+            "crun 1.8",
+            "mount(8), bind mounts: rbind takes the mounts below along",
+            "sub~1above/read: got",
+        ),
     ]
 }
 
@@ -271,4 +285,29 @@ fn queues_of_users(ctx: &mut Ctx) -> Outcome {
     bundle.shell("touch /dev/mqueue/queue /dev/shm/file && busybox stat -c %u /dev/shm/file");
     let done = ctx.run(&bundle)?.ok()?;
     equal("owner", done.stdout.trim_end(), "0")
+}
+
+/// A bind mount that is not recursive shows what lies below the host's mounts, and one that is
+/// those mounts, each with its flags.
+fn tree_of_users(ctx: &mut Ctx) -> Outcome {
+    let dir = ctx.dir.join("tree");
+    fs::create_dir_all(dir.join("sub"))?;
+    fs::write(dir.join("sub/below"), "text")?;
+    let _sub = HostMount::tmpfs(&dir.join("sub"), &["nosuid"])?;
+    fs::write(dir.join("sub/above"), "text")?;
+    let mut bundle = bundle_with_users(ctx)?;
+    bind(&mut bundle, &dir, "/all", &["rbind", "rro"]);
+    bind(&mut bundle, &dir, "/one", &["bind", "ro"]);
+    let paths = ["/all/sub/above", "/one/sub/below", "/one/sub/above"];
+    bundle.probe(&[&["paths"], &paths[..]].concat());
+    let seen = crate::harness::report::Report::parse(&ctx.run(&bundle)?.ok()?.stdout)?;
+    for (path, read) in paths.iter().zip(["content", "content", "missing"]) {
+        let path = path.replace('/', "~1");
+        seen.expect(&format!("/{path}/read"), &json!(read))?;
+    }
+    let report = ctx.report(&mut bundle)?;
+    let options = report.mount("/all/sub")?["options"].to_string();
+    let kept = options.contains("nosuid") && options.contains("\"ro\"");
+    check!(kept, "flags: {options}");
+    Ok(())
 }

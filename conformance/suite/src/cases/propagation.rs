@@ -45,6 +45,17 @@ pub fn cases() -> Vec<Case> {
             "config-linux.md: rootfsPropagation sets the rootfs's mount propagation",
             "invalid argument",
         ),
+        Case::new("propagation::root_recursively", root_recursively)
+            .deviates(
+                "runc 1.1",
+                "config-linux.md: rootfsPropagation sets the rootfs's mount propagation",
+                "rshared: []",
+            )
+            .deviates(
+                "crun 1.8",
+                "its masks can't be made in a root that is unbindable already",
+                "Invalid argument",
+            ),
         Case::new("propagation::root_is_not_shared", root_is_not_shared),
         Case::new("propagation::unknown_is_refused", unknown_is_refused).deviates(
             "crun 1.8",
@@ -198,6 +209,27 @@ fn root_private(ctx: &mut Ctx) -> Outcome {
 
 fn root_unbindable(ctx: &mut Ctx) -> Outcome {
     equal("root", of_root(ctx, "unbindable")?, ["unbindable"])
+}
+
+/// runc and crun take the names of mount(8) with an `r` as well, and engines send them.
+fn root_recursively(ctx: &mut Ctx) -> Outcome {
+    for (wanted, kind) in [
+        ("rshared", Some("shared")),
+        ("rprivate", None),
+        ("rslave", None),
+        ("runbindable", Some("unbindable")),
+    ] {
+        let seen = of_root(ctx, wanted)?;
+        let has = |kind: &str| seen.iter().any(|other| other == kind);
+        check!(kind.is_none_or(has), "{wanted}: {seen:?}");
+        check!(
+            kind == Some("shared") || !has("shared"),
+            "{wanted}: {seen:?}"
+        );
+        let _ = ctx.verb(&["delete", "--force"])?;
+        std::fs::remove_dir_all(ctx.dir.join("bundle"))?;
+    }
+    Ok(())
 }
 
 /// Without the field a mount inside must not reach the host.
