@@ -129,6 +129,12 @@ pub(crate) fn ids(b: &mut Builder<'_>) {
     let Some(process) = b.process() else { return };
     let user = &process.user;
     let keeps = annotations::value(b.config, annotations::KEEP_ORIGINAL_GROUPS).is_some();
+    if keeps && !user.additional_gids.is_empty() {
+        let key = annotations::KEEP_ORIGINAL_GROUPS;
+        let warning = format!("process.user.additionalGids: passed over, as {key} is set");
+        b.plan.warnings.push(warning);
+    }
+    user_namespace::check_ids(b);
     let keeps = keeps || user_namespace::denies_groups(b);
     let groups = (!keeps).then(|| user.additional_gids.clone());
     b.init(

@@ -76,6 +76,34 @@ pub(crate) fn check(b: &mut Builder<'_>) {
     }
 }
 
+/// setresuid(2), setresgid(2) and setgroups(2) refuse an id that the new namespace does not have,
+/// but only once everything is made.
+pub(crate) fn check_ids(b: &mut Builder<'_>) {
+    let (Some(process), Some(linux)) = (b.process(), b.linux().filter(|_| is_new(b))) else {
+        return;
+    };
+    let (uids, gids) = (&linux.uid_mappings, &linux.gid_mappings);
+    let user = &process.user;
+    let mut all = vec![
+        ("process.user.uid".to_owned(), user.uid, "uid", uids),
+        ("process.user.gid".to_owned(), user.gid, "gid", gids),
+    ];
+    for (index, gid) in user.additional_gids.iter().enumerate() {
+        let at = format!("process.user.additionalGids[{index}]");
+        all.push((at, *gid, "gid", gids));
+    }
+    for (at, id, kind, mappings) in all {
+        if !mappings.is_empty() && !mappings.iter().any(|mapping| has(mapping, id)) {
+            b.problem(at, format!("{id} is in none of linux.{kind}Mappings"));
+        }
+    }
+}
+
+fn has(mapping: &IdMapping, id: u32) -> bool {
+    id.checked_sub(mapping.container_id)
+        .is_some_and(|place| place < mapping.size)
+}
+
 /// The host's id of a user in the container; `None` if it has none that is known.
 pub(crate) fn outside(b: &Builder<'_>, uid: u32) -> Option<u32> {
     if !is_used(b) {

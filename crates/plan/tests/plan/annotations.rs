@@ -73,6 +73,7 @@ fn groups_of_the_caller_stay() {
         })
     };
     assert_eq!(groups(&kept), Some(None));
+    assert_eq!(kept.warnings, Vec::<String>::new());
     assert_eq!(groups(&annotated(&[])), Some(Some(Vec::new())));
 }
 

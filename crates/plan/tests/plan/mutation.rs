@@ -259,6 +259,8 @@ fn little_is_refused() {
     for (facts, word) in hosts().iter().zip(["cgroup v", "on cgroup v1"]) {
         let (_, mut refused) = planned(facts, &[]);
         refused.retain(|problem| !problem.contains("not supported by this version"));
+        // The maximal document has a group that its mappings do not have.
+        refused.retain(|problem| !problem.ends_with("is in none of linux.gidMappings"));
         assert!(
             refused.iter().all(lacks(word)) && refused.len() < 12,
             "{refused:#?}"

@@ -251,3 +251,32 @@ fn devices_are_denied_unless_they_are_allowed() {
     };
     assert!(device_rules(vec![deny_all, allow_all]).is_empty());
 }
+
+/// The kernel would say EINVAL once everything is made.
+#[test]
+fn ids_without_a_mapping_are_an_error() {
+    let config = config(|config| {
+        let linux = config.linux.as_mut().unwrap();
+        linux.namespaces.push(kan_spec::config::Namespace {
+            r#type: kan_spec::config::NamespaceType::User,
+            path: None,
+        });
+        let mapping = kan_spec::config::IdMapping {
+            container_id: 10,
+            host_id: 1000,
+            size: 5,
+        };
+        linux.uid_mappings = vec![mapping];
+        linux.gid_mappings = vec![mapping];
+        let user = &mut config.process.as_mut().unwrap().user;
+        (user.uid, user.gid, user.additional_gids) = (15, 14, vec![10, 9]);
+    });
+    let found = problems(&config);
+    assert_eq!(
+        found,
+        [
+            "process.user.uid: 15 is in none of linux.uidMappings",
+            "process.user.additionalGids[1]: 9 is in none of linux.gidMappings",
+        ]
+    );
+}
