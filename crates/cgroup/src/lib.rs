@@ -65,7 +65,7 @@ pub use oom::{OomWatch, oom_kills};
 pub use place::{CgroupsPath, Directory, Kind, Placement, place};
 pub use procs::{join, join_v1, processes};
 pub use reach::{obstacle, own};
-pub use remove::{remove, remove_within};
+pub use remove::{remove, remove_unused, remove_within};
 pub use rustix::process::Pid;
 pub use scope::Scope;
 pub use stats::{CmtStats, IntelRdt, L3CacheInfo, MbmStats, MemBwInfo, Stats, stats};

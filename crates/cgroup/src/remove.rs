@@ -31,6 +31,14 @@ pub fn remove(placement: &Placement) -> Result<()> {
     remove_within(placement, PATIENCE)
 }
 
+/// Removes the container's cgroups if nothing is in them, neither processes nor other cgroups:
+/// whether all are gone. What is in use stays as it is, and errors are left for [`remove`] to tell.
+#[must_use]
+pub fn remove_unused(placement: &Placement) -> bool {
+    let mut directories = placement.directories().iter();
+    directories.all(|dir| matches!(rmdir(dir.path()), Ok(()) | Err(Errno::NOENT)))
+}
+
 /// As [`remove`], with another bound on the waiting.
 ///
 /// # Errors

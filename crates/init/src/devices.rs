@@ -5,7 +5,7 @@ use crate::{Step, Stop};
 use core::ffi::CStr;
 use kan_op::Flaw;
 use kan_op::init::{NodeKind, RootPath};
-use kan_sys::fd::{BorrowedFd, OwnedFd};
+use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
     S_IFBLK, S_IFCHR, S_IFIFO,
@@ -21,20 +21,47 @@ fn numbers(kind: NodeKind) -> (u32, u32) {
     }
 }
 
+/// The directory in which the last node or link was made: most lie in /dev, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct LastDirectory<'p>(Option<(&'p [u8], OwnedFd)>);
+
+impl<'p> LastDirectory<'p> {
+    /// The directory that holds the last name of `at`, below the root, and that name.
+    fn holding(
+        &mut self,
+        root: BorrowedFd<'_>,
+        at: &'p RootPath,
+    ) -> Result<(BorrowedFd<'_>, &'p CStr), Stop> {
+        let above = rootpath::above(at);
+        let opened = match self.0.take() {
+            Some((path, directory)) if path == above => directory,
+            _ => rootpath::parent(root, at)?.0,
+        };
+        let kept = self.0.insert((above, opened));
+        Ok((kept.1.as_fd(), rootpath::last_name(at)))
+    }
+
+    /// Closes it.
+    pub(crate) fn forget(&mut self) {
+        self.0 = None;
+    }
+}
+
 /// One name is made in a directory that was opened below the root (CVE-2026-41579,
 /// CVE-2026-47766). A node that is there already must be the same one.
-pub(crate) fn make_node(
+pub(crate) fn make_node<'p>(
+    directories: &mut LastDirectory<'p>,
     root: BorrowedFd<'_>,
-    at: &RootPath,
+    at: &'p RootPath,
     kind: NodeKind,
     mode: u32,
     (uid, gid): (u32, u32),
 ) -> Step {
-    let (directory, name) = rootpath::parent(root, at)?;
+    let (directory, name) = directories.holding(root, at)?;
     let (file_type, device) = numbers(kind);
-    match file::mknodat(&directory, name.as_c_str(), file_type | mode, device) {
+    match file::mknodat(directory, name, file_type | mode, device) {
         Err(error) if error.errno == Errno::EEXIST => {
-            let found = file::status(&directory, name.as_c_str())?;
+            let found = file::status(directory, name)?;
             if found.is(file_type) && found.device == u64::from(device) {
                 return Ok(());
             }
@@ -49,16 +76,22 @@ pub(crate) fn make_node(
     if (uid, gid) == (0, 0) {
         return Ok(());
     }
-    Ok(file::chown_at(&directory, name.as_c_str(), uid, gid)?)
+    Ok(file::chown_at(directory, name, uid, gid)?)
 }
 
-pub(crate) fn make_link(root: BorrowedFd<'_>, at: &RootPath, target: &CStr, replace: bool) -> Step {
-    let (directory, name) = rootpath::parent(root, at)?;
-    match file::symlinkat(target, &directory, name.as_c_str()) {
+pub(crate) fn make_link<'p>(
+    directories: &mut LastDirectory<'p>,
+    root: BorrowedFd<'_>,
+    at: &'p RootPath,
+    target: &CStr,
+    replace: bool,
+) -> Step {
+    let (directory, name) = directories.holding(root, at)?;
+    match file::symlinkat(target, directory, name) {
         Err(error) if error.errno == Errno::EEXIST && !replace => Ok(()),
         Err(error) if error.errno == Errno::EEXIST => {
-            file::unlinkat(&directory, name.as_c_str())?;
-            Ok(file::symlinkat(target, &directory, name.as_c_str())?)
+            file::unlinkat(directory, name)?;
+            Ok(file::symlinkat(target, directory, name)?)
         }
         other => Ok(other?),
     }

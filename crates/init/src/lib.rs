@@ -38,6 +38,7 @@ pub struct Init<'p> {
     hooks_run: usize,
     /// Set by `EnterDirectory` when root was refused, for `ConfirmDirectory`.
     directory_refused: bool,
+    last_directory: devices::LastDirectory<'p>,
 }
 
 impl<'p> Init<'p> {
@@ -52,6 +53,7 @@ impl<'p> Init<'p> {
             hooks: hooks::HookStrings::new(steps),
             hooks_run: 0,
             directory_refused: false,
+            last_directory: devices::LastDirectory::default(),
         }
     }
 

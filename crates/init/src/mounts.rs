@@ -161,7 +161,7 @@ pub(crate) fn attach(
 fn link_or_made(root: BorrowedFd<'_>, at: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
     let (directory, name) = rootpath::parent(root, at)?;
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    match file::openat2(directory, name.as_c_str(), O_PATH | O_NOFOLLOW, 0, resolve) {
+    match file::openat2(directory, name, O_PATH | O_NOFOLLOW, 0, resolve) {
         Err(error) if error.errno == Errno::ENOENT => rootpath::look_up_or_make(root, at, make),
         other => Ok(other?),
     }
@@ -173,9 +173,9 @@ fn copy_link(root: BorrowedFd<'_>, tree: &OwnedFd, at: &RootPath) -> Step {
     let mut target = Text::EMPTY;
     target.push(file::read_opened_link(tree, &mut buffer)?)?;
     let (directory, name) = rootpath::parent(root, at)?;
-    match file::symlinkat(target.as_c_str(), &directory, name.as_c_str()) {
+    match file::symlinkat(target.as_c_str(), &directory, name) {
         Err(error) if error.errno == Errno::EEXIST => {
-            let there = file::readlinkat(&directory, name.as_c_str(), &mut buffer);
+            let there = file::readlinkat(&directory, name, &mut buffer);
             match there {
                 Ok(there) if there == target.bytes() => Ok(()),
                 _ => Err(error.into()),

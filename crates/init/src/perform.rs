@@ -5,8 +5,11 @@ use kan_op::{InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
 use kan_sys::{io, namespace, process, resource, signal};
 
-impl Init<'_> {
-    pub(crate) fn perform(&mut self, step: &InitStep) -> Step {
+impl<'p> Init<'p> {
+    pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
+        if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
+            self.last_directory.forget();
+        }
         let slots = &mut self.slots;
         match step {
             InitStep::Wait(sync) => self.wait(*sync),
@@ -59,8 +62,9 @@ impl Init<'_> {
     }
 
     /// The steps that follow the mounts.
-    fn perform_inside(&mut self, step: &InitStep) -> Step {
+    fn perform_inside(&mut self, step: &'p InitStep) -> Step {
         let slots = &mut self.slots;
+        let directories = &mut self.last_directory;
         match step {
             InitStep::MakeDirectory { at } => {
                 rootpath::make_directory(slots.get(Slot::Root)?, at).map(drop)
@@ -71,12 +75,15 @@ impl Init<'_> {
                 mode,
                 uid,
                 gid,
-            } => devices::make_node(slots.get(Slot::Root)?, at, *kind, *mode, (*uid, *gid)),
+            } => {
+                let root = slots.get(Slot::Root)?;
+                devices::make_node(directories, root, at, *kind, *mode, (*uid, *gid))
+            }
             InitStep::MakeLink {
                 at,
                 target,
                 replace,
-            } => devices::make_link(slots.get(Slot::Root)?, at, target, *replace),
+            } => devices::make_link(directories, slots.get(Slot::Root)?, at, target, *replace),
             InitStep::MaskPath { path } => mounts::mask(slots, path),
             InitStep::LockPath { path } => mounts::lock(slots.get(Slot::Root)?, path),
             InitStep::EnterRoot(entry) => mounts::enter_root(slots.take(Slot::Root)?, *entry),

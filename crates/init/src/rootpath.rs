@@ -59,22 +59,35 @@ pub(crate) fn look_up_or_make(
     }
 }
 
-/// The directory that holds the last name of `path`, made if missing, and that name.
-pub(crate) fn parent(root: BorrowedFd<'_>, path: &RootPath) -> Result<(OwnedFd, Text), Stop> {
+/// What comes before the last name of `path`, without a slash at its end.
+pub(crate) fn above(path: &RootPath) -> &[u8] {
     let bytes = path.0.to_bytes();
     let cut = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
-    let mut name = Text::EMPTY;
-    name.push(bytes.get(cut + 1..).unwrap_or_default())?;
-    let mut above = Text::EMPTY;
-    above.push(b"/")?;
-    above.push(bytes.get(1..cut).unwrap_or_default())?;
+    bytes.get(..cut).unwrap_or_default()
+}
+
+/// The last name of `path`.
+pub(crate) fn last_name(path: &RootPath) -> &CStr {
+    let bytes = path.0.to_bytes_with_nul();
+    let name = bytes.get(above(path).len() + 1..).unwrap_or_default();
+    CStr::from_bytes_with_nul(name).unwrap_or_default()
+}
+
+/// The directory that holds the last name of `path`, made if missing, and that name.
+pub(crate) fn parent<'p>(
+    root: BorrowedFd<'_>,
+    path: &'p RootPath,
+) -> Result<(OwnedFd, &'p CStr), Stop> {
+    let mut directory = Text::EMPTY;
+    directory.push(b"/")?;
+    directory.push(above(path).get(1..).unwrap_or_default())?;
     let open = |path: &CStr| file::openat2(root, path, O_PATH | O_DIRECTORY, 0, INSIDE);
-    match open(above.as_c_str()) {
+    match open(directory.as_c_str()) {
         Err(error) if error.errno == Errno::ENOENT => {
-            let walk = Walk::to_the_end(root, above.bytes())?;
-            Ok((open(walk.done.as_c_str())?, name))
+            let walk = Walk::to_the_end(root, directory.bytes())?;
+            Ok((open(walk.done.as_c_str())?, last_name(path)))
         }
-        other => Ok((other?, name)),
+        other => Ok((other?, last_name(path))),
     }
 }
 

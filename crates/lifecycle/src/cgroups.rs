@@ -59,9 +59,14 @@ impl Home {
             CgroupManager::Cgroupfs => {
                 let wanted = CgroupsPath::parse(wanted, id)?;
                 let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
-                match kan_cgroup::obstacle(&placement)? {
-                    Some(why) if is_rootless => Self::own(true, &why),
-                    _ => Ok(Self::at(placement, is_rootless)),
+                // Root meets an obstacle when it makes the cgroup, and is told of it then.
+                let obstacle = match is_rootless {
+                    true => kan_cgroup::obstacle(&placement)?,
+                    false => None,
+                };
+                match obstacle {
+                    Some(why) => Self::own(true, &why),
+                    None => Ok(Self::at(placement, is_rootless)),
                 }
             }
         }

@@ -98,7 +98,7 @@ fn end(container: &Container) -> Result<()> {
             let why = format!("process {pid} of the container was killed and does not end");
             return Err(Error::Step(why));
         }
-    } else {
+    } else if record.unit.is_some() || !kan_cgroup::remove_unused(&record.cgroups) {
         kan_cgroup::kill_all(&record.cgroups)?;
     }
     record.uncover()?;
@@ -108,6 +108,13 @@ fn end(container: &Container) -> Result<()> {
 
 /// Removes the directory. A kill in the middle leaves one that can still be deleted.
 fn forget(directory: &Path) -> Result<()> {
+    // What lies in it is known; to look for it takes longer.
+    for name in ["state.json", "config.json"] {
+        let _ = std::fs::remove_file(directory.join(name));
+    }
+    if std::fs::remove_dir(directory).is_ok() {
+        return Ok(());
+    }
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(with("remove", directory)),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use kan_cgroup::{Error, remove, remove_within, wait_until_empty};
+use kan_cgroup::{Error, remove, remove_unused, remove_within, wait_until_empty};
 use rustix::fs::{CWD, Mode, OFlags, mkdirat, openat};
 
 use crate::scratch::Scratch;
@@ -27,6 +27,23 @@ fn cgroups_that_the_container_made_go_too() {
     scratch.assert_gone();
     // Gone already is fine.
     remove(&scratch.placement).unwrap();
+}
+
+#[test]
+fn unused_cgroups_go_at_once_and_others_stay() {
+    let Some(scratch) = Scratch::made("remove-unused") else {
+        return;
+    };
+    let below = scratch.paths("below");
+    below
+        .iter()
+        .for_each(|path| fs::create_dir_all(path).unwrap());
+    assert!(!remove_unused(&scratch.placement));
+    assert!(below.iter().all(|path| path.exists()));
+    below.iter().for_each(|path| fs::remove_dir(path).unwrap());
+    assert!(remove_unused(&scratch.placement));
+    scratch.assert_gone();
+    assert!(remove_unused(&scratch.placement), "gone already is fine");
 }
 
 #[test]
