@@ -140,7 +140,7 @@ fn oom_is_told(ctx: &mut Ctx) -> Outcome {
     // By its first line it has begun.
     events.wait_for("stats")?;
     check!(
-        !events.stdout().contains("\"oom\""),
+        !events.stdout().contains("\"type\":\"oom\""),
         "out of memory at the start"
     );
     let_go(&bundle)?;
@@ -160,7 +160,7 @@ fn end_with_the_container(ctx: &mut Ctx) -> Outcome {
     ctx.verb(&["delete", "--force"])?.ok()?;
     let done = events.wait()?.ok()?;
     check!(
-        !done.stdout.contains("\"oom\""),
+        !done.stdout.contains("\"type\":\"oom\""),
         "out of memory at its end: {}",
         done.stdout
     );
