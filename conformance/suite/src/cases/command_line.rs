@@ -6,11 +6,7 @@ use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("command_line::help_of_everything", help_of_everything).lacks(
-            "kan",
-            "commands for resources",
-            "No help topic for",
-        ),
+        Case::new("command_line::help_of_everything", help_of_everything),
         Case::new("command_line::unknown_command", unknown_command),
         Case::new("command_line::unknown_flag", unknown_flag),
         Case::new("command_line::number_of_arguments", number_of_arguments),

@@ -7,6 +7,7 @@ mod attacks;
 mod attacks_console;
 mod attacks_race;
 mod bad_input;
+mod capabilities;
 mod cgroup;
 mod cgroup_nested;
 mod cgroup_owner;
@@ -85,6 +86,7 @@ pub fn all() -> Vec<Case> {
         mount_kinds::cases(),
         propagation::cases(),
         hot_plug::cases(),
+        capabilities::cases(),
         process_fields::cases(),
         linux_fields::cases(),
         net_devices::cases(),

@@ -7,6 +7,7 @@ mod annotations;
 mod document;
 mod features;
 mod fuzz;
+mod hot_plug;
 mod labels;
 mod mounts;
 mod mutation;
