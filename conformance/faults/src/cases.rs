@@ -87,7 +87,24 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         config: Config::Limited,
         ..small(verb, blow, stride)
     };
+    let bare = |verb, blow, stride| Sweep {
+        config: Config::Bare,
+        ..small(verb, blow, stride)
+    };
+    let users = |verb, blow, stride| Sweep {
+        config: Config::Users,
+        ..small(verb, blow, stride)
+    };
     vec![
+        ("kill::create_bare_host", bare(Create, KillHost, 3)),
+        (
+            "kill::create_bare_host_at_init",
+            bare(Create, KillHostAtInit, 3),
+        ),
+        ("fail::create_bare_init", bare(Create, FailInit, 3)),
+        ("kill::delete_bare", bare(DeleteRunning, KillHost, 2)),
+        ("kill::create_users_host", users(Create, KillHost, 3)),
+        ("fail::create_users_host", users(Create, FailHost, 3)),
         ("kill::create_limited_host", limited(Create, KillHost, 3)),
         ("kill::update", small(Update, KillHost, 1)),
         ("fail::create_limited_host", limited(Create, FailHost, 3)),

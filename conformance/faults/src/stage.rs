@@ -32,6 +32,10 @@ pub enum Config {
     Default,
     /// The small one with limits, as far as the view has controllers for them.
     Limited,
+    /// The small one without a mount namespace, whose mounts lie on the host's.
+    Bare,
+    /// The small one with a user namespace, and a mount that the host prepares.
+    Users,
 }
 
 /// A case's surroundings.
@@ -170,7 +174,39 @@ impl Stage {
                 mounts.push(dev);
             }
         }
+        match which {
+            Config::Bare => {
+                config["linux"]["namespaces"] = json!([{"type": "pid"}, {"type": "uts"}]);
+                config["linux"]["maskedPaths"] = json!([]);
+                config["linux"]["readonlyPaths"] = json!([]);
+            }
+            Config::Users => self.add_users(&mut config)?,
+            Config::Small | Config::Default | Config::Limited => {}
+        }
         Ok(config)
+    }
+
+    /// The container's root is another user, who has to reach the rootfs.
+    fn add_users(&self, config: &mut Value) -> Outcome {
+        use std::os::unix::fs::PermissionsExt as _;
+        for dir in self.place.dir.ancestors() {
+            let mode = fs::metadata(dir)?.permissions().mode();
+            if mode & 0o001 == 0 {
+                fs::set_permissions(dir, fs::Permissions::from_mode(mode | 0o011))?;
+            }
+        }
+        let range = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        config["linux"]["uidMappings"] = range.clone();
+        config["linux"]["gidMappings"] = range;
+        let bind = json!({
+            "destination": "/tmp", "type": "bind", "source": "/usr", "options": ["rbind", "ro"],
+        });
+        let user = json!({"type": "user"});
+        for (pointer, entry) in [("/linux/namespaces", user), ("/mounts", bind)] {
+            let list = config.pointer_mut(pointer).and_then(Value::as_array_mut);
+            list.map(|list| list.push(entry));
+        }
+        Ok(())
     }
 
     /// kan's command line with `--root`; the id goes last where there is one.

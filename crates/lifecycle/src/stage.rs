@@ -40,8 +40,11 @@ impl Stage {
             namespaces: Vec::new(),
         };
         namespace::unshare(CLONE_NEWNS).map_err(during("make a mount namespace"))?;
-        enter_empty(over)?;
-        Ok(stage)
+        match enter_empty(over) {
+            Ok(()) => Ok(stage),
+            // What kan has to take back now lies below the stage.
+            Err(error) => stage.leave().and(Err(error)),
+        }
     }
 
     /// Puts a tree on the stage. `joined` is the user namespace that the container joins.
