@@ -1,14 +1,18 @@
 //! Seccomp filters, and the memory given back before one is loaded.
 
 use crate::harness::{Test, alone, tests};
-use crate::scene::{perform, refused, set};
-use kan_op::InitStep;
-use kan_op::init::FilterInstruction;
-use kan_sys::{Errno, Sysno, credentials, namespace};
+use crate::scene::{perform, perform_with, refused, set};
+use kan_init::{Init, Slots};
+use kan_op::init::{FilterInstruction, Listener};
+use kan_op::{Board, InitStep, Slot};
+use kan_sys::fd::AsRawFd;
+use kan_sys::{Errno, Sysno, credentials, memory, namespace, socket};
 
 pub const TESTS: &[Test] = &tests![
     crate::filter::a_loaded_filter_rules,
     crate::filter::a_filter_that_is_no_program_is_refused,
+    crate::filter::a_listener_is_offered_on_the_board,
+    crate::filter::a_listener_is_sent_over_the_channel,
     crate::filter::dropped_pages_come_back,
 ];
 
@@ -55,6 +59,49 @@ pub fn a_filter_that_is_no_program_is_refused() {
         };
         let failed = perform(&[InitStep::NoNewPrivileges, step]);
         assert_eq!(failed, refused(1, Sysno::seccomp, Errno::EINVAL));
+    });
+}
+
+/// SECCOMP_FILTER_FLAG_NEW_LISTENER, and a program that allows everything, sends included.
+fn listened(listener: Listener) -> [InitStep; 2] {
+    let load = InitStep::LoadFilter {
+        program: vec![instruction(0x06, 0, 0, 0x7fff_0000)],
+        flags: 1 << 3,
+        listener: Some(listener),
+    };
+    [InitStep::NoNewPrivileges, load]
+}
+
+/// What a listener's descriptor leads to.
+fn is_listener(number: i32) -> bool {
+    let link = std::fs::read_link(format!("/proc/self/fd/{number}"));
+    link.is_ok_and(|link| link.to_string_lossy() == "anon_inode:seccomp notify")
+}
+
+/// Its number, and the descriptor is open as long as its slot is full.
+pub fn a_listener_is_offered_on_the_board() {
+    alone(|| {
+        set();
+        let board = Board::new(memory::shared_words(Board::WORDS).unwrap());
+        let steps = listened(Listener::Offered);
+        let mut init = Init::new(&steps, board, Slots::default());
+        assert_eq!(init.perform_all(), Ok(()));
+        let number = board.offered().unwrap();
+        assert!(is_listener(number));
+        drop(init);
+        assert!(!is_listener(number));
+    });
+}
+
+pub fn a_listener_is_sent_over_the_channel() {
+    alone(|| {
+        set();
+        let (host, init_end) = socket::pair().unwrap();
+        let mut slots = Slots::default();
+        slots.fill(Slot::Channel, init_end);
+        assert_eq!(perform_with(&listened(Listener::Sent), slots), Ok(()));
+        let listener = socket::receive_descriptor(&host).unwrap();
+        assert!(is_listener(listener.as_raw_fd()));
     });
 }
 
