@@ -51,7 +51,7 @@ impl Case {
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for (view, suffix) in [(View::Host, "host"), (View::V2, "v2")] {
-        for (name, sweep) in sweeps() {
+        for (name, sweep) in sweeps().into_iter().chain(sweeps_of_mounts()) {
             let name = format!("{name}::{suffix}");
             let deed = Deed::Sweep(sweep);
             cases.push(Case { name, view, deed });
@@ -87,24 +87,7 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
         config: Config::Limited,
         ..small(verb, blow, stride)
     };
-    let bare = |verb, blow, stride| Sweep {
-        config: Config::Bare,
-        ..small(verb, blow, stride)
-    };
-    let users = |verb, blow, stride| Sweep {
-        config: Config::Users,
-        ..small(verb, blow, stride)
-    };
     vec![
-        ("kill::create_bare_host", bare(Create, KillHost, 3)),
-        (
-            "kill::create_bare_host_at_init",
-            bare(Create, KillHostAtInit, 3),
-        ),
-        ("fail::create_bare_init", bare(Create, FailInit, 3)),
-        ("kill::delete_bare", bare(DeleteRunning, KillHost, 2)),
-        ("kill::create_users_host", users(Create, KillHost, 3)),
-        ("fail::create_users_host", users(Create, FailHost, 3)),
         ("kill::create_limited_host", limited(Create, KillHost, 3)),
         ("kill::update", small(Update, KillHost, 1)),
         ("fail::create_limited_host", limited(Create, FailHost, 3)),
@@ -153,6 +136,32 @@ fn sweeps() -> Vec<(&'static str, Sweep)> {
             "fail::delete_force_running",
             small(DeleteRunning, FailHost, 1),
         ),
+    ]
+}
+
+/// Containers whose mounts are not only their own: on the host's mount namespace, or made by the
+/// host half.
+fn sweeps_of_mounts() -> Vec<(&'static str, Sweep)> {
+    use Blow::{FailHost, FailInit, KillHost, KillHostAtInit};
+    use Verb::{Create, DeleteRunning};
+    let with = |config, verb, blow, stride| Sweep {
+        verb,
+        blow,
+        config,
+        stride,
+    };
+    let bare = |verb, blow, stride| with(Config::Bare, verb, blow, stride);
+    let users = |verb, blow, stride| with(Config::Users, verb, blow, stride);
+    vec![
+        ("kill::create_bare_host", bare(Create, KillHost, 3)),
+        (
+            "kill::create_bare_host_at_init",
+            bare(Create, KillHostAtInit, 3),
+        ),
+        ("fail::create_bare_init", bare(Create, FailInit, 3)),
+        ("kill::delete_bare", bare(DeleteRunning, KillHost, 2)),
+        ("kill::create_users_host", users(Create, KillHost, 3)),
+        ("fail::create_users_host", users(Create, FailHost, 3)),
     ]
 }
 

@@ -203,8 +203,9 @@ impl Stage {
         });
         let user = json!({"type": "user"});
         for (pointer, entry) in [("/linux/namespaces", user), ("/mounts", bind)] {
-            let list = config.pointer_mut(pointer).and_then(Value::as_array_mut);
-            list.map(|list| list.push(entry));
+            if let Some(list) = config.pointer_mut(pointer).and_then(Value::as_array_mut) {
+                list.push(entry);
+            }
         }
         Ok(())
     }
