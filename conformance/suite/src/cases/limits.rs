@@ -50,6 +50,12 @@ pub fn cases() -> Vec<Case> {
 /// Case, runtime, rule, symptom.
 const DEVIATIONS: &[(&str, &str, &str, &str)] = &[
     (
+        "limits::huge_pages",
+        "crun 1.8",
+        "config-linux.md, hugepageLimits: of reservations too, where the kernel counts them",
+        "hugetlb.2MB.rsvd.max is",
+    ),
+    (
         "limits::pids_none",
         "runc 1.1",
         "config-linux.md, pids: 0 is a limit since 1.3",

@@ -33,6 +33,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("update::stopped_is_refused", stopped_is_refused),
         Case::new("update::of_created", of_created),
         Case::new("update::wrong_values_are_refused", wrong_values),
+        Case::new("update::intel_rdt_without_it_is_refused", no_intel_rdt).deviates(
+            "crun 1.8",
+            "a flag that runc and newer crun have",
+            "unrecognized option",
+        ),
     ]
 }
 
@@ -430,5 +435,28 @@ fn wrong_values(ctx: &mut Ctx) -> Outcome {
     let name = file.to_string_lossy().into_owned();
     let done = ctx.verb(&["update", "--resources", &name])?;
     check!(!done.status.success(), "half a document was taken");
+    ctx.expect_status("running")
+}
+
+/// This is a machine without it; with it, only the unit tests have a tree to write to.
+fn no_intel_rdt(ctx: &mut Ctx) -> Outcome {
+    if std::path::Path::new("/sys/fs/resctrl/info").exists() {
+        skip!("this machine has Intel RDT");
+    }
+    ctx.launch_sleeper()?;
+    for (flag, schema, text) in [
+        (
+            "--l3-cache-schema",
+            "L3:0=f",
+            "Intel RDT/CAT: l3 cache schema is not enabled",
+        ),
+        (
+            "--mem-bw-schema",
+            "MB:0=20",
+            "Intel RDT/MBA: memory bandwidth schema is not enabled",
+        ),
+    ] {
+        ctx.verb(&["update", flag, schema])?.refuses(&[text])?;
+    }
     ctx.expect_status("running")
 }
