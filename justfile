@@ -67,6 +67,11 @@ dist:
     install -m 755 {{ release }}/kan {{ target }}/dist/kan
     cd {{ target }}/dist && sha256sum kan >kan.sha256 && ls -l "$PWD"/*
 
+# A Debian package in dist/ under cargo's target folder
+deb:
+    cargo build --release --locked -p kan
+    conformance/deb {{ release }}/kan {{ target }}/dist
+
 # Put the binary, manual pages and shell completions under PREFIX (/usr/local), and say how podman learns of it
 install:
     cargo build --release --locked -p kan

@@ -460,6 +460,37 @@ PYTHON
     expect_in message "$output" "proc"
 }
 
+# A bundle with a root of its own, for a runtime that is itself in a container.
+inner_bundle() {
+    mkdir -p "$STAGE/tmp/inner/rootfs"
+    podman create --name source $IMAGE true >/dev/null
+    podman export source | tar -x -C "$STAGE/tmp/inner/rootfs"
+    podman rm source >/dev/null
+    rm -f "$STAGE/tmp/inner/config.json"
+    "$RUNTIME" spec --bundle "$STAGE/tmp/inner"
+    jq '.process.terminal = false | .process.args = ["echo", "from the inside"] | .process.env = ["PATH=/bin"]' \
+        "$STAGE/tmp/inner/config.json" >"$STAGE/tmp/inner/config.new"
+    mv "$STAGE/tmp/inner/config.new" "$STAGE/tmp/inner/config.json"
+}
+
+@test "the runtime in a privileged container" {
+    is_kan || skip "Debian's runc is no static program"
+    inner_bundle
+    expect said "$(prun --rm --privileged -v "$RUNTIME:/kan:ro" -v "$STAGE/tmp/inner:/b" $IMAGE /kan run --bundle /b inner)" "from the inside"
+}
+
+@test "the runtime in a container whose filter denies it a call: the message names it" {
+    is_kan || skip "Debian's runc is no static program"
+    inner_bundle
+    local call
+    for call in clone3 openat2 fsopen move_mount mount_setattr; do
+        printf '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["%s"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}' $call >"$STAGE/tmp/filter.json"
+        run ! prun --rm --cap-add all --security-opt "seccomp=$STAGE/tmp/filter.json" --security-opt unmask=all \
+            -v "$RUNTIME:/kan:ro" -v "$STAGE/tmp/inner:/b" $IMAGE /kan --cgroup-manager disabled run --bundle /b inner
+        expect_in "without $call" "$output" "$call"
+    done
+}
+
 @test "nothing is left" {
     expect containers "$(podman ps -aq)" ""
     nothing_left "libpod-[0-9a-f]*"
