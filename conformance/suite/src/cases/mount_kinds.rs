@@ -9,6 +9,12 @@ use crate::harness::config::mount;
 use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {
+    let mut all = of_cgroups();
+    all.extend(of_others());
+    all
+}
+
+fn of_cgroups() -> Vec<Case> {
     vec![
         Case::new("mount_kinds::cgroup_read_write", cgroup_read_write),
         Case::new(
@@ -25,6 +31,11 @@ pub fn cases() -> Vec<Case> {
             "mount_kinds::unified_cgroup_without_a_namespace",
             unified_without_a_namespace,
         ),
+    ]
+}
+
+fn of_others() -> Vec<Case> {
+    vec![
         Case::new(
             "mount_kinds::masked_directories_share_a_file_system",
             masks_share,
