@@ -135,7 +135,7 @@ impl<'p> Host<'p> {
             HostStep::Limit(limits) => Ok(kan_cgroup::limit(limits)?),
             HostStep::LimitDevices(rules) => self.limit_devices(rules),
             HostStep::OpenStage => {
-                self.stage = Some(Stage::open(self.directory())?);
+                self.stage = Some(Stage::open(&notify::besides(self.directory())?)?);
                 Ok(())
             }
             HostStep::StageTree(tree) => self.stage_tree(tree),

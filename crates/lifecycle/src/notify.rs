@@ -14,7 +14,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The directory in a container's own that is mounted into it.
 pub(crate) const DIRECTORY: &str = "notify";
@@ -38,6 +38,17 @@ pub(crate) fn make_directory(container: &Path) -> Result<()> {
 /// Whether the container was given such a directory.
 pub(crate) fn is_wanted(container: &Path) -> bool {
     container.join(DIRECTORY).is_dir()
+}
+
+/// A directory of the container's that may be covered for a while: its own, or one below where the
+/// socket's directory must be seen.
+pub(crate) fn besides(container: &Path) -> Result<PathBuf> {
+    if !is_wanted(container) {
+        return Ok(container.to_owned());
+    }
+    let path = container.join("stage");
+    let made = DirBuilder::new().mode(0o700).create(&path);
+    made.map(|()| path.clone()).map_err(with("make", &path))
 }
 
 /// kan between a container and a service manager.

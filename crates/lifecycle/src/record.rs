@@ -253,9 +253,17 @@ fn read_at_once(path: &Path) -> std::io::Result<Vec<u8>> {
     let mut options = OpenOptions::new();
     let flags = nix::libc::O_NONBLOCK;
     let mut file = options.read(true).custom_flags(flags).open(path)?;
-    let mut text = Vec::new();
-    file.read_to_end(&mut text)?;
-    Ok(text)
+    // Most are smaller, and a read that gives less than asked for was the last: `list` does this for
+    // every container.
+    let (mut text, mut length) = (vec![0; 8192], 0);
+    loop {
+        length += file.read(&mut text[length..])?;
+        if length < text.len() {
+            text.truncate(length);
+            return Ok(text);
+        }
+        text.resize(2 * length, 0);
+    }
 }
 
 /// Writes a file that only kan's user may read: a config's environment holds secrets.
@@ -280,6 +288,17 @@ mod tests {
     fn a_foreign_version_is_named() {
         let error = Record::parse(br#"{"version": 9, "anything": true}"#).unwrap_err();
         assert_eq!(error, "state of version 9, this kan reads version 1");
+    }
+
+    #[test]
+    fn a_file_of_any_size_is_read_whole() {
+        let path = std::env::temp_dir().join(format!("kan-record-{}", std::process::id()));
+        for size in [0, 1, 8191, 8192, 8193, 100_000] {
+            let text = vec![b'x'; size];
+            std::fs::write(&path, &text).unwrap();
+            assert_eq!(read_at_once(&path).unwrap(), text);
+        }
+        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

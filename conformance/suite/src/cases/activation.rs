@@ -23,6 +23,8 @@ pub fn cases() -> Vec<Case> {
             run_detached_waits,
         )
         .deviates("runc 1.1", BARRIER, "BARRIER=1"),
+        Case::new("activation::run_passes_on", run_passes_on),
+        Case::new("activation::in_a_user_namespace", in_a_user_namespace),
         Case::new("activation::ended_before_ready", ended_before_ready),
         Case::new("activation::without_a_manager", without_a_manager),
         Case::new("activation::sockets", sockets).deviates("crun 1.8", CRUN, "LISTEN_FDS="),
@@ -113,6 +115,42 @@ fn run_detached_waits(ctx: &mut Ctx) -> Outcome {
     let running = run.env("NOTIFY_SOCKET", &path).spawn()?;
     let heard = hear(&manager, "BARRIER=1")?;
     check!(heard.contains(&"READY=1".into()), "heard {heard:?}");
+    running.wait()?.ok()?;
+    ctx.expect_status("running")
+}
+
+/// In the foreground, for as long as the container runs.
+fn run_passes_on(ctx: &mut Ctx) -> Outcome {
+    if ctx.runtime().name == "crun" {
+        skip!("crun 1.8 waits otherwise");
+    }
+    let (manager, path) = manager(ctx)?;
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["notify", "READY=1"]);
+    let run = ctx.with_bundle("run", &[], &bundle)?;
+    let mut running = run.env("NOTIFY_SOCKET", &path).spawn()?;
+    hear(&manager, "READY=1")?;
+    // A signal that comes before the probe waits for it is lost on PID 1.
+    running.wait_for("ready")?;
+    ctx.kill("TERM")?.ok()?;
+    running.wait()?.ok()?;
+    ctx.expect_nothing_left()
+}
+
+/// The container's root cannot reach the runtime's state directory, and need not.
+fn in_a_user_namespace(ctx: &mut Ctx) -> Outcome {
+    if ctx.runtime().name == "crun" {
+        skip!("crun 1.8 waits otherwise");
+    }
+    let (manager, path) = manager(ctx)?;
+    let mut bundle = super::user_namespace::bundle_with_users(ctx)?;
+    bundle.probe(&["notify", "READY=1"]);
+    let run = ctx.with_bundle("run", &["--detach"], &bundle)?;
+    let running = run.env("NOTIFY_SOCKET", &path).spawn()?;
+    hear(&manager, "READY=1")?;
+    if ctx.runtime().name == "kan" {
+        hear(&manager, "BARRIER=1")?;
+    }
     running.wait()?.ok()?;
     ctx.expect_status("running")
 }
