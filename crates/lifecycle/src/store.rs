@@ -1,5 +1,6 @@
 //! The state directory: one directory a container.
 
+use crate::cgroups::is_host_root;
 use crate::container::Container;
 use crate::error::with;
 use crate::{Error, Result, check_id};
@@ -18,12 +19,13 @@ pub struct Store {
 #[derive(Debug)]
 pub(crate) struct Locked(#[expect(dead_code, reason = "held, not used")] File);
 
-/// `/run/kan`, or `$XDG_RUNTIME_DIR/kan` for a user who is not root.
+/// `/run/kan`, or `$XDG_RUNTIME_DIR/kan` for a user who is not root, as root of a user namespace of
+/// his is not.
 #[must_use]
 pub fn default_root() -> PathBuf {
     let runtime = std::env::var_os("XDG_RUNTIME_DIR").filter(|dir| !dir.is_empty());
     match runtime {
-        Some(dir) if kan_sys::credentials::effective_uid() != 0 => PathBuf::from(dir).join("kan"),
+        Some(dir) if !is_host_root().unwrap_or(false) => PathBuf::from(dir).join("kan"),
         _ => PathBuf::from("/run/kan"),
     }
 }

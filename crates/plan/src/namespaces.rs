@@ -101,9 +101,10 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
 
 /// Whether namespaces are joined before init is made. Those of the host, such as a network
 /// namespace that an engine has set up, can't be entered from inside a user namespace; and the new
-/// ones of a container that joins a user namespace have to belong to that.
+/// ones of a container that joins a user namespace have to belong to that. A kan that is not root
+/// could not come back from a pid namespace.
 fn joins_before(b: &Builder<'_>) -> bool {
-    user_namespace::is_used(b) && !joined(b).is_empty()
+    (user_namespace::is_used(b) || b.facts.is_rootless) && !joined(b).is_empty()
 }
 
 /// Init: joins the opened namespaces, the mount namespace last, for it takes the host's paths
@@ -126,15 +127,16 @@ pub(crate) fn join(b: &mut Builder<'_>) {
 }
 
 /// The namespaces that a process in between joins by the container's pidfd, for a kan that is not
-/// root: it may enter the pid namespace only from inside the container's user namespace.
+/// root: it could not come back from the pid namespace, since its own belongs to the host; and
+/// without privileges it enters that only from inside the container's user namespace.
 pub(crate) fn join_container_before(b: &Builder<'_>) -> Vec<Joined> {
-    let has_both = b.has_namespace(NamespaceType::Pid) && user_namespace::is_used(b);
-    if !has_both || b.facts.has_capability(CAP_SYS_ADMIN) {
+    if !b.has_namespace(NamespaceType::Pid) || !b.facts.is_rootless {
         return Vec::new();
     }
+    let is_alone = b.facts.has_capability(CAP_SYS_ADMIN) || !user_namespace::is_used(b);
     vec![Joined {
         slot: slot(NamespaceType::Pid),
-        flag: CLONE_NEWPID | CLONE_NEWUSER,
+        flag: CLONE_NEWPID | if is_alone { 0 } else { CLONE_NEWUSER },
     }]
 }
 

@@ -129,7 +129,7 @@ fn devices_are_bound_by_root_of_a_user_namespace() {
 }
 
 /// setns(2): a pid namespace is entered only with CAP_SYS_ADMIN in the user namespace that owns it,
-/// which kan gets by entering that.
+/// which kan gets by entering that. Its own belongs to the host, so that nobody else comes back.
 #[test]
 fn exec_enters_the_user_namespace_before_the_pid_namespace() {
     let config = config(|config| mapped(config, false));
@@ -148,6 +148,13 @@ fn exec_enters_the_user_namespace_before_the_pid_namespace() {
     let (before, after) = flags(&user());
     assert_eq!(before, CLONE_NEWPID | CLONE_NEWUSER);
     assert_eq!(after & before, 0);
+    let inner = Facts {
+        permitted: Facts::example("c").permitted,
+        ..user()
+    };
+    let (before, after) = flags(&inner);
+    assert_eq!(before, CLONE_NEWPID);
+    assert_eq!(after & (CLONE_NEWPID | CLONE_NEWUSER), CLONE_NEWUSER);
     let (before, after) = flags(&Facts::example("c"));
     assert_eq!(before, 0);
     assert_eq!(after & (CLONE_NEWPID | CLONE_NEWUSER), CLONE_NEWUSER);
