@@ -55,6 +55,7 @@ fn of_process(config: &Config) -> Result<Facts> {
         unit: None,
         is_rootless: false,
         gid: kan_sys::credentials::effective_ids().1,
+        denies_groups: denies_groups(),
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),
@@ -70,6 +71,12 @@ fn of_process(config: &Config) -> Result<Facts> {
         },
         selinux: (has_label || has_mount_label) && labels::selinux(),
     })
+}
+
+/// user_namespaces(7), The /proc/pid/setgroups file.
+fn denies_groups() -> bool {
+    let mut buffer = [0; 8];
+    read_small("/proc/self/setgroups", &mut buffer).is_ok_and(|text| text.starts_with(b"deny"))
 }
 
 /// A line of /proc/PID/status that holds a bit mask, proc(5).

@@ -67,6 +67,8 @@ pub struct Facts {
     pub is_rootless: bool,
     /// kan's effective group id.
     pub gid: u32,
+    /// Whether kan's own user namespace denies setgroups(2), as all below it then do.
+    pub denies_groups: bool,
     /// The capabilities that kan can hand on, bit n for capability n: CapPrm of proc(5).
     pub permitted: u64,
     /// kan's bounding set, CapBnd of proc(5).
@@ -112,6 +114,7 @@ impl Facts {
             unit: None,
             is_rootless: false,
             gid: 0,
+            denies_groups: false,
             permitted: 0x1ff_ffff_ffff,
             bounding: 0x1ff_ffff_ffff,
             ignored_signals: 1 << 12,

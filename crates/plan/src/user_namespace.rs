@@ -42,7 +42,7 @@ pub(crate) fn map(b: &mut Builder<'_>) {
     let step = HostStep::MapIds {
         uids,
         gids,
-        deny_groups: denies_groups(b),
+        deny_groups: maps_own_group(b),
     };
     b.host("linux.uidMappings", step);
     b.host("", HostStep::Tell(Sync::IdsMapped));
@@ -52,6 +52,10 @@ pub(crate) fn map(b: &mut Builder<'_>) {
 /// then, and alone; more takes newgidmap(1). Leaving a group could give what the group was denied
 /// (CVE-2014-8989).
 pub(crate) fn denies_groups(b: &Builder<'_>) -> bool {
+    b.facts.denies_groups || maps_own_group(b)
+}
+
+fn maps_own_group(b: &Builder<'_>) -> bool {
     let Some(linux) = b.linux().filter(|_| is_new(b)) else {
         return false;
     };

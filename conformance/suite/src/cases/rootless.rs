@@ -23,6 +23,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("rootless::own_spec", own_spec),
         Case::new("rootless::life", life),
         Case::new("rootless::subordinate_ids", subordinate_ids),
+        Case::new("rootless::root_of_a_user_namespace", inner_root),
         Case::new("rootless::needs_a_user_namespace", needs_a_user_namespace)
             .only("kan", "crun makes one by itself, runc 1.1 has other words"),
         Case::new("rootless::groups_are_refused", groups_are_refused)
@@ -224,6 +225,38 @@ fn subordinate_ids(ctx: &mut Ctx) -> Outcome {
     check!(said.starts_with("uid=7 gid=8"), "{said}");
     check!(said.contains("allow"), "{said}");
     home.delete(ctx)
+}
+
+/// As podman has it for ordinary users: one user namespace, in which engine and runtime are root,
+/// and containers have none of their own.
+fn inner_root(ctx: &mut Ctx) -> Outcome {
+    let mut home = Home::new(ctx)?;
+    home.bundle
+        .probe(&["sleep"])
+        .without_namespace("user")
+        .remove("/linux/uidMappings")
+        .remove("/linux/gidMappings")
+        .save()?;
+    let oci = format!("{} --root {}", text(&home.runtime)?, text(&home.state)?);
+    let (bundle, id) = (text(&home.bundle.dir)?, &ctx.id);
+    let script = format!(
+        "{oci} create --bundle {bundle} {id} >/dev/null </dev/null
+         {oci} start {id}
+         {oci} exec {id} /probe exit 3 || echo exec ended with $?
+         {oci} delete --force {id}"
+    );
+    let unshare = [
+        "unshare",
+        "--user",
+        "--map-root-user",
+        "--mount",
+        "sh",
+        "-ec",
+        &script,
+    ];
+    let done = as_user(ctx.command(&unshare)).run()?.ok()?;
+    equal("said", done.stdout.trim(), "exec ended with 3")?;
+    ctx.expect_nothing_left()
 }
 
 fn needs_a_user_namespace(ctx: &mut Ctx) -> Outcome {

@@ -62,6 +62,21 @@ fn groups_are_denied_where_one_is_mapped_without_privilege() {
         ..Facts::example("c")
     };
     assert!(!denies(&one, &root));
+    // Where kan's own namespace denies them nobody is asked again.
+    let inner = Facts {
+        denies_groups: true,
+        ..Facts::example("c")
+    };
+    let plan = plan(&one, &inner, &request());
+    let keeps = |step: &InitStep| matches!(step, InitStep::SetIds(Ids { groups: None, .. }));
+    assert!(
+        plan.init
+            .steps()
+            .iter()
+            .rev()
+            .find(|step| matches!(step, InitStep::SetIds(_)))
+            .is_some_and(keeps)
+    );
 }
 
 #[test]
