@@ -79,6 +79,7 @@ fn measure(options: &Options, beside: &Path) -> Result<(Vec<Figure>, PathBuf), S
     if !rustix::process::geteuid().is_root() {
         return Err("containers with all namespaces and cgroups need root".to_owned());
     }
+    view::own_mounts()?;
     let own = Some(rustix::process::getpid());
     rustix::process::set_child_subreaper(own).map_err(|error| format!("prctl: {error}"))?;
     let workspace = Workspace::new(beside.join("payload"))?;

@@ -2,11 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
 /// Where every runtime looks for cgroups.
 pub const CGROUP: &str = "/sys/fs/cgroup";
+
+/// Where runtimes keep their state.
+pub const RUN: &str = "/run";
 
 /// A view of the cgroup hierarchies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,19 +54,26 @@ fn is_cgroup2(directory: &Path) -> bool {
     directory.join("cgroup.controllers").exists()
 }
 
-/// Moves this process from a hybrid host into a mount namespace of its own, where cgroup2 covers the
-/// version 1 controllers. There is no way back.
+/// Moves this process into a mount namespace of its own, with a tmpfs on [`RUN`]: runtimes keep
+/// their state there, and where it is on a disk a rename over a file waits for the disk.
 #[allow(
     unsafe_code,
     reason = "rustix marks unshare unsafe for the flags that this call does not use"
 )]
-pub fn enter_v2() -> Result<(), String> {
+pub fn own_mounts() -> Result<(), String> {
     let name = |call: &'static str| move |error| format!("{call}: {error}");
     // SAFETY: only CLONE_FILES can break the promises of owned descriptors.
     unsafe { unshare_unsafe(UnshareFlags::NEWNS) }.map_err(name("unshare"))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     mount_change("/", private).map_err(name("mount"))?;
-    mount_bind(cgroup2(View::Hybrid), CGROUP).map_err(name("mount"))
+    let flags = MountFlags::NOSUID | MountFlags::NODEV;
+    mount("tmpfs", RUN, "tmpfs", flags, c"mode=755").map_err(name("mount on /run"))
+}
+
+/// Covers a hybrid host's version 1 controllers with cgroup2, in the namespace of [`own_mounts`].
+/// There is no way back.
+pub fn enter_v2() -> Result<(), String> {
+    mount_bind(cgroup2(View::Hybrid), CGROUP).map_err(|error| format!("mount: {error}"))
 }
 
 #[cfg(test)]

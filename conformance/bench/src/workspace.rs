@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 
 use crate::leftovers;
 use crate::runtime::Runtime;
-use crate::view::View;
-
-/// Where runtimes keep their state.
-const STATE: &str = "/run";
+use crate::view::{RUN, View};
 
 /// What the container's process does.
 #[derive(Debug, Clone, Copy)]
@@ -32,10 +29,10 @@ pub struct Workspace {
 impl Workspace {
     /// Makes the directories; `payload` is the program that containers run.
     pub fn new(payload: PathBuf) -> Result<Self, String> {
-        leftovers::of_ended_benchmarks(&[&std::env::temp_dir(), Path::new(STATE)]);
+        leftovers::of_ended_benchmarks(&[&std::env::temp_dir(), Path::new(RUN)]);
         let workspace = Self {
             directory: std::env::temp_dir().join(name()),
-            state: Path::new(STATE).join(name()),
+            state: Path::new(RUN).join(name()),
             payload,
         };
         create(&workspace.directory)?;
@@ -75,9 +72,9 @@ impl Workspace {
         Ok(bundle)
     }
 
-    /// Where a runtime writes the pid of its container.
+    /// Where a runtime writes the pid of its container: as with engines, beside the state.
     pub fn pid_file(&self, runtime: &Runtime) -> PathBuf {
-        self.directory.join(format!("{}.pid", runtime.name))
+        self.state.join(format!("{}.pid", runtime.name))
     }
 }
 
