@@ -35,7 +35,7 @@ pub fn cases() -> Vec<Case> {
                 "drop all controllers",
             )
             .lacks(
-                "crun 1.8",
+                "crun",
                 "a message to the agent in one piece",
                 "EOF while parsing",
             ),
@@ -341,6 +341,9 @@ impl Drop for Delegated {
 /// CVE-2023-25809: without a cgroup namespace /sys/fs/cgroup shows what is the user's own outside.
 fn foreign_cgroup(ctx: &mut Ctx) -> Outcome {
     ctx.need_busybox()?;
+    if ctx.world.unified && ctx.runtime().matches("runc 1.1") {
+        skip!("runc 1.1 shows the host's hierarchy there, in which the user may write to his own");
+    }
     let mut home = Home::new(ctx)?;
     home.bundle
         .set(
@@ -349,7 +352,7 @@ fn foreign_cgroup(ctx: &mut Ctx) -> Outcome {
                    "options": ["nosuid", "noexec", "nodev", "relatime"]}),
         )
         .shell(
-            "for dir in /sys/fs/cgroup /sys/fs/cgroup/*; do \
+            "for dir in /sys/fs/cgroup /sys/fs/cgroup/* /sys/fs/cgroup/*/*; do \
                  [ -e $dir/cgroup.procs ] || continue; \
                  mkdir $dir/escaped && rmdir $dir/escaped && echo made in $dir; \
              done 2>/dev/null; echo looked",
