@@ -341,8 +341,9 @@ impl Drop for Delegated {
 /// CVE-2023-25809: without a cgroup namespace /sys/fs/cgroup shows what is the user's own outside.
 fn foreign_cgroup(ctx: &mut Ctx) -> Outcome {
     ctx.need_busybox()?;
-    if ctx.world.unified && ctx.runtime().matches("runc 1.1") {
-        skip!("runc 1.1 shows the host's hierarchy there, in which the user may write to his own");
+    let shows_host = ["runc 1.1", "crun"];
+    if ctx.world.unified && shows_host.iter().any(|name| ctx.runtime().matches(name)) {
+        skip!("it shows the host's hierarchy there, in which the user may write to his own");
     }
     let mut home = Home::new(ctx)?;
     home.bundle
