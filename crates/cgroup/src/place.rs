@@ -213,6 +213,16 @@ impl Placement {
         Self { directories }
     }
 
+    /// The cgroups of this name above, such as the unit's, where there is one; else these.
+    #[must_use]
+    pub fn up_to(&self, name: &str) -> Self {
+        let up = |dir: &Directory| {
+            let above = dir.path.ancestors().find(|path| path.ends_with(name));
+            above.map_or_else(|| dir.clone(), |path| dir.at(path.to_path_buf()))
+        };
+        Self::of(self.directories.iter().map(up).collect())
+    }
+
     /// The directories, in the order of `/proc/self/cgroup` (v2 last).
     #[must_use]
     pub fn directories(&self) -> &[Directory] {

@@ -140,6 +140,16 @@ mod tests {
     }
 
     #[test]
+    fn the_units_own_cgroup_is_found_from_below() {
+        let scope = Scope::parse(Some("a.slice:p:x"), "web", false).unwrap();
+        let below = scope.place(&unified(), "", "inner/most").unwrap();
+        let own = scope.place(&unified(), "", "").unwrap();
+        assert_eq!(below.up_to(&scope.unit), own);
+        assert_eq!(own.up_to(&scope.unit), own);
+        assert_eq!(own.up_to("other.scope"), own);
+    }
+
+    #[test]
     fn anything_else_is_refused() {
         for wrong in [
             "/a/b",

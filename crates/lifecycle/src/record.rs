@@ -174,10 +174,12 @@ impl Record {
     /// Removes the cgroup once nothing runs in it, the unit first: its manager removes what it has
     /// made.
     pub(crate) fn remove_cgroups(&self) -> Result<()> {
-        if let Some(unit) = &self.unit {
-            unit.stop()?;
-        }
-        Ok(kan_cgroup::remove(&self.cgroups)?)
+        let Some(unit) = &self.unit else {
+            return Ok(kan_cgroup::remove(&self.cgroups)?);
+        };
+        unit.stop()?;
+        // What kan made for a cgroup below it, in hierarchies that the manager does not know.
+        Ok(kan_cgroup::remove(&self.cgroups.up_to(&unit.name))?)
     }
 
     /// The cgroup below the unit's own that the container's processes are in, as `/NAME`; empty
