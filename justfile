@@ -60,6 +60,10 @@ bench *ARGUMENTS:
     cargo build --release -p kan
     cargo run --release -p kan-conformance-bench -- {{ ARGUMENTS }}
 
+# Write kan's counts of system calls anew, which `bench --check` guards; review them with git diff
+counts:
+    just bench -n 10 --counts conformance/bench/counts.json
+
 # The release binary and its SHA-256 sum in dist/ under cargo's target folder
 dist:
     cargo build --release --locked -p kan

@@ -1,5 +1,6 @@
 //! What kan promises, checked against what was measured.
 
+use crate::counts;
 use crate::samples::{Figure, median_of};
 
 /// `run` takes at most this many times the floor.
@@ -8,6 +9,15 @@ const RUN_OF_FLOOR: f64 = 2.0;
 const CREATED_KIBIBYTES: f64 = 512.0;
 /// The binary has fewer bytes than this.
 const BINARY_BYTES: f64 = 4e6;
+
+/// The commands that touch one container take at most this many times crun.
+const COMMAND_OF_CRUN: f64 = 0.4;
+/// The program itself starts in at most this many times crun.
+const START_OF_CRUN: f64 = 0.6;
+/// What the binary is to have at most, in bytes.
+const SMALL_BINARY_BYTES: f64 = 3e6;
+/// A count may exceed the committed one by this factor.
+const COUNT_TOLERANCE: f64 = 1.05;
 
 /// How a promise stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +45,45 @@ pub struct Bar {
 pub fn check(figures: &[Figure], is_static: Result<bool, String>) -> Vec<Bar> {
     let run = "run (v2)";
     let life = "create+start+delete";
-    vec![
+    let mut bars = vec![
         relative(figures, run, "floor", RUN_OF_FLOOR),
         relative(figures, run, "crun", 1.0),
         relative(figures, life, "crun", 1.0),
         absolute(figures, "created: proportional", CREATED_KIBIBYTES),
         absolute(figures, "binary", BINARY_BYTES),
         static_binary(is_static),
-    ]
+        relative(figures, "state", "crun", COMMAND_OF_CRUN),
+        relative(figures, "kill", "crun", COMMAND_OF_CRUN),
+        relative(figures, "--version", "crun", START_OF_CRUN),
+        absolute(figures, "binary", SMALL_BINARY_BYTES),
+    ];
+    let committed = counts::committed();
+    bars.extend(
+        committed
+            .iter()
+            .map(|(what, count)| guarded(figures, what, count.as_f64())),
+    );
+    bars
+}
+
+/// kan's count is not above the committed one, but for the tolerance. Skipped without strace.
+fn guarded(figures: &[Figure], what: &str, committed: Option<f64>) -> Bar {
+    let promise = format!("{what}: no more than committed");
+    match (median_of(figures, what, "kan"), committed) {
+        (Some(kan), Some(committed)) => {
+            let detail = format!("{kan}, committed {committed}");
+            bar(promise, kan <= committed * COUNT_TOLERANCE, detail)
+        }
+        (Some(_), None) => bar(promise, false, "counts.json: not a number".to_owned()),
+        (None, _) => Bar {
+            verdict: match why(figures, what, "kan") {
+                missing if missing.contains("strace: No such file") => Verdict::Skipped,
+                _ => Verdict::Missed,
+            },
+            promise,
+            detail: why(figures, what, "kan"),
+        },
+    }
 }
 
 fn bar(promise: String, held: bool, detail: String) -> Bar {
@@ -105,6 +146,7 @@ fn why(figures: &[Figure], what: &str, runtime: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::counts;
     use crate::samples::{Samples, Unit};
 
     fn figure(what: &str, runtime: &str, value: Option<f64>) -> Figure {
@@ -129,8 +171,20 @@ mod tests {
             ("create+start+delete", "crun", 18.0),
             ("create+start+delete", "kan", 9.0),
             ("created: proportional", "kan", 511.0),
-            ("binary", "kan", 3_999_999.0),
+            ("binary", "kan", 2_999_999.0),
+            ("state", "crun", 5.0),
+            ("state", "kan", 2.0),
+            ("kill", "crun", 5.0),
+            ("kill", "kan", 2.0),
+            ("--version", "crun", 5.0),
+            ("--version", "kan", 3.0),
         ];
+        let counts = counts::committed();
+        figures.extend(
+            counts
+                .iter()
+                .map(|(what, count)| figure(what, "kan", count.as_f64())),
+        );
         figures.extend(good.map(|(what, runtime, value)| figure(what, runtime, Some(value))));
         check(&figures, Ok(true))
             .into_iter()
@@ -157,7 +211,18 @@ mod tests {
             missed(&verdicts("created: proportional", "kan", Some(512.0))),
             [3]
         );
-        assert_eq!(missed(&verdicts("binary", "kan", Some(4e6))), [4]);
+        assert_eq!(missed(&verdicts("binary", "kan", Some(4e6))), [4, 9]);
+        assert_eq!(missed(&verdicts("binary", "kan", Some(3e6))), [9]);
+        assert_eq!(missed(&verdicts("state", "kan", Some(2.01))), [6]);
+        assert_eq!(missed(&verdicts("kill", "kan", Some(2.01))), [7]);
+        assert_eq!(missed(&verdicts("--version", "kan", Some(3.01))), [8]);
+        let run = "run: system calls";
+        let committed = counts::committed()[run].as_f64().unwrap();
+        assert_eq!(
+            missed(&verdicts(run, "kan", Some(committed * 1.04))),
+            [0; 0]
+        );
+        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [13]);
         assert_eq!(check(&[], Ok(false))[5].verdict, Verdict::Missed);
     }
 

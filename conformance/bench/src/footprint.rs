@@ -1,14 +1,10 @@
-//! What is counted rather than timed: memory of a created container, system calls, the binary.
+//! What is counted rather than timed: memory of a created container, the binary.
 
 use std::path::Path;
-use std::process::Command;
 
-use crate::process::timed_payload;
 use crate::runtime::Runtime;
 use crate::samples::{Figure, Samples, Unit};
 use crate::scenarios::{Bench, Container};
-use crate::view::{View, cgroup2};
-use crate::workspace::Payload;
 
 /// Containers per runtime whose memory is read.
 const CONTAINERS: usize = 5;
@@ -61,40 +57,6 @@ fn rollup(text: &str) -> Option<Memory> {
     })
 }
 
-/// System calls of `run` by all processes together, the container's included.
-pub fn calls(bench: &Bench<'_>, runtimes: &[&Runtime]) -> Vec<Figure> {
-    let figures = runtimes.iter().map(|runtime| {
-        let counted = calls_once(bench, runtime).map(|total| vec![total]);
-        figure("run: system calls", runtime, Unit::Calls, counted)
-    });
-    figures.collect()
-}
-
-fn calls_once(bench: &Bench<'_>, runtime: &Runtime) -> Result<f64, String> {
-    let bundle = bench.workspace.bundle(runtime, Payload::End, View::V2)?;
-    let log = bench
-        .workspace
-        .directory
-        .join(format!("{}.strace", runtime.name));
-    let run = runtime.run(&bundle, &cgroup2(View::V2));
-    let mut command = Command::new("strace");
-    command
-        .args(["-f", "-c", "-o"])
-        .arg(&log)
-        .arg(run.get_program())
-        .args(run.get_args());
-    timed_payload(&mut command, bench.stderr)?;
-    let text =
-        std::fs::read_to_string(&log).map_err(|error| format!("{}: {error}", log.display()))?;
-    total_calls(&text).ok_or_else(|| "strace: no total".to_owned())
-}
-
-/// The fourth column of strace's last line, `100.00 0.01 21 129 8 total`.
-fn total_calls(text: &str) -> Option<f64> {
-    let line = text.lines().rfind(|line| line.ends_with(" total"))?;
-    line.split_whitespace().nth(3)?.parse().ok()
-}
-
 /// The binary's size.
 pub fn size(runtimes: &[&Runtime]) -> Vec<Figure> {
     let figures = runtimes.iter().map(|runtime| {
@@ -109,7 +71,13 @@ pub fn size(runtimes: &[&Runtime]) -> Vec<Figure> {
     figures.collect()
 }
 
-fn figure(what: &str, runtime: &Runtime, unit: Unit, samples: Result<Vec<f64>, String>) -> Figure {
+/// What was counted, as a figure.
+pub fn figure(
+    what: &str,
+    runtime: &Runtime,
+    unit: Unit,
+    samples: Result<Vec<f64>, String>,
+) -> Figure {
     let samples =
         samples.and_then(|samples| Samples::new(samples).ok_or_else(|| "no sample".to_owned()));
     Figure {
@@ -163,20 +131,6 @@ mod tests {
             })
         );
         assert_eq!(rollup("Pss: 1 kB\n"), None);
-    }
-
-    #[test]
-    fn the_total_is_the_calls_column_with_and_without_errors() {
-        let head = "% time seconds usecs/call calls errors syscall\n";
-        assert_eq!(
-            total_calls(&format!("{head}100.00 0.002715 21 129 8 total\n")),
-            Some(129.0)
-        );
-        assert_eq!(
-            total_calls(&format!("{head}100.00 0.002715 21 117 total\n")),
-            Some(117.0)
-        );
-        assert_eq!(total_calls(head), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Measures kan, crun and runc side by side, and against the floor. See docs/performance.md.
 
 mod bars;
+mod counts;
 mod footprint;
 mod leftovers;
 mod options;
@@ -62,6 +63,10 @@ fn bench(options: &Options) -> Result<ExitCode, String> {
         .unwrap_or_else(|| beside.join("bench.json"));
     let text = format!("{:#}\n", report::json(&figures, &bars));
     std::fs::write(&json, text).map_err(|error| format!("{}: {error}", json.display()))?;
+    if let Some(file) = &options.counts {
+        let text = format!("{:#}\n", counts::of_kan(&figures));
+        std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    }
     Ok(exit_code(options.check, &bars))
 }
 
@@ -133,7 +138,7 @@ fn v2_figures(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<
         bench.commands(runtimes),
         bench.version(runtimes),
         footprint::memory(bench, runtimes),
-        footprint::calls(bench, &with_floor),
+        counts::calls(bench, floor, runtimes),
         footprint::size(&with_floor),
     ];
     parts.into_iter().flatten().collect()

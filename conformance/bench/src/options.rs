@@ -4,10 +4,11 @@ use std::path::PathBuf;
 
 /// What `bench --help` prints.
 pub const USAGE: &str = "\
-usage: bench [-n SAMPLES] [--json FILE] [--check] [--kan FILE] [--crun FILE] [--runc FILE]
+usage: bench [-n SAMPLES] [--json FILE] [--counts FILE] [--check] [--kan FILE] [--crun FILE] [--runc FILE]
 
   -n SAMPLES   how often `run` is measured per runtime; the rest is measured half as often (200)
   --json FILE  where the figures are saved (bench.json beside this program)
+  --counts FILE  where kan's counts of system calls are saved, as counts.json has them
   --check      exit 1 if kan misses a bar
   --kan FILE, --crun FILE, --runc FILE
                the programs (kan: beside this program; the others: in PATH)
@@ -20,6 +21,8 @@ pub struct Options {
     pub samples: usize,
     /// Where the figures are saved.
     pub json: Option<PathBuf>,
+    /// Where kan's counts are saved, if they are.
+    pub counts: Option<PathBuf>,
     /// Whether a missed bar is a failure.
     pub check: bool,
     /// Whether only [`USAGE`] is wanted.
@@ -34,6 +37,7 @@ impl Options {
         let mut options = Self {
             samples: 200,
             json: None,
+            counts: None,
             check: false,
             help: false,
             programs: Vec::new(),
@@ -47,6 +51,7 @@ impl Options {
             match flag.as_str() {
                 "-n" => options.samples = samples(&value()?)?,
                 "--json" => options.json = Some(value()?.into()),
+                "--counts" => options.counts = Some(value()?.into()),
                 "--check" => options.check = true,
                 "-h" | "--help" => options.help = true,
                 "--kan" => options.programs.push(("kan", value()?.into())),

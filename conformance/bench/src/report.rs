@@ -28,7 +28,7 @@ fn row(figures: &[Figure], figure: &Figure) -> String {
     let head = [figure.what.as_str(), &figure.runtime, figure.unit.name()];
     let samples = match &figure.samples {
         Ok(samples) => samples,
-        Err(why) => return format!("{:<22} {:<7} not measured: {why}", head[0], head[1]),
+        Err(why) => return format!("{:<33} {:<7} not measured: {why}", head[0], head[1]),
     };
     let number = |value: f64| match figure.unit {
         Unit::Milliseconds => format!("{value:.2}"),
@@ -55,7 +55,7 @@ fn row(figures: &[Figure], figure: &Figure) -> String {
 fn line(cells: [&str; 9]) -> String {
     let [what, runtime, unit, median, min, p90, count, floor, crun] = cells;
     format!(
-        "{what:<22} {runtime:<7} {unit:<5} {median:>9} {min:>9} {p90:>9} {count:>5} {floor:>9} {crun:>8}"
+        "{what:<33} {runtime:<7} {unit:<5} {median:>9} {min:>9} {p90:>9} {count:>5} {floor:>9} {crun:>8}"
     )
 }
 

@@ -160,7 +160,7 @@ impl<'a> Container<'a> {
     }
 
     /// Started.
-    fn running(bench: &Bench<'a>, runtime: &'a Runtime) -> Result<Self, String> {
+    pub fn running(bench: &Bench<'a>, runtime: &'a Runtime) -> Result<Self, String> {
         let container = Self::created(bench, runtime)?;
         timed(&mut runtime.on_container("start", &[]), bench.stderr)?;
         Ok(container)
