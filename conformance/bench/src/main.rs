@@ -134,6 +134,7 @@ fn v2_figures(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<
         .collect();
     let parts = [
         bench.run(&with_floor, View::V2),
+        bench.run_filtered(runtimes),
         bench.lifecycle(runtimes),
         bench.commands(runtimes),
         bench.version(runtimes),

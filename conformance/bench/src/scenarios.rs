@@ -33,18 +33,39 @@ type Sample<'a> = Box<dyn FnMut() -> Result<Duration, String> + 'a>;
 impl Bench<'_> {
     /// `run` of a program that ends at once.
     pub fn run(&self, runtimes: &[&Runtime], view: View) -> Vec<Figure> {
+        let what = format!("run ({})", view.name());
+        self.run_of(&what, self.samples, Payload::End, runtimes, view)
+    }
+
+    /// The same behind podman's default seccomp profile, which each runtime has to compile, or to
+    /// find in its cache: a crun that has one has it warm after the first rounds.
+    pub fn run_filtered(&self, runtimes: &[&Runtime]) -> Vec<Figure> {
+        let samples = self.samples / 2;
+        self.run_of(
+            "run (v2, seccomp)",
+            samples,
+            Payload::Filtered,
+            runtimes,
+            View::V2,
+        )
+    }
+
+    fn run_of(
+        &self,
+        what: &str,
+        samples: usize,
+        payload: Payload,
+        runtimes: &[&Runtime],
+        view: View,
+    ) -> Vec<Figure> {
         let contenders = runtimes.iter().map(|runtime| {
-            let bundle = self.workspace.bundle(runtime, Payload::End, view);
+            let bundle = self.workspace.bundle(runtime, payload, view);
             self.contender(runtime, move || {
                 let bundle = bundle.clone()?;
                 timed_payload(&mut runtime.run(&bundle, &cgroup2(view)), self.stderr)
             })
         });
-        interleave(
-            &format!("run ({})", view.name()),
-            self.samples,
-            contenders.collect(),
-        )
+        interleave(what, samples, contenders.collect())
     }
 
     /// create, start, the program's end, delete.

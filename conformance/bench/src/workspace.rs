@@ -13,6 +13,8 @@ use crate::view::{RUN, View};
 pub enum Payload {
     /// It ends at once.
     End,
+    /// It ends at once, behind podman's default seccomp profile.
+    Filtered,
     /// It waits for ever.
     Pause,
 }
@@ -106,10 +108,16 @@ fn config(cgroup: &str, payload: Payload, view: View) -> Value {
     if view == View::Hybrid {
         config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
     }
-    if let Payload::Pause = payload {
-        config["process"]["args"] = json!(["/payload", "pause"]);
+    match payload {
+        Payload::End => {}
+        Payload::Filtered => config["linux"]["seccomp"] = podman_profile(),
+        Payload::Pause => config["process"]["args"] = json!(["/payload", "pause"]),
     }
     config
+}
+
+fn podman_profile() -> Value {
+    serde_json::from_str(include_str!("../../seccomp/profiles/podman.json")).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -131,6 +139,15 @@ mod tests {
         assert_eq!(config["linux"]["resources"]["devices"][0]["allow"], false);
         assert_eq!(config["process"]["args"], json!(["/payload", "pause"]));
         assert_eq!(config["root"]["readonly"], true);
+    }
+
+    #[test]
+    fn the_filtered_config_has_podmans_profile() {
+        let config = config("x", Payload::Filtered, View::V2);
+        assert_eq!(
+            config["linux"]["seccomp"]["defaultAction"],
+            "SCMP_ACT_ERRNO"
+        );
     }
 
     #[test]
