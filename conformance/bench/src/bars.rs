@@ -12,6 +12,8 @@ const BINARY_BYTES: f64 = 4e6;
 
 /// The commands that touch one container take at most this many times crun.
 const COMMAND_OF_CRUN: f64 = 0.4;
+/// `run` behind podman's default profile takes at most this many times crun.
+const FILTERED_OF_CRUN: f64 = 0.5;
 /// The program itself starts in at most this many times crun.
 const START_OF_CRUN: f64 = 0.6;
 /// What the binary is to have at most, in bytes.
@@ -56,6 +58,7 @@ pub fn check(figures: &[Figure], is_static: Result<bool, String>) -> Vec<Bar> {
         relative(figures, "kill", "crun", COMMAND_OF_CRUN),
         relative(figures, "--version", "crun", START_OF_CRUN),
         absolute(figures, "binary", SMALL_BINARY_BYTES),
+        relative(figures, "run (v2, seccomp)", "crun", FILTERED_OF_CRUN),
     ];
     let committed = counts::committed();
     bars.extend(
@@ -176,6 +179,8 @@ mod tests {
             ("state", "kan", 2.0),
             ("kill", "crun", 5.0),
             ("kill", "kan", 2.0),
+            ("run (v2, seccomp)", "crun", 10.0),
+            ("run (v2, seccomp)", "kan", 5.0),
             ("--version", "crun", 5.0),
             ("--version", "kan", 3.0),
         ];
@@ -222,7 +227,11 @@ mod tests {
             missed(&verdicts(run, "kan", Some(committed * 1.04))),
             [0; 0]
         );
-        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [13]);
+        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [14]);
+        assert_eq!(
+            missed(&verdicts("run (v2, seccomp)", "kan", Some(5.01))),
+            [10]
+        );
         assert_eq!(check(&[], Ok(false))[5].verdict, Verdict::Missed);
     }
 
