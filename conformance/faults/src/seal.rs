@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::Mode;
 use serde_json::{Value, json};
 
 use crate::outcome::{Outcome, Verdict, check, fail};
@@ -195,7 +195,7 @@ impl Field<'_> {
         }
         let attacker = self.create(&dir.join("attacker"), &config, &self.attacker)?;
         self.kan(&["start"], &self.attacker)?;
-        let victim = self.make_victim(dir, scene, attacker)?;
+        let (victim, _waiting) = self.make_victim(dir, scene, attacker)?;
         let seen = if scene == Scene::HostPids {
             victim.to_string()
         } else {
@@ -215,7 +215,13 @@ impl Field<'_> {
         Ok((caught, format!("{during}\n{after}")))
     }
 
-    fn make_victim(&self, dir: &Path, scene: Scene, attacker: i32) -> Outcome<i32> {
+    /// The victim's pid, and the lock for which the kan inside it waits, if it is one.
+    fn make_victim(
+        &self,
+        dir: &Path,
+        scene: Scene,
+        attacker: i32,
+    ) -> Outcome<(i32, Option<fs::File>)> {
         let mut config = self.stage.config(Config::Small, &["wait"])?;
         name_cgroup(&mut config, &self.victim);
         // So that the attacker can make mount points in its mount namespace as well.
@@ -226,19 +232,19 @@ impl Field<'_> {
                 json!([{"type": "pid", "path": path}, {"type": "mount"}, {"type": "uts"}]);
         }
         let bundle = dir.join("victim");
-        let blocked = ["--root", "/r", "state", "x"];
+        let blocked = ["--root", "/r", "delete", "x"];
         match scene {
             Scene::InitInFlight | Scene::HostPids => {
-                return self.create(&bundle, &config, &self.victim);
+                return Ok((self.create(&bundle, &config, &self.victim)?, None));
             }
             Scene::SelfAsProgram => set_args(&mut config, "/proc/self/exe", &blocked),
             Scene::SelfAsInterpreter => set_args(&mut config, "/script", &blocked),
         }
-        // A state.json that never comes keeps the kan inside waiting.
+        // A container's lock that is never given up keeps the kan inside waiting.
         let rootfs = bundle.join("rootfs");
         fs::create_dir_all(rootfs.join("r/x"))?;
-        let fifo = rootfs.join("r/x/state.json");
-        mknodat(CWD, fifo, FileType::Fifo, Mode::from_raw_mode(0o600), 0)?;
+        let lock = fs::File::open(rootfs.join("r/x"))?;
+        lock.lock()?;
         // The script's own name becomes the value of --log.
         fs::write(rootfs.join("script"), "#!/proc/self/exe --log\n")?;
         rustix::fs::chmod(rootfs.join("script"), Mode::from_raw_mode(0o755))?;
@@ -246,9 +252,9 @@ impl Field<'_> {
         self.kan(&["start"], &self.victim)?;
         await_that(&format!("kan inside, pid {pid}"), || {
             let words = fs::read(format!("/proc/{pid}/cmdline"))?;
-            Ok(words.ends_with(b"/r\0state\0x\0"))
+            Ok(words.ends_with(b"/r\0delete\0x\0"))
         })?;
-        Ok(pid)
+        Ok((pid, Some(lock)))
     }
 
     fn hear(&self, name: &str) -> Outcome<String> {

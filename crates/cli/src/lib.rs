@@ -18,6 +18,10 @@ use clap::error::ErrorKind;
 /// kan, from its arguments to its exit code.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Err(error) = kan_sys::start::prepare() {
+        let (words, _) = args::Words::read(std::env::args_os());
+        return complain(&words, &format!("prepare kan's own descriptors: {error}"));
+    }
     if let Some(version) = args::version_alone() {
         output::print(&version);
         return ExitCode::SUCCESS;

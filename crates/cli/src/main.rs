@@ -5,13 +5,9 @@ use std::ffi::{c_char, c_int};
 
 /// What the C library calls. The standard library's own start is left out: it reads
 /// `/proc/self/maps` and sets up handlers for a message about stack overflows, some twenty calls in
-/// each of the many short lives of a runtime. What of it kan wants is in [`kan_sys::start::prepare`].
+/// each of the many short lives of a runtime. What of it kan wants, [`kan::main`] sees to.
 #[allow(unsafe_code, reason = "the C library knows this function by its name")]
 #[unsafe(no_mangle)]
 extern "C" fn main(_count: c_int, _arguments: *const *const c_char) -> c_int {
-    if kan_sys::start::prepare().is_err() {
-        // There is no place for a message: no /dev/null, and a closed descriptor.
-        return kan::ExitCode::FAILURE.number();
-    }
     kan::main().number()
 }
