@@ -20,7 +20,8 @@ use clap::error::ErrorKind;
 pub fn main() -> ExitCode {
     if let Err(error) = kan_sys::start::prepare() {
         let (words, _) = args::Words::read(std::env::args_os());
-        return complain(&words, &format!("prepare kan's own descriptors: {error}"));
+        let code = complain(&words, &format!("prepare kan's own descriptors: {error}"));
+        return own_failure(&words, code);
     }
     if let Some(version) = args::version_alone() {
         output::print(&version);
@@ -52,11 +53,17 @@ fn refuse(words: &args::Words, error: &clap::Error) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let code = complain(words, &args::refusal(words, error));
+    // A value that makes no sense is a failure of exec's own, as with runc.
+    match error.kind() {
+        ErrorKind::ValueValidation => own_failure(words, code),
+        _ => code,
+    }
+}
+
+/// A failure of exec's own can be told from most programs' codes.
+fn own_failure(words: &args::Words, code: ExitCode) -> ExitCode {
     match words.verb {
-        // A value that makes no sense is a failure of exec's own, as with runc.
-        Some(verb) if verb.name == "exec" && error.kind() == ErrorKind::ValueValidation => {
-            ExitCode::from(u8::MAX)
-        }
+        Some(verb) if verb.name == "exec" => ExitCode::from(u8::MAX),
         _ => code,
     }
 }

@@ -7,32 +7,37 @@ use crate::harness::container::text;
 use crate::harness::prelude::*;
 use crate::harness::report::Report;
 
-const LEFT: &str = "runc leaves the mounts of a container that shares the host's to others";
+const LEFT: &str = "runc and crun leave the mounts of a container that shares the host's to others";
+const WRITABLE: &str = "config.md: root.readonly; crun's root can be written to";
+const NO_ROOT: &str = "crun does not mount the root itself";
+const IN_HOSTS_ROOT: &str =
+    "runtime.md: exec is in the container; runc's and crun's is in the host's root";
 
 pub fn cases() -> Vec<Case> {
     vec![
-        Case::new("no_mount_namespace::run", run).deviates("runc 1.1", LEFT, "left behind"),
+        Case::new("no_mount_namespace::run", run)
+            .deviates("runc 1.1", LEFT, "left behind")
+            .deviates("crun 1.8", WRITABLE, "read_only_mount"),
         Case::new(
             "no_mount_namespace::created_and_deleted",
             created_and_deleted,
         )
-        .deviates("runc 1.1", LEFT, "left behind"),
-        Case::new("no_mount_namespace::failure_leaves_nothing", failure).deviates(
-            "runc 1.1",
-            LEFT,
-            "left behind",
+        .deviates("runc 1.1", LEFT, "left behind")
+        .deviates("crun 1.8", NO_ROOT, "no mount at"),
+        Case::new("no_mount_namespace::failure_leaves_nothing", failure)
+            .deviates("runc 1.1", LEFT, "left behind")
+            .deviates("crun 1.8", LEFT, "left behind"),
+        Case::new("no_mount_namespace::exec_is_inside", exec)
+            .deviates("runc 1.1", IN_HOSTS_ROOT, "root")
+            .deviates("crun 1.8", IN_HOSTS_ROOT, "root"),
+        Case::new("no_mount_namespace::root_is_a_dot", root_is_a_dot)
+            .deviates("runc 1.1", LEFT, "left behind")
+            .deviates("crun 1.8", LEFT, "left behind"),
+        Case::new("no_mount_namespace::masks_need_one", masks_need_one).deviates(
+            "crun 1.8",
+            "config-linux.md: maskedPaths hides paths in the container; crun leaves them as they are",
+            "want exit code 1",
         ),
-        Case::new("no_mount_namespace::exec_is_inside", exec).deviates(
-            "runc 1.1",
-            "runtime.md: exec is in the container; runc's is in the host's root",
-            "root",
-        ),
-        Case::new("no_mount_namespace::root_is_a_dot", root_is_a_dot).deviates(
-            "runc 1.1",
-            LEFT,
-            "left behind",
-        ),
-        Case::new("no_mount_namespace::masks_need_one", masks_need_one),
     ]
 }
 
