@@ -129,7 +129,7 @@ struct Limited {
 
 impl Limited {
     fn new(kind: &str, mount: Option<&str>, name: &str) -> Option<Self> {
-        let name = format!("kan-devices-test-{}-{name}", std::process::id());
+        let name = format!("kan-devices-test-{}-{kind}-{name}", std::process::id());
         let Some(mount) = mount else {
             println!("skipped: no {kind} hierarchy for devices on this host");
             return None;
