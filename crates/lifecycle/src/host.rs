@@ -352,13 +352,15 @@ impl<'p> Host<'p> {
         let Some(child) = self.child.take() else {
             return Error::Step("init was not made".into());
         };
+        // At once: systemd removes a cgroup, and its counters, when the last process has ended.
+        let kills = kan_cgroup::oom_kills(&self.record.cgroups);
         let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
         let how = match process::wait(&child.pidfd) {
             Ok(Ended::Exited(code)) => format!("exited with code {code}"),
             Ok(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
             Err(_) => "is gone".into(),
         };
-        let how = match kan_cgroup::oom_kills(&self.record.cgroups) {
+        let how = match kills {
             0 => how,
             _ => "was OOM-killed (memory limit too low?)".into(),
         };
