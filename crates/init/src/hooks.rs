@@ -96,9 +96,12 @@ impl Init<'_> {
     }
 }
 
-/// A hook need not read its state: that it does not must not end init.
+/// A hook need not read its state: that it does not must neither end init nor let it wait for
+/// longer than the hook may take.
 fn tell_state(hook: &InitHook, to: OwnedFd) -> Step {
     signal::ignore(SIGPIPE)?;
+    let length = hook.state_before.len() + 10 + hook.state_after.len();
+    io::make_room(&to, length)?;
     let mut digits = [0; 10];
     let pid = decimal(process::own_pid(), &mut digits);
     for part in [&hook.state_before, pid, &hook.state_after] {

@@ -36,8 +36,11 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
         ))
     })?;
     if let Some(mut stdin) = child.stdin.take() {
-        // A hook need not read it; SIGPIPE is ignored here.
-        let _ = stdin.write_all(state.compact().as_bytes());
+        // A hook need not read it, and is not waited for here; SIGPIPE is ignored.
+        let state = state.compact();
+        let room = kan_sys::io::make_room(&stdin, state.len());
+        room.map_err(|error| failed(error.to_string()))?;
+        let _ = stdin.write_all(state.as_bytes());
     }
     let mut errors = Vec::new();
     let in_time = listen(&mut child, hook.timeout, &mut errors);

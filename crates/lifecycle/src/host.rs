@@ -439,7 +439,10 @@ impl Drop for Host<'_> {
             let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
             let _ = process::wait(&child.pidfd);
         }
-        let _ = self.record.uncover();
+        // The mounts of a container that was there before stay: `exec` has made none.
+        if self.made.directory.is_some() {
+            let _ = self.record.uncover();
+        }
         if let Some(created) = self.made.cgroups.take() {
             let _ = kan_cgroup::kill_all(&self.record.cgroups);
             let _ = kan_cgroup::remove(&self.record.cgroups);

@@ -98,6 +98,21 @@ pub fn pipe() -> Result<(OwnedFd, OwnedFd)> {
     }
 }
 
+/// fcntl(2) F_SETPIPE_SZ: makes room for as many bytes in a pipe, pipe(7); less than the 65536 that
+/// it has already is fine.
+///
+/// # Errors
+/// More than `/proc/sys/fs/pipe-max-size`, for a user without CAP_SYS_RESOURCE.
+pub fn make_room(pipe: impl AsFd, bytes: usize) -> Result<()> {
+    const F_SETPIPE_SZ: usize = 1031;
+    const USUAL: usize = 65_536;
+    if bytes <= USUAL {
+        return Ok(());
+    }
+    // SAFETY: plain numbers.
+    unsafe { call!(fcntl, raw(&pipe), F_SETPIPE_SZ, bytes).map(drop) }
+}
+
 /// fcntl(2) F_SETFL: reads and writes answer EAGAIN instead of waiting.
 pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
     use linux_raw_sys::general::{F_GETFL, F_SETFL, O_NONBLOCK};

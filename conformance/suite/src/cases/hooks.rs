@@ -64,7 +64,7 @@ pub fn hook(script: &str) -> Value {
 }
 
 /// The same with the state still to be read.
-fn shell(script: &str) -> Value {
+pub fn shell(script: &str) -> Value {
     json!({
         "path": "/bin/sh",
         "args": ["sh", "-c", script],

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::hooks::{add, hook};
+use super::hooks::{add, hook, shell};
 use crate::harness::container::text;
 use crate::harness::prelude::*;
 
@@ -25,6 +25,14 @@ pub fn cases() -> Vec<Case> {
         Case::new("hooks::missing_program", missing_program),
         Case::new("hooks::timeout", timeout),
         Case::new("hooks::timeout_inside", timeout_inside),
+        Case::new("hooks::timeout_with_an_unread_state", |ctx| {
+            expect_timeout(ctx, "createRuntime", LONG)
+        })
+        .only("kan", "others write the state without a time limit"),
+        Case::new("hooks::timeout_inside_with_an_unread_state", |ctx| {
+            expect_timeout(ctx, "createContainer", LONG)
+        })
+        .only("kan", "others write the state without a time limit"),
         Case::new("hooks::within_the_timeout", within_the_timeout)
             .lacks("crun 1.8", "a reliable wait for hooks", "timeout expired for"),
     ]
@@ -176,10 +184,20 @@ fn missing_program(ctx: &mut Ctx) -> Outcome {
 }
 
 /// Creates with a hook that takes too long; it is ended, and so is the container.
-fn expect_timeout(ctx: &Ctx, kind: &str) -> Outcome {
+/// More than a pipe holds, pipe(7): whoever writes the state waits for the hook to read it.
+const LONG: usize = 200_000;
+
+/// A hook that takes too long, and does not read the state, with an annotation of this length.
+fn expect_timeout(ctx: &Ctx, kind: &str, length: usize) -> Outcome {
     let mut bundle = ctx.bundle()?;
+    bundle.set("/annotations", json!({"long": "x".repeat(length)}));
     let file = ctx.dir.join("hook.pid");
-    let mut slow = hook(&format!("echo $$ >{}; exec sleep 60", text(&file)?));
+    let script = format!("echo $$ >{}; exec sleep 60", text(&file)?);
+    let mut slow = if length < LONG {
+        hook(&script)
+    } else {
+        shell(&script)
+    };
     slow["timeout"] = json!(1);
     add(&mut bundle, kind, slow);
     let begin = Instant::now();
@@ -191,11 +209,11 @@ fn expect_timeout(ctx: &Ctx, kind: &str) -> Outcome {
 
 /// "timeout (int, OPTIONAL) is the number of seconds before aborting the hook."
 fn timeout(ctx: &mut Ctx) -> Outcome {
-    expect_timeout(ctx, "createRuntime")
+    expect_timeout(ctx, "createRuntime", 1)
 }
 
 fn timeout_inside(ctx: &mut Ctx) -> Outcome {
-    expect_timeout(ctx, "createContainer")
+    expect_timeout(ctx, "createContainer", 1)
 }
 
 fn within_the_timeout(ctx: &mut Ctx) -> Outcome {

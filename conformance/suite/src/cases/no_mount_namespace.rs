@@ -30,6 +30,12 @@ pub fn cases() -> Vec<Case> {
         Case::new("no_mount_namespace::exec_is_inside", exec)
             .deviates("runc 1.1", IN_HOSTS_ROOT, "root")
             .deviates("crun 1.8", IN_HOSTS_ROOT, "root"),
+        Case::new(
+            "no_mount_namespace::failed_exec_takes_nothing",
+            failed_exec,
+        )
+        .deviates("runc 1.1", LEFT, "left behind")
+        .deviates("crun 1.8", LEFT, "left behind"),
         Case::new("no_mount_namespace::root_is_a_dot", root_is_a_dot)
             .deviates("runc 1.1", LEFT, "left behind")
             .deviates("crun 1.8", LEFT, "left behind"),
@@ -123,6 +129,22 @@ fn exec(ctx: &mut Ctx) -> Outcome {
     });
     ctx.verb(&["delete", "--force"])?.ok()?;
     inside.or_else(|_| fail!("exec is not in the container's root"))
+}
+
+/// What a process that can't be made takes back is its own, and no mount of the container's.
+fn failed_exec(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = bundle(ctx)?;
+    bundle.probe(&["sleep"]);
+    ctx.launch(&bundle)?.wait_for("ready")?;
+    let before = mounts_below(ctx)?;
+    let done = ctx.exec(&[], &["/nope"]).run()?;
+    let after = mounts_below(ctx)?;
+    ctx.verb(&["delete", "--force"])?.ok()?;
+    let left = mounts_below(ctx)?;
+    check!(!done.status.success(), "it was executed");
+    equal("mounts", after, before)?;
+    check!(left.is_empty(), "left behind: {left:?}");
+    Ok(())
 }
 
 /// root.path is relative to the bundle: `.` is the bundle itself.
