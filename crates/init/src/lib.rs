@@ -21,6 +21,7 @@ mod sync;
 mod terminal;
 
 pub use exec::ExecStrings;
+pub use mounts::{as_sys, depth};
 pub use slots::Slots;
 
 use kan_op::{Board, Failure, Flaw, InitStep};

@@ -16,7 +16,9 @@ use kan_sys::file::{
 use kan_sys::mount::{self, Change, Depth, MS_REMOUNT};
 use kan_sys::{Errno, Error};
 
-fn depth(recursive: bool) -> Depth {
+/// How deep a change or a copy goes.
+#[must_use]
+pub fn depth(recursive: bool) -> Depth {
     if recursive {
         Depth::Recursive
     } else {
@@ -24,7 +26,9 @@ fn depth(recursive: bool) -> Depth {
     }
 }
 
-fn as_sys(change: MountChange) -> Change {
+/// The change as mount_setattr(2) takes it; how deep it goes is another argument.
+#[must_use]
+pub fn as_sys(change: MountChange) -> Change {
     Change {
         set: change.set,
         clear: change.clear,

@@ -3,7 +3,7 @@
 use crate::error::with;
 use crate::host::Host;
 use crate::{Error, Result, Store, Timeline, facts};
-use kan_plan::{Attachment, Facts, Plan, Request};
+use kan_plan::{Facts, Plan, Request};
 use kan_spec::config::{Config, Mount};
 use kan_spec::state::Status;
 
@@ -68,7 +68,7 @@ impl<'s> Work<'s> {
         Ok(Self {
             store,
             facts: facts::of_container(&record, &config)?,
-            request: request(id, &record.bundle.to_string_lossy()),
+            request: Request::bare(id, &record.bundle.to_string_lossy()),
             record,
             config,
         })
@@ -95,21 +95,5 @@ impl<'s> Work<'s> {
     fn perform(&self, plan: &Plan) -> Result<()> {
         let mut host = Host::new(plan, self.store, self.record.clone(), &[], false)?;
         host.perform_all(&mut Timeline::new(false))
-    }
-}
-
-fn request(id: &str, bundle: &str) -> Request {
-    Request {
-        id: id.to_owned(),
-        bundle: bundle.to_owned(),
-        wait_for_start: false,
-        attachment: Attachment::Detached,
-        pid_file: None,
-        console_socket: None,
-        pidfd_socket: None,
-        notify: false,
-        preserve_fds: 0,
-        no_pivot: false,
-        new_keyring: false,
     }
 }

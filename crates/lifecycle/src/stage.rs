@@ -7,10 +7,9 @@
 use crate::error::during;
 use crate::{Error, Result, id_maps};
 use kan_op::host::{IdRange, IdRanges, MappedIds, StagedTree};
-use kan_op::mount::MountChange;
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, S_IFDIR};
-use kan_sys::mount::{self, Change, Depth};
+use kan_sys::mount::{self, Change};
 use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWUSER};
 use kan_sys::{Errno, io, process};
 use std::ffi::{CStr, CString};
@@ -50,7 +49,7 @@ impl Stage {
     /// Puts a tree on the stage. `joined` is the user namespace that the container joins.
     pub(crate) fn put(&mut self, tree: &StagedTree, joined: Option<BorrowedFd<'_>>) -> Result<()> {
         let source = c_string(&tree.source)?;
-        let depth = depth(tree.recursive);
+        let depth = kan_init::depth(tree.recursive);
         let cloned = if tree.follow {
             mount::clone_tree_at_path(&source, depth)
         } else {
@@ -58,8 +57,12 @@ impl Stage {
         };
         let cloned = cloned.map_err(in_step(&format!("clone the mount of {}", tree.source)))?;
         for change in &tree.changes {
-            mount::change(&cloned, as_sys(*change), self::depth(change.recursive))
-                .map_err(in_step(&format!("change the mount of {}", tree.source)))?;
+            mount::change(
+                &cloned,
+                kan_init::as_sys(*change),
+                kan_init::depth(change.recursive),
+            )
+            .map_err(in_step(&format!("change the mount of {}", tree.source)))?;
         }
         if let Some(ids) = &tree.ids {
             self.map_ids(&cloned, ids, joined)
@@ -83,7 +86,7 @@ impl Stage {
             (None, Some(joined)) => joined,
             (None, None) => return Err(Error::Step("there is no user namespace".into())),
         };
-        let mapped = mount::map_ids(tree, namespace, depth(ids.recursive));
+        let mapped = mount::map_ids(tree, namespace, kan_init::depth(ids.recursive));
         mapped.map_err(|error| match error.errno {
             // mount_setattr(2): FS_ALLOW_IDMAP is a property of the file system's type.
             Errno::EINVAL => Error::Step(format!(
@@ -171,22 +174,6 @@ fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
     let _ = process::wait(&holder.pidfd);
     drop(tells);
     mapped.and(opened)
-}
-
-fn depth(recursive: bool) -> Depth {
-    if recursive {
-        Depth::Recursive
-    } else {
-        Depth::Single
-    }
-}
-
-fn as_sys(change: MountChange) -> Change {
-    Change {
-        set: change.set,
-        clear: change.clear,
-        propagation: change.propagation,
-    }
 }
 
 fn in_step(what: &str) -> impl FnOnce(kan_sys::Error) -> Error {

@@ -66,11 +66,19 @@ impl Entry<'_> {
         mut parameters: Vec<Parameter>,
     ) {
         parameters.insert(0, named_source(fstype));
-        let fstype = fstype.into();
-        let attributes = self.options.set;
+        self.new_filesystem(b, fstype, parameters, self.options.set);
+    }
+
+    fn new_filesystem(
+        &self,
+        b: &mut Builder<'_>,
+        fstype: &CStr,
+        parameters: Vec<Parameter>,
+        attributes: u32,
+    ) {
         let step = InitStep::NewFilesystem(NewMount {
             out: Slot::Tree,
-            fstype,
+            fstype: fstype.into(),
             parameters,
             attributes,
             mode_of: None,
@@ -85,16 +93,7 @@ impl Entry<'_> {
         let mut parameters = vec![named_source(c"tmpfs"), parameter(c"mode", c"0755")];
         parameters.extend(labels::parameter(b, "tmpfs"));
         let attributes = self.options.set & !MOUNT_ATTR_RDONLY;
-        let fstype = c"tmpfs".into();
-        let step = InitStep::NewFilesystem(NewMount {
-            out: Slot::Tree,
-            fstype,
-            parameters,
-            attributes,
-            mode_of: None,
-            instead: None,
-        });
-        b.init(self.at.clone(), step);
+        self.new_filesystem(b, c"tmpfs", parameters, attributes);
         let at = self.destination(b);
         self.attach(b, at);
         for fact in facts {

@@ -3,7 +3,7 @@
 //! Asked of the planner itself, by its tables and by plans of small configs, so that the document
 //! says what `create` does.
 
-use crate::{Attachment, Facts, Plan, Request, Unit, annotations, capabilities, mount_options};
+use crate::{Facts, Plan, Request, Unit, annotations, capabilities, mount_options};
 use crate::{plan_create, systemd};
 use kan_op::HostStep;
 use kan_spec::Problem;
@@ -84,17 +84,8 @@ fn starts_unit() -> bool {
 
 fn plan(config: &Config, facts: &Facts) -> Result<Plan, Vec<Problem>> {
     let request = Request {
-        id: "features".into(),
-        bundle: "/".into(),
         wait_for_start: true,
-        attachment: Attachment::Detached,
-        pid_file: None,
-        console_socket: None,
-        pidfd_socket: None,
-        notify: false,
-        preserve_fds: 0,
-        no_pivot: false,
-        new_keyring: false,
+        ..Request::bare("features", "/")
     };
     plan_create(config, facts, &request)
 }

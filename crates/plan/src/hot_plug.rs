@@ -25,19 +25,14 @@ pub fn plan_mount(
     begin(&mut b);
     let before = b.plan.init.steps().len();
     mounts::one(&mut b, index);
+    let mut entry = b.plan.init.split_off(before).into_iter().peekable();
     // What is copied from the host comes before kan leaves the host's mounts.
-    let copies = |step: &InitStep| matches!(step, InitStep::CloneTree { .. });
-    let entry = b.plan.init.split_off(before);
-    let first = entry.first().is_some_and(|(step, _)| copies(step));
-    let (outside, inside) = entry
-        .into_iter()
-        .enumerate()
-        .partition::<Vec<_>, _>(|(place, _)| first && *place == 0);
-    for (_, (step, field)) in outside {
+    let copies = |(step, _): &(InitStep, _)| matches!(step, InitStep::CloneTree { .. });
+    if let Some((step, field)) = entry.next_if(copies) {
         b.init(field, step);
     }
     join(&mut b);
-    for (_, (step, field)) in inside {
+    for (step, field) in entry {
         b.init(field, step);
     }
     b.init("", InitStep::Tell(Sync::Ready));

@@ -154,3 +154,23 @@ pub struct Request {
     /// Not `--no-new-keyring`
     pub new_keyring: bool,
 }
+
+impl Request {
+    /// A request without a flag, of a container that nobody waits for.
+    #[must_use]
+    pub fn bare(id: &str, bundle: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            bundle: bundle.to_owned(),
+            wait_for_start: false,
+            attachment: Attachment::Detached,
+            pid_file: None,
+            console_socket: None,
+            pidfd_socket: None,
+            notify: false,
+            preserve_fds: 0,
+            no_pivot: false,
+            new_keyring: false,
+        }
+    }
+}

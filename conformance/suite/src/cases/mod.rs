@@ -42,6 +42,7 @@ mod process_fields;
 mod propagation;
 mod ps;
 mod rootless;
+mod rootless_cgroups;
 mod run;
 mod schedule;
 mod seccomp;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<Case> {
         adversity::cases(),
         systemd::cases(),
         rootless::cases(),
+        rootless_cgroups::cases(),
         attacks::cases(),
         attacks_console::cases(),
         attacks_race::cases(),
