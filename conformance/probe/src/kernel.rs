@@ -300,3 +300,19 @@ pub fn wait_for(pid: i32) -> io::Result<()> {
     // SAFETY: no place for the status is given.
     checked(unsafe { libc::waitpid(pid, std::ptr::null_mut(), 0) }).map(|_| ())
 }
+
+/// ptrace(2), PTRACE_SEIZE: whether the process may be traced, which it then is.
+pub fn seize(pid: i32) -> bool {
+    // SAFETY: plain numbers.
+    unsafe { libc::ptrace(libc::PTRACE_SEIZE, pid, 0, 0) == 0 }
+}
+
+/// Traces a seized process no more. It has to stop for that, or has ended.
+pub fn let_go(pid: i32) {
+    // SAFETY: plain numbers, and a null status.
+    unsafe {
+        libc::ptrace(libc::PTRACE_INTERRUPT, pid, 0, 0);
+        libc::waitpid(pid, std::ptr::null_mut(), libc::__WALL);
+        libc::ptrace(libc::PTRACE_DETACH, pid, 0, 0);
+    }
+}

@@ -19,6 +19,7 @@ use std::io::Write as _;
 mod agent;
 mod behaviour;
 mod files;
+mod hunt;
 mod kernel;
 mod mounts;
 mod report;
@@ -82,6 +83,7 @@ fn run(words: &[&str]) -> Result<i32, String> {
         ["watch-size"] => behaviour::watch_size(),
         ["agent", socket, file] => agent::serve(socket, file),
         ["spy"] => spy::until_term(),
+        ["hunt"] => hunt::until_term(),
         _ => Err(format!("unknown command: {}", words.join(" "))),
     }
 }

@@ -13,6 +13,8 @@ use kan_sys::process::Child;
 use kan_sys::{memory, namespace, process};
 use std::path::{Path, PathBuf};
 
+const OWN_OOM_SCORE: &str = "/proc/self/oom_score_adj";
+
 impl Host<'_> {
     pub(crate) fn open_namespace(&mut self, slot: Slot, path: &str, flag: u32) -> Result<()> {
         let opened = file::open(&c_path(Path::new(path))?, O_RDONLY, 0);
@@ -45,6 +47,7 @@ impl Host<'_> {
         flags: u32,
         into_cgroup: bool,
         join: &[Joined],
+        hidden: bool,
     ) -> Result<()> {
         let cgroup = if into_cgroup {
             self.record.cgroups.open()?
@@ -59,15 +62,42 @@ impl Host<'_> {
         let mut init = Init::new(self.plan.init.steps(), self.board, slots);
         self.cloned_at = memory::monotonic_ns();
         let cgroup = cgroup.as_ref().map(AsFd::as_fd);
-        let child = if join.is_empty() {
-            self.fork(flags, cgroup, &mut init)
+        // A child's memory is as hidden as its maker's.
+        if hidden {
+            process::set_dumpable(false).map_err(during("hide the memory"))?;
+        }
+        let child = match &join[..] {
+            [] => self.fork(flags, cgroup, &mut init),
+            _ => between::clone(&join, flags.into(), cgroup, &mut init),
+        };
+        // kan's own is only for that moment: to a user who is not root, what /proc has of him would
+        // be closed.
+        let shown = if hidden {
+            process::set_dumpable(true).map_err(during("show the memory"))
         } else {
-            between::clone(&join, flags.into(), cgroup, &mut init)
+            Ok(())
         };
         let left = self.leave_stage();
         // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child?);
-        left.and(self.enter_pid_namespace(false))
+        let scored = self.take_back_oom_score_adj();
+        left.and(shown)
+            .and(scored)
+            .and(self.enter_pid_namespace(false))
+    }
+
+    pub(crate) fn lend_oom_score_adj(&mut self, score: i32) -> Result<()> {
+        let path = Path::new(OWN_OOM_SCORE);
+        self.own_oom_score = Some(std::fs::read_to_string(path).map_err(with("read", path))?);
+        std::fs::write(path, score.to_string()).map_err(with("write", path))
+    }
+
+    /// As low as it was is permitted to everybody, proc(5).
+    fn take_back_oom_score_adj(&mut self) -> Result<()> {
+        let path = Path::new(OWN_OOM_SCORE);
+        let own = self.own_oom_score.take();
+        own.map_or(Ok(()), |own| std::fs::write(path, own))
+            .map_err(with("write", path))
     }
 
     /// What kan does to the child from outside.

@@ -50,11 +50,13 @@ fn of_process(config: &Config) -> Result<Facts> {
     let (path, mut buffer) = ("/proc/self/status", [0; 8192]);
     let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let status = String::from_utf8_lossy(status);
+    let (uid, gid) = kan_sys::credentials::effective_ids();
     Ok(Facts {
         cgroups: Cgroups::Absent,
         unit: None,
         is_rootless: false,
-        gid: kan_sys::credentials::effective_ids().1,
+        uid,
+        gid,
         denies_groups: denies_groups(),
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),

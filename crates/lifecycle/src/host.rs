@@ -52,6 +52,8 @@ pub(crate) struct Host<'p> {
     /// The seccomp listener, where init sent it.
     listener: Option<OwnedFd>,
     pub(crate) cloned_at: u64,
+    /// kan's own oom_score_adj, while it has the child's.
+    pub(crate) own_oom_score: Option<String>,
 }
 
 /// What a failure has to take back.
@@ -98,6 +100,7 @@ impl<'p> Host<'p> {
             hooks_said: Vec::new(),
             listener: None,
             cloned_at: 0,
+            own_oom_score: None,
         })
     }
 
@@ -143,7 +146,9 @@ impl<'p> Host<'p> {
                 flags,
                 into_cgroup,
                 join,
-            } => self.clone_init(*flags, *into_cgroup, join),
+                hidden,
+            } => self.clone_init(*flags, *into_cgroup, join, *hidden),
+            HostStep::LendOomScoreAdj(score) => self.lend_oom_score_adj(*score),
             HostStep::JoinCgroup => self.join_cgroup(),
             HostStep::StartUnit { properties, .. } => self.start_unit(properties),
             HostStep::EnterUnit(_) => self.enter_unit(),

@@ -218,7 +218,13 @@ pub enum HostStep {
         /// Namespaces that a process in between joins first, of which the child is then a
         /// sibling (CLONE_PARENT). Their slots are empty afterwards.
         join: Vec<Joined>,
+        /// Whether the child hides its memory from its first moment on (PR_SET_DUMPABLE, prctl(2)):
+        /// it is made where others are who may trace it.
+        hidden: bool,
     },
+    /// kan itself takes the child's oom_score_adj, proc(5), until that is cloned: one who hides his
+    /// memory may write it no more.
+    LendOomScoreAdj(i32),
     /// Moves the child into the container's cgroup.
     JoinCgroup,
     /// Lets systemd start a transient unit that holds the child, and waits until it has.

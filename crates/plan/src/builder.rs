@@ -12,6 +12,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) config: &'a Config,
     pub(crate) facts: &'a Facts,
     pub(crate) request: &'a Request,
+    /// Whether init hides its memory before it is cloned, rather than by a step of its own.
+    pub(crate) hidden: bool,
     pub(crate) plan: Plan,
     pub(crate) problems: Problems,
 }
@@ -23,6 +25,7 @@ impl<'a> Builder<'a> {
             config,
             facts,
             request,
+            hidden: false,
             plan,
             problems,
         }

@@ -24,6 +24,7 @@ pub fn plan_create(
     request: &Request,
 ) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
+    builder.hidden = namespaces::hides(&builder);
     program::require(&mut builder);
     labels::check(&mut builder);
     user_namespace::check(&mut builder);
@@ -54,6 +55,7 @@ fn host_half(b: &mut Builder<'_>) {
     cgroups::make(b);
     mounts::stage(b);
     resctrl::make(b);
+    process::lend_oom_score_adj(b);
     namespaces::clone(b);
     resctrl::join(b);
     cgroups::join(b);

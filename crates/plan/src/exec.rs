@@ -17,6 +17,7 @@ use kan_spec::config::{Config, NamespaceType};
 /// Every field that cannot be honoured, all at once.
 pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
+    builder.hidden = builder.has_namespace(NamespaceType::Pid);
     program::require(&mut builder);
     labels::check(&mut builder);
     terminal::check(&mut builder);
@@ -38,12 +39,14 @@ fn host_half(b: &mut Builder<'_>) {
     );
     terminal::connect(b);
     let into_cgroup = b.facts.is_cloned_into_cgroup();
+    process::lend_oom_score_adj(b);
     b.host(
         "",
         HostStep::Clone {
             flags: 0,
             into_cgroup,
             join: namespaces::join_container_before(b),
+            hidden: b.hidden,
         },
     );
     cgroups::join_running(b);
@@ -61,7 +64,9 @@ fn host_half(b: &mut Builder<'_>) {
 
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
-    b.init("", InitStep::HideMemory);
+    if !b.hidden {
+        b.init("", InitStep::HideMemory);
+    }
     schedule::initial_affinity(b);
     cgroups::await_move(b);
     schedule::final_affinity(b);

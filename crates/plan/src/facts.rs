@@ -65,6 +65,8 @@ pub struct Facts {
     pub unit: Option<Unit>,
     /// Whether kan's user is not the host's root, whatever his ids are in his user namespace.
     pub is_rootless: bool,
+    /// kan's effective user id, in its user namespace.
+    pub uid: u32,
     /// kan's effective group id.
     pub gid: u32,
     /// Whether kan's own user namespace denies setgroups(2), as all below it then do.
@@ -113,6 +115,7 @@ impl Facts {
             }),
             unit: None,
             is_rootless: false,
+            uid: 0,
             gid: 0,
             denies_groups: false,
             permitted: 0x1ff_ffff_ffff,

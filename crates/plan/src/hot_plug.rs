@@ -101,6 +101,7 @@ fn host_half(b: &mut Builder<'_>) {
         flags: 0,
         join: Vec::new(),
         into_cgroup: false,
+        hidden: join_pid,
     };
     b.host("", clone);
     b.host("", HostStep::Wait(Sync::Ready));

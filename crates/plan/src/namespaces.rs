@@ -95,8 +95,20 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
             flags,
             into_cgroup,
             join,
+            hidden: b.hidden,
         },
     );
+}
+
+/// Whether init hides its memory from its first moment on, which it must where others who may
+/// trace it see it: in namespaces that are joined (CVE-2016-9962). A kan that is not root can't do
+/// so where something has to be written to init's files in /proc, which then are root's.
+pub(crate) fn hides(b: &Builder<'_>) -> bool {
+    let offsets = b
+        .linux()
+        .is_some_and(|linux| !linux.time_offsets.is_empty());
+    let is_written_to = user_namespace::is_new(b) || offsets;
+    !joined(b).is_empty() && (b.facts.uid == 0 || !is_written_to)
 }
 
 /// Whether namespaces are joined before init is made. Those of the host, such as a network

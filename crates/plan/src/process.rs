@@ -43,10 +43,25 @@ pub(crate) fn limits_from_outside(b: &mut Builder<'_>) {
     }
 }
 
+/// Whether kan's own score is the child's until that is cloned, for otherwise the child could not
+/// write it any more: see [`HostStep::LendOomScoreAdj`].
+fn scores_by_inheritance(b: &Builder<'_>) -> bool {
+    b.hidden && b.facts.uid != 0 && !scores_from_outside(b)
+}
+
+/// Host: before the clone.
+pub(crate) fn lend_oom_score_adj(b: &mut Builder<'_>) {
+    let score = b.process().and_then(|process| process.oom_score_adj);
+    if let Some(score) = score.filter(|_| scores_by_inheritance(b)) {
+        b.host("process.oomScoreAdj", HostStep::LendOomScoreAdj(score));
+    }
+}
+
 /// Init: written while the host's /proc is in sight and init may still be looked into.
 pub(crate) fn oom_score_adj(b: &mut Builder<'_>) {
     let score = b.process().and_then(|process| process.oom_score_adj);
-    let Some(score) = score.filter(|_| !scores_from_outside(b)) else {
+    let is_done = scores_from_outside(b) || scores_by_inheritance(b);
+    let Some(score) = score.filter(|_| !is_done) else {
         return;
     };
     let value = b.c_string("process.oomScoreAdj", score.to_string());

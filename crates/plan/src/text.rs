@@ -97,7 +97,16 @@ pub fn host(step: &HostStep) -> String {
             flags,
             into_cgroup,
             join,
-        } => clone(*flags, *into_cgroup, join),
+            hidden,
+        } => {
+            let hidden = if *hidden {
+                ", with its memory hidden"
+            } else {
+                ""
+            };
+            clone(*flags, *into_cgroup, join) + hidden
+        }
+        HostStep::LendOomScoreAdj(score) => format!("set oom_score_adj to {score} for the clone"),
         HostStep::JoinCgroup
         | HostStep::StartUnit { .. }
         | HostStep::EnterUnit(_)

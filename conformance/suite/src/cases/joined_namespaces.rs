@@ -116,7 +116,7 @@ fn launch_other(ctx: &mut Ctx, bundle: &mut Bundle) -> Result<i32, Fault> {
 
 /// Joins namespaces of a process, instead of making them. The mappings of a user namespace stay in
 /// the config, as containerd and CRI-O write them.
-fn join(bundle: &mut Bundle, pid: i32, kinds: &[&str]) {
+pub(super) fn join(bundle: &mut Bundle, pid: i32, kinds: &[&str]) {
     for (kind, file) in KINDS.iter().filter(|(kind, _)| kinds.contains(kind)) {
         let joined = json!({"type": kind, "path": format!("/proc/{pid}/ns/{file}")});
         bundle

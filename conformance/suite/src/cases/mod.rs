@@ -6,6 +6,7 @@ mod apparmor;
 mod attacks;
 mod attacks_console;
 mod attacks_race;
+mod attacks_trace;
 mod bad_input;
 mod capabilities;
 mod cgroup;
@@ -114,6 +115,7 @@ pub fn all() -> Vec<Case> {
         attacks::cases(),
         attacks_console::cases(),
         attacks_race::cases(),
+        attacks_trace::cases(),
     ]
     .into_iter()
     .flatten()

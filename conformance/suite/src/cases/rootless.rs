@@ -20,6 +20,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("rootless::one_id", one_id),
         Case::new("rootless::own_spec", own_spec),
         Case::new("rootless::life", life),
+        Case::new("rootless::oom_score_of_exec", oom_score_of_exec).lacks(
+            "crun 1.8",
+            "cgroups that a machine has of both versions",
+            "drop all controllers",
+        ),
         Case::new("rootless::subordinate_ids", subordinate_ids),
         Case::new("rootless::root_of_a_user_namespace", inner_root),
         Case::new("rootless::needs_a_user_namespace", needs_a_user_namespace)
@@ -185,6 +190,21 @@ fn life(ctx: &mut Ctx) -> Outcome {
     until("stopped", || status("\"stopped\""))?;
     home.oci(ctx, &["delete", &ctx.id])?.run()?.ok()?;
     ctx.expect_nothing_left()
+}
+
+/// The process that enters can't write its own score once its memory is hidden.
+fn oom_score_of_exec(ctx: &mut Ctx) -> Outcome {
+    let mut home = Home::new(ctx)?;
+    home.bundle
+        .probe(&["sleep"])
+        .set("/process/oomScoreAdj", json!(500));
+    let created = home.making(ctx, &["create"])?.run()?.ok()?;
+    home.oci(ctx, &["start", &ctx.id])?.run()?.ok()?;
+    created.wait_for("ready")?;
+    let cat = ["exec", &ctx.id, "/probe", "cat", "/proc/self/oom_score_adj"];
+    let said = home.oci(ctx, &cat)?.run()?.ok()?;
+    equal("score", said.stdout.trim(), "500")?;
+    home.delete(ctx)
 }
 
 /// newuidmap(1) and newgidmap(1) map what /etc/subuid grants.

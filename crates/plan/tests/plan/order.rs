@@ -1,6 +1,6 @@
 //! The bugs of this field are bugs of order. Each test here names one.
 
-use crate::{config, legacy, plan, request, shapes};
+use crate::{config, legacy, plan, request, shapes, shapes_with_exec};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_plan::{Facts, Plan, Request};
 use kan_spec::config::Config;
@@ -43,6 +43,30 @@ fn inherited_descriptors_are_closed_before_anything_of_the_container_is_touched(
 #[test]
 fn memory_is_hidden_before_the_root_is_entered() {
     before(is!(InitStep::HideMemory), is!(InitStep::EnterRoot(_)));
+}
+
+/// CVE-2016-9962: from the first moment on, where init is made in a namespace of others.
+#[test]
+fn memory_is_hidden_before_anything_is_joined() {
+    for plan in shapes_with_exec() {
+        let enters_pids = |step: &HostStep| {
+            matches!(step, HostStep::OpenContainer { join_pid: true, .. })
+                || matches!(step, HostStep::OpenNamespace { .. })
+        };
+        let enters = plan.host.steps().iter().any(enters_pids);
+        let mut steps = plan.host.steps().iter();
+        let hidden = steps.find_map(|step| match step {
+            HostStep::Clone { hidden, join, .. } => {
+                assert!(*hidden || join.is_empty());
+                Some(*hidden)
+            }
+            _ => None,
+        });
+        assert_eq!(hidden, Some(enters), "{:#?}", kan_plan::lines(&plan));
+        let by_itself = place(&plan, is!(InitStep::HideMemory));
+        let joined = place(&plan, is!(InitStep::Join { .. }));
+        assert!(enters || joined.is_none() || by_itself < joined);
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ fn user() -> Facts {
     Facts {
         is_rootless: true,
         permitted: 0,
+        uid: 1000,
         gid: 1000,
         ..without_own()
     }
@@ -173,4 +174,34 @@ fn exec_enters_the_user_namespace_before_the_pid_namespace() {
     let (before, after) = flags(&Facts::example("c"));
     assert_eq!(before, 0);
     assert_eq!(after & (CLONE_NEWPID | CLONE_NEWUSER), CLONE_NEWUSER);
+}
+
+/// One who is not root can't write to files of a process that hides its memory, and his init is
+/// made hidden where it joins others: the score comes with the clone.
+#[test]
+fn the_oom_score_is_there_before_a_user_hides_his_memory() {
+    let scored = config(|config| {
+        mapped(config, false);
+        config.process.as_mut().unwrap().oom_score_adj = Some(7);
+    });
+    let plan = plan_exec(&scored, &user(), &request()).unwrap();
+    let steps = plan.host.steps();
+    let lent = steps
+        .iter()
+        .position(|step| *step == HostStep::LendOomScoreAdj(7));
+    let lent = lent.unwrap();
+    assert!(matches!(
+        steps[lent + 1],
+        HostStep::Clone { hidden: true, .. }
+    ));
+    let writes = |step: &InitStep| matches!(step, InitStep::WriteProc { .. });
+    assert!(!plan.init.steps().iter().any(writes));
+    // Nobody else is in new namespaces, and their ids are still to be mapped from outside.
+    let created = plan_create(&scored, &user(), &request()).unwrap();
+    let clone = created.host.steps().iter().find_map(|step| match step {
+        HostStep::Clone { hidden, .. } => Some(*hidden),
+        _ => None,
+    });
+    assert_eq!(clone, Some(false));
+    assert!(created.init.steps().iter().any(writes));
 }
