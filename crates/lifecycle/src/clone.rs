@@ -3,7 +3,7 @@
 use crate::error::{during, with};
 use crate::host::{Host, c_path};
 use crate::stage::Stage;
-use crate::{Error, Result, between, id_maps, net_devices};
+use crate::{Error, Result, between, id_maps, net_devices, notify};
 use kan_init::Init;
 use kan_op::host::{Joined, StagedTree};
 use kan_op::{HostStep, NamespaceSlot, Slot};
@@ -33,11 +33,37 @@ impl Host<'_> {
         Ok(())
     }
 
-    /// The stage's user namespace, for ids that are mapped as there, is the one that is joined.
+    /// A directory of the container's that nobody needs to see for a while.
+    pub(crate) fn place_for_stage(&self) -> Result<PathBuf> {
+        match self.made_directory() {
+            Some(directory) => notify::besides(directory),
+            None => Ok(self.store.find(&self.record.id)?.directory),
+        }
+    }
+
+    /// The stage's user namespace, for ids that are mapped as there, is the one that is joined, or
+    /// that of a container which is there.
     pub(crate) fn stage_tree(&mut self, tree: &StagedTree) -> Result<()> {
+        let is_known = tree.ids.as_ref().is_none_or(|ids| ids.ranges.is_some());
+        let own = match self
+            .record
+            .init
+            .filter(|_| !is_known && self.child.is_none())
+        {
+            Some(init) => Some(users_of(init.pid)?),
+            None => None,
+        };
         let joined = self.slots.peek(Slot::Namespace(NamespaceSlot::User));
+        let joined = joined.or(own.as_ref().map(AsFd::as_fd));
         match &mut self.stage {
             Some(stage) => stage.put(tree, joined),
+            None => Err(Error::Step("there is no stage".into())),
+        }
+    }
+
+    pub(crate) fn lock_stage(&self) -> Result<()> {
+        match self.stage.as_ref().zip(self.slots.peek(Slot::Container)) {
+            Some((stage, container)) => stage.lock(container),
             None => Err(Error::Step("there is no stage".into())),
         }
     }
@@ -179,6 +205,11 @@ impl Host<'_> {
         let target = if container { joined } else { own };
         namespace::setns(target, namespace::CLONE_NEWPID).map_err(during("join the pid namespace"))
     }
+}
+
+fn users_of(pid: i32) -> Result<OwnedFd> {
+    let path = PathBuf::from(format!("/proc/{pid}/ns/user"));
+    file::open(&c_path(&path)?, O_RDONLY, 0).map_err(during("open the user namespace"))
 }
 
 /// What clone3(2) answers for a cgroup that may hold no process: cgroup-v2.rst, No Internal Process

@@ -25,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// it made.
 pub(crate) struct Host<'p> {
     pub(crate) plan: &'p Plan,
-    store: &'p Store,
+    pub(crate) store: &'p Store,
     pub(crate) record: Record,
     config_text: &'p [u8],
     pub(crate) board: Board<'p>,
@@ -138,10 +138,11 @@ impl<'p> Host<'p> {
             HostStep::Limit(limits) => Ok(kan_cgroup::limit(limits)?),
             HostStep::LimitDevices(rules) => self.limit_devices(rules),
             HostStep::OpenStage => {
-                self.stage = Some(Stage::open(&notify::besides(self.directory())?)?);
+                self.stage = Some(Stage::open(&self.place_for_stage()?)?);
                 Ok(())
             }
             HostStep::StageTree(tree) => self.stage_tree(tree),
+            HostStep::LockStage => self.lock_stage(),
             HostStep::Clone {
                 flags,
                 into_cgroup,
@@ -202,10 +203,13 @@ impl<'p> Host<'p> {
     }
 
     pub(crate) fn directory(&self) -> &Path {
-        self.made
-            .directory
-            .as_ref()
-            .map_or(Path::new("/nonexistent"), |(path, _)| path)
+        self.made_directory().unwrap_or(Path::new("/nonexistent"))
+    }
+
+    /// The container's directory, if it is made here.
+    pub(crate) fn made_directory(&self) -> Option<&Path> {
+        let made = self.made.directory.as_ref();
+        made.map(|(path, _)| path.as_path())
     }
 
     fn save_state(&mut self) -> Result<()> {

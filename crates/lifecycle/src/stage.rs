@@ -11,7 +11,8 @@ use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, S_IFDIR};
 use kan_sys::mount::{self, Change};
 use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWUSER};
-use kan_sys::{Errno, io, process};
+use kan_sys::process::Ended;
+use kan_sys::{Errno, io, process, socket};
 use std::ffi::{CStr, CString};
 use std::path::Path;
 
@@ -112,6 +113,15 @@ impl Stage {
         Ok(&self.namespaces[at].1)
     }
 
+    /// Goes on in a copy of the stage's mount namespace that belongs to the user namespace of a
+    /// container which is there.
+    pub(crate) fn lock(&self, container: BorrowedFd<'_>) -> Result<()> {
+        let (copy, directory) = copy_into(container)?;
+        namespace::setns(&copy, CLONE_NEWNS)
+            .and_then(|()| file::fchdir(&directory))
+            .map_err(during("enter the copy of the stage"))
+    }
+
     /// Back to kan's own mount namespace, root and working directory.
     pub(crate) fn leave(self) -> Result<()> {
         let back = namespace::setns(&self.own, CLONE_NEWNS)
@@ -174,6 +184,49 @@ fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
     let _ = process::wait(&holder.pidfd);
     drop(tells);
     mapped.and(opened)
+}
+
+/// Who makes a copy of the mount namespace that he is in.
+struct Copier<'c> {
+    container: BorrowedFd<'c>,
+    tells: OwnedFd,
+}
+
+/// The copy and, in it, the directory that kan is in. It takes a process that joins the user
+/// namespace, for nobody comes back from there; that can't be looked into meanwhile, and hands
+/// over what it has made.
+fn copy_into(container: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
+    let (hears, tells) = socket::pair().map_err(during("make a socket pair"))?;
+    let mut copier = Copier { container, tells };
+    let made = process::fork(0, None, &mut copier, |copier| {
+        let told = copier.copy().map_err(|error| error.errno.into_raw());
+        process::exit(told.err().unwrap_or(0))
+    });
+    let made = made.map_err(during("lock the mounts: clone"))?;
+    drop(copier);
+    let heard = socket::receive_descriptor(&hears)
+        .and_then(|copy| Ok((copy, socket::receive_descriptor(&hears)?)));
+    let ended = process::wait(&made.pidfd).map_err(during("wait for who locks the mounts"))?;
+    match ended {
+        Ended::Exited(0) => heard.map_err(during("lock the mounts")),
+        Ended::Exited(errno) => {
+            let why = crate::error::errno_text(errno);
+            Err(Error::Step(format!("lock the mounts: {why}")))
+        }
+        Ended::Signalled(_) => Err(Error::Step("who locks the mounts is gone".into())),
+    }
+}
+
+impl Copier<'_> {
+    fn copy(&self) -> kan_sys::Result<()> {
+        process::set_dumpable(false)?;
+        namespace::setns(self.container, CLONE_NEWUSER)?;
+        namespace::unshare(CLONE_NEWNS)?;
+        let copy = file::open(c"/proc/self/ns/mnt", O_RDONLY, 0)?;
+        let directory = file::open(c".", O_PATH | O_DIRECTORY, 0)?;
+        socket::send_descriptor(&self.tells, c"copy", &copy)?;
+        socket::send_descriptor(&self.tells, c"directory", &directory)
+    }
 }
 
 fn in_step(what: &str) -> impl FnOnce(kan_sys::Error) -> Error {

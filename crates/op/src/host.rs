@@ -209,6 +209,9 @@ pub enum HostStep {
     OpenStage,
     /// Puts a tree on the stage.
     StageTree(StagedTree),
+    /// Goes on in a copy of the stage's mount namespace that belongs to the container's user
+    /// namespace, in which the kernel locks the flags of every mount.
+    LockStage,
     /// clone3(2).
     Clone {
         /// CLONE_NEW* flags.

@@ -1,12 +1,13 @@
 //! `mounts add` and `mounts remove`: entries of `mounts` for a container that is there already.
 
 use crate::builder::Builder;
-use crate::{Facts, Plan, Request, mounts, namespaces};
+use crate::{Facts, Plan, Request, mounts, namespaces, user_namespace};
 use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
-use linux_raw_sys::general::CLONE_NEWUSER;
+use linux_raw_sys::general::{CLONE_NEWUSER, MS_REMOUNT};
+use std::ffi::CStr;
 
 /// Plans the mount of one entry of `mounts` in a running container; the other entries are passed
 /// over. A bind mount's source is a path of the host.
@@ -19,17 +20,25 @@ pub fn plan_mount(
     facts: &Facts,
     request: &Request,
 ) -> Result<Plan, Vec<Problem>> {
-    let joined = joined(config);
-    let mut b = Builder::new(&joined, facts, request);
-    host_half(&mut b);
+    let bind = mounts::is_bind(&Builder::new(config, facts, request), index);
+    let seen = if bind {
+        to_bind_in(config)
+    } else {
+        joined(config)
+    };
+    let mut b = Builder::new(&seen, facts, request);
+    host_half(&mut b, Some(index));
     begin(&mut b);
     let before = b.plan.init.steps().len();
     mounts::one(&mut b, index);
     let mut entry = b.plan.init.split_off(before).into_iter().peekable();
-    // What is copied from the host comes before kan leaves the host's mounts.
-    let copies = |(step, _): &(InitStep, _)| matches!(step, InitStep::CloneTree { .. });
-    if let Some((step, field)) = entry.next_if(copies) {
+    if let Some((step, field)) = entry.next_if(|(step, _)| is_the_hosts(step)) {
         b.init(field, step);
+    }
+    if entry.peek().is_some_and(|(step, _)| looks_up_inside(step)) {
+        let why = "mount(2) would look the source up in the container; give options that \
+                   fsconfig(2) takes: shorter ones, without iversion";
+        b.problem(format!("mounts[{index}]"), why);
     }
     join(&mut b);
     for (step, field) in entry {
@@ -52,7 +61,7 @@ pub fn plan_unmount(
 ) -> Result<Plan, Vec<Problem>> {
     let joined = joined(config);
     let mut b = Builder::new(&joined, facts, request);
-    host_half(&mut b);
+    host_half(&mut b, None);
     begin(&mut b);
     join(&mut b);
     let at = format!("mounts[{index}].destination");
@@ -84,7 +93,64 @@ fn joined(config: &Config) -> Config {
     config
 }
 
-fn host_half(b: &mut Builder<'_>) {
+/// The same for a bind mount, whose flags the container's root is not to change: it is planned as
+/// for a container that is made with these namespaces.
+fn to_bind_in(config: &Config) -> Config {
+    let mut seen = joined(config);
+    if let Some(linux) = &mut seen.linux {
+        for namespace in &mut linux.namespaces {
+            if namespace.r#type == NamespaceType::Mount {
+                namespace.path = None;
+            }
+        }
+        let user = config.namespace(NamespaceType::User).cloned();
+        linux.namespaces.extend(user);
+    }
+    seen
+}
+
+/// What comes from the host is opened before kan leaves the host's mounts: what the container has
+/// under that name is another matter, such as a device node of its own.
+fn is_the_hosts(step: &InitStep) -> bool {
+    match step {
+        InitStep::CloneTree { .. } => true,
+        InitStep::NewFilesystem(new) => !belongs_to_namespaces(&new.fstype),
+        _ => false,
+    }
+}
+
+fn looks_up_inside(step: &InitStep) -> bool {
+    match step {
+        InitStep::MountByPath { fstype, flags, .. } => {
+            flags & MS_REMOUNT == 0 && !belongs_to_namespaces(fstype)
+        }
+        _ => false,
+    }
+}
+
+/// File systems that show namespaces, or reach others through a network; their sources are no
+/// paths.
+fn belongs_to_namespaces(fstype: &CStr) -> bool {
+    let inside = [
+        c"proc",
+        c"sysfs",
+        c"tmpfs",
+        c"ramfs",
+        c"devpts",
+        c"mqueue",
+        c"cgroup",
+        c"cgroup2",
+        c"binfmt_misc",
+        c"nfs",
+        c"nfs4",
+        c"cifs",
+        c"smb3",
+        c"ceph",
+    ];
+    inside.contains(&fstype)
+}
+
+fn host_half(b: &mut Builder<'_>, mount: Option<usize>) {
     let join_pid = b.has_namespace(NamespaceType::Pid);
     if !b.has_namespace(NamespaceType::Mount) {
         let why = "nothing can be mounted later in a container without a mount namespace";
@@ -97,6 +163,10 @@ fn host_half(b: &mut Builder<'_>) {
             with_root: false,
         },
     );
+    let is_staged = mount.is_some_and(|index| mounts::stage_one(b, index));
+    if is_staged && user_namespace::is_used(b) {
+        b.host("linux.namespaces", HostStep::LockStage);
+    }
     let clone = HostStep::Clone {
         flags: 0,
         join: Vec::new(),

@@ -22,6 +22,23 @@ pub(crate) fn one(b: &mut Builder<'_>, index: usize) {
     Entry::new(b, index).plan(b);
 }
 
+/// Whether it is a new bind mount.
+pub(crate) fn is_bind(b: &Builder<'_>, index: usize) -> bool {
+    let entry = Entry::new(b, index);
+    entry.is_bind().is_some() && !entry.options.has(Extra::Remount)
+}
+
+/// Host: one tree, for a container that is there; whether init finds it on the stage.
+pub(crate) fn stage_one(b: &mut Builder<'_>, index: usize) -> bool {
+    let entry = Entry::new(b, index);
+    let is_staged = entry.is_staged(b);
+    if is_staged {
+        b.host("mounts", HostStep::OpenStage);
+        entry.stage(b);
+    }
+    is_staged
+}
+
 /// Host: trees of mounts that init can't make itself.
 pub(crate) fn stage(b: &mut Builder<'_>) {
     let entries = (0..b.config.mounts.len()).map(|index| Entry::new(b, index));

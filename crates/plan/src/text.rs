@@ -93,6 +93,7 @@ pub fn host(step: &HostStep) -> String {
         HostStep::LimitDevices(rules) => format!("limit devices: {}", listed(rules)),
         HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
         HostStep::StageTree(tree) => staged_tree(tree),
+        HostStep::LockStage => "lock the mounts on the stage".into(),
         HostStep::Clone {
             flags,
             into_cgroup,

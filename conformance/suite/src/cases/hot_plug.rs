@@ -20,6 +20,10 @@ pub fn cases() -> Vec<Case> {
         case("hot_plug::wrong_input_is_refused", wrong_input_is_refused),
         case("hot_plug::in_a_user_namespace", in_a_user_namespace),
         case("hot_plug::needs_a_container", needs_a_container),
+        case("hot_plug::disk", disk),
+        case("hot_plug::source_is_the_hosts", source_is_the_hosts),
+        case("hot_plug::read_only_bind_is_locked", read_only_is_locked),
+        case("hot_plug::mapped_ids", mapped_ids),
     ]
 }
 
@@ -175,4 +179,108 @@ fn needs_a_container(ctx: &mut Ctx) -> Outcome {
     ctx.launch(&bundle)?;
     ctx.wait_stopped()?;
     mounts(ctx, "add", &list)?.refuses(&["container not running"])
+}
+
+/// A file as a block device, until this is dropped.
+struct Loop(String);
+
+impl Loop {
+    fn of(ctx: &Ctx, image: &str) -> Result<Self, Fault> {
+        let attach = ["losetup", "--find", "--show", image];
+        let Ok(done) = ctx.command(&attach).run()?.ok() else {
+            return Err(Fault::Skipped("no loop devices".into()));
+        };
+        Ok(Self(done.stdout.trim().to_owned()))
+    }
+}
+
+impl Drop for Loop {
+    fn drop(&mut self) {
+        let detach = std::process::Command::new("losetup")
+            .args(["-d", &self.0])
+            .status();
+        drop(detach);
+    }
+}
+
+/// A file system that lies on a device of the host's, of which the container has no node.
+fn disk(ctx: &mut Ctx) -> Outcome {
+    let image = ctx.dir.join("image");
+    fs::File::create(&image)?.set_len(4 << 20)?;
+    let format = ctx.command(&["mkfs.ext4", "-q", "-F", text(&image)?]);
+    if format.run()?.ok().is_err() {
+        return Err(Fault::Skipped("no mkfs.ext4".into()));
+    }
+    let device = Loop::of(ctx, text(&image)?)?;
+    ctx.launch_sleeper()?;
+    let list = json!([{"destination": "/disk", "type": "ext4", "source": device.0,
+        "options": ["nosuid"]}]);
+    mounts(ctx, "add", &list)?.quiet()?;
+    let line = lines_at(ctx, "/disk")?.join("");
+    check!(line.contains("ext4") && line.contains("nosuid"), "{line:?}");
+    let write = ctx.exec(&[], &["/probe", "write", "/disk/file", "x"]);
+    write.run()?.ok()?;
+    mounts(ctx, "remove", &list)?.quiet()?;
+    equal("mounts", lines_at(ctx, "/disk")?.len(), 0)
+}
+
+/// What the container calls by the name of a disk is never opened: here it is a file, which would
+/// be refused with other words.
+fn source_is_the_hosts(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.launch_sleeper()?;
+    fs::write(bundle.inside("disk"), "of the container")?;
+    let mut entry = json!({"destination": "/t", "type": "ext4", "source": "/disk"});
+    mounts(ctx, "add", &json!([entry]))?.refuses(&["no such file or directory"])?;
+    // mount(2) would look it up inside.
+    entry["options"] = json!(["iversion"]);
+    mounts(ctx, "add", &json!([entry]))?.refuses(&["mounts[0]", "mount(2)"])
+}
+
+/// The container's root has every capability there, and would take the flag off.
+fn read_only_is_locked(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    let mut bundle = super::user_namespace::bundle_with_users(ctx)?;
+    bundle.probe(&["sleep"]);
+    for set in ["bounding", "effective", "permitted"] {
+        let set = format!("/process/capabilities/{set}/-");
+        bundle.set(&set, json!("CAP_SYS_ADMIN"));
+    }
+    ctx.launch(&bundle)?.wait_for("ready")?;
+    let source = source(ctx)?;
+    fs::set_permissions(&source, std::os::unix::fs::PermissionsExt::from_mode(0o777))?;
+    let list = json!([
+        {"destination": "/locked", "source": source, "options": ["bind", "ro"]},
+        {"destination": "/free", "source": source, "options": ["bind"]}
+    ]);
+    mounts(ctx, "add", &list)?.quiet()?;
+    let script = "mount -o remount,bind,rw /locked; touch /locked/new; touch /free/other";
+    ctx.exec(&[], &["/bin/sh", "-c", script]).run()?;
+    let made = |name: &str| fs::exists(format!("{source}/{name}"));
+    check!(made("other")?, "the control: not even a writable one is");
+    check!(!made("new")?, "written after a remount");
+    mounts(ctx, "remove", &list)?.quiet().map(drop)
+}
+
+/// With the mappings of the container's user namespace, and with those of the entry.
+fn mapped_ids(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = super::user_namespace::bundle_with_users(ctx)?;
+    bundle.probe(&["sleep"]);
+    ctx.launch(&bundle)?.wait_for("ready")?;
+    let source = source(ctx)?;
+    let ranges = json!([super::user_namespace::range(
+        0,
+        super::user_namespace::UID + 7,
+        1
+    )]);
+    let list = json!([
+        {"destination": "/own", "source": source, "options": ["bind", "idmap"]},
+        {"destination": "/other", "source": source, "options": ["bind"],
+            "uidMappings": ranges, "gidMappings": ranges}
+    ]);
+    mounts(ctx, "add", &list)?.quiet()?;
+    let paths = ctx.exec(&[], &["/probe", "paths", "/own/file", "/other/file"]);
+    let seen = crate::harness::report::Report::parse(&paths.run()?.ok()?.stdout)?;
+    seen.expect("/~1own~1file/uid", &json!(0))?;
+    seen.expect("/~1other~1file/uid", &json!(7))?;
+    mounts(ctx, "remove", &list)?.quiet().map(drop)
 }

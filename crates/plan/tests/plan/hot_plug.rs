@@ -35,12 +35,21 @@ fn a_source_is_the_hosts_and_a_new_file_system_the_containers() {
     let config = with(vec![
         mount("/a", "bind", Some("/source")),
         mount("/b", "tmpfs", Some("tmpfs")),
+        mount("/c", "ext4", Some("/dev/disk")),
+        mount("/d", "unheard-of", Some("/dev/disk")),
     ]);
     let facts = Facts::example("c");
     let bind = plan_mount(&config, 0, &facts, &request()).unwrap();
     let fresh = plan_mount(&config, 1, &facts, &request()).unwrap();
     let join = |step: &InitStep| matches!(step, InitStep::Join { .. });
     let attach = |step: &InitStep| matches!(step, InitStep::Attach { .. });
+    let new = |step: &InitStep| matches!(step, InitStep::NewFilesystem(_));
+    for index in [2, 3] {
+        let disk = plan_mount(&config, index, &facts, &request()).unwrap();
+        assert!(
+            place(&disk, new) < place(&disk, join) && place(&disk, join) < place(&disk, attach)
+        );
+    }
     let copied = place(&bind, |step| matches!(step, InitStep::CloneTree { .. }));
     assert!(copied < place(&bind, join) && place(&bind, join) < place(&bind, attach));
     let made = place(&fresh, |step| matches!(step, InitStep::NewFilesystem(_)));
@@ -77,9 +86,9 @@ fn the_work_ends_with_ready() {
 
 #[test]
 fn every_problem_has_its_field() {
-    let mut mapped = mount("/a", "bind", Some("/source"));
-    mapped.options = vec!["idmap".into()];
-    let config = with(vec![mapped, mount("/", "tmpfs", None)]);
+    let mut wrong = mount("/a", "bind", Some("/source"));
+    wrong.options = vec!["size=1".into()];
+    let config = with(vec![wrong, mount("/", "tmpfs", None)]);
     let facts = Facts::example("c");
     let problems = plan_mount(&config, 0, &facts, &request()).unwrap_err();
     assert!(
@@ -91,4 +100,38 @@ fn every_problem_has_its_field() {
         problems[0].to_string(),
         "mounts[1].destination: names no mount point"
     );
+}
+
+/// mount(2) looks its source up where it mounts; a disk of that name may be the container's.
+#[test]
+fn nothing_but_namespaces_own_is_mounted_by_path() {
+    let with_version = |fstype: &str| {
+        let mut entry = mount("/a", fstype, Some("/source"));
+        entry.options = vec!["iversion".into()];
+        with(vec![entry])
+    };
+    let facts = Facts::example("c");
+    let refused = plan_mount(&with_version("ext4"), 0, &facts, &request()).unwrap_err();
+    assert_eq!(refused.len(), 1);
+    assert_eq!(refused[0].at, "mounts[0]");
+    assert!(plan_mount(&with_version("tmpfs"), 0, &facts, &request()).is_ok());
+}
+
+/// Flags are locked where mounts go into another user namespace with their mount namespace.
+#[test]
+fn a_bind_mount_for_a_user_namespace_is_locked() {
+    let config = with(vec![mount("/a", "bind", Some("/source"))]);
+    let facts = Facts::example("c");
+    let host = |config: &Config| plan_mount(config, 0, &facts, &request()).unwrap().host;
+    let locked = host(&config);
+    let steps = locked.steps();
+    let at = |what: fn(&HostStep) -> bool| steps.iter().position(what);
+    let put = at(|step| matches!(step, HostStep::StageTree(_)));
+    let lock = at(|step| *step == HostStep::LockStage);
+    let clone = at(|step| matches!(step, HostStep::Clone { .. }));
+    assert!(put.is_some() && put < lock && lock < clone, "{steps:?}");
+    let plain = crate::config(|other| other.mounts.clone_from(&config.mounts));
+    let plain = host(&plain);
+    let stages = |step: &HostStep| matches!(step, HostStep::OpenStage | HostStep::LockStage);
+    assert!(!plain.steps().iter().any(stages));
 }
