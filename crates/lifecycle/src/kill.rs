@@ -7,7 +7,8 @@ use kan_spec::state::Status;
 use kan_sys::fd::OwnedFd;
 use kan_sys::process::pidfd_send_signal;
 
-/// Sends a signal to a container's init, or to all of its processes. Where SIGKILL of init would
+/// Sends a signal to a container's init, or to all of its processes that are known: without a
+/// cgroup that is init. Where SIGKILL of init would
 /// leave others behind, it reaches them too, also when init is gone already.
 ///
 /// # Errors
@@ -18,10 +19,15 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
         return if all { Ok(()) } else { Err(not_running(id)) };
     };
     let ends_all = record.shares_pids && signal == nix::libc::SIGKILL;
-    if all {
+    let is_alone = record.cgroups.directories().is_empty();
+    if all && !is_alone {
         return signal_all(&record.cgroups, signal);
     }
     let init = record.init.map(InitProcess::open).transpose()?.flatten();
+    // Nobody knows the others without a cgroup.
+    if all && init.is_none() {
+        return Ok(());
+    }
     match &init {
         Some(init) => send(init, signal)?,
         None if ends_all && !kan_cgroup::processes(&record.cgroups)?.is_empty() => {}

@@ -18,6 +18,10 @@ pub fn cases() -> Vec<Case> {
         Case::new("kill::nothing_but_a_question", nothing_but_a_question),
         Case::new("kill::realtime_signal", realtime_signal),
         Case::new("kill::all_processes", all_processes),
+        Case::new("kill::all_without_a_cgroup", all_without_a_cgroup).only(
+            "kan",
+            "runc has no --cgroup-manager; where crun is put nobody promises",
+        ),
         Case::new("kill::shared_processes", shared_processes)
             .deviates("runc 1.1", "not in the spec; since runc 1.2", "still runs")
             .deviates("crun 1.8", "not in the spec; runc's way", "still runs"),
@@ -172,6 +176,28 @@ fn all_processes(ctx: &mut Ctx) -> Outcome {
     created.wait_for("signal HUP\n")?;
     other.wait_for("signal HUP\n")?;
     ctx.expect_status("running")
+}
+
+/// Nobody knows the others then, but the first one is known.
+fn all_without_a_cgroup(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.remove("/linux/resources").probe(&["listen", "0"]);
+    bundle.save()?;
+    let dir = crate::harness::container::text(&bundle.dir)?;
+    let create = ["create", "--bundle", dir, &ctx.id];
+    let without = ["--cgroup-manager", "disabled"];
+    let created = ctx.oci_with(&without, &create).run()?.ok()?;
+    ctx.start()?;
+    created.wait_for("ready")?;
+    ctx.oci(&["kill", "--all", &ctx.id, "HUP"]).run()?.ok()?;
+    created.wait_for("signal HUP\n")?;
+    ctx.oci(&["kill", "--all", &ctx.id, "KILL"]).run()?.ok()?;
+    ctx.wait_stopped()?;
+    // As with a cgroup: there is nobody left.
+    ctx.oci(&["kill", "--all", &ctx.id, "KILL"])
+        .run()?
+        .ok()
+        .map(drop)
 }
 
 /// A container without a PID namespace of its own whose program leaves another process, which
