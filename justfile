@@ -60,9 +60,13 @@ bench *ARGUMENTS:
     cargo build --release -p kan
     cargo run --release -p kan-conformance-bench -- {{ ARGUMENTS }}
 
+# The same with growth: with containers alive, mounts, variables, rules, hooks (some minutes)
+bench-full *ARGUMENTS:
+    just bench --full {{ ARGUMENTS }}
+
 # Write kan's counts of system calls anew, which `bench --check` guards; review them with git diff
 counts:
-    just bench -n 10 --counts conformance/bench/counts.json
+    just bench -n 10 --counts conformance/bench
 
 # The release binary and its SHA-256 sum in dist/ under cargo's target folder
 dist:

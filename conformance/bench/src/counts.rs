@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::config::Payload;
 use crate::footprint::figure;
 use crate::process::{ContainerProcess, timed, timed_payload};
 use crate::runtime::Runtime;
 use crate::samples::{Figure, Unit, median_of};
 use crate::scenarios::{Bench, Container};
 use crate::view::{View, cgroup2};
-use crate::workspace::Payload;
 
 /// What every counted row's name ends in.
 const CALLS: &str = ": system calls";

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use rustix::process::Pid;
+
 use crate::runtime::Runtime;
 use crate::samples::{Figure, Samples, Unit};
 use crate::scenarios::{Bench, Container};
@@ -41,7 +43,16 @@ struct Memory {
 
 fn memory_once(bench: &Bench<'_>, runtime: &Runtime) -> Result<Memory, String> {
     let container = Container::created(bench, runtime)?;
-    let path = format!("/proc/{}/smaps_rollup", container.pid.as_raw_nonzero());
+    memory_of(container.pid)
+}
+
+/// The proportional memory of a process, in KiB.
+pub fn proportional(pid: Pid) -> Result<f64, String> {
+    memory_of(pid).map(|memory| memory.proportional)
+}
+
+fn memory_of(pid: Pid) -> Result<Memory, String> {
+    let path = format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero());
     let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
     rollup(&text).ok_or_else(|| format!("{path}: not understood"))
 }
@@ -82,7 +93,7 @@ pub fn figure(
         samples.and_then(|samples| Samples::new(samples).ok_or_else(|| "no sample".to_owned()));
     Figure {
         what: what.to_owned(),
-        runtime: runtime.name.to_owned(),
+        runtime: runtime.name.clone(),
         unit,
         samples,
     }

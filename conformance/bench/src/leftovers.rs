@@ -1,7 +1,7 @@
 //! What failed containers and killed benchmarks leave behind.
 
 use std::fs::DirEntry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal};
@@ -35,22 +35,37 @@ fn owner(name: &str) -> Option<u32> {
     name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()
 }
 
-/// Ends and removes the cgroups with such names, directly under the roots that are visible now.
-fn remove_cgroups(with_name: &dyn Fn(&str) -> bool) {
-    let hierarchies = entries(Path::new(CGROUP))
-        .into_iter()
-        .map(|entry| entry.path());
-    for hierarchy in hierarchies.chain([CGROUP.into()]) {
-        let found = entries(&hierarchy).into_iter();
-        for cgroup in found.filter(|entry| with_name(&entry.file_name().to_string_lossy())) {
-            remove_cgroup(&cgroup.path());
+/// Removes what containers left whose names begin so: their cgroups, and their state below `root`.
+pub fn of_containers(prefix: &str, root: &Path) {
+    remove_cgroups(&|name| name.starts_with(prefix));
+    for entry in entries(root) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            // What can't be removed goes with the workspace.
+            let _ = std::fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Kills what is in it. A killed process leaves its cgroup when it exits, which nothing announces in
-/// version 1.
-fn remove_cgroup(cgroup: &Path) {
+/// Ends and removes the cgroups with such names, directly under the roots that are visible now. All
+/// are ended before the first is waited for.
+fn remove_cgroups(with_name: &dyn Fn(&str) -> bool) {
+    let hierarchies = entries(Path::new(CGROUP))
+        .into_iter()
+        .map(|entry| entry.path());
+    let found = hierarchies
+        .chain([CGROUP.into()])
+        .flat_map(|hierarchy| entries(&hierarchy))
+        .filter(|entry| with_name(&entry.file_name().to_string_lossy()));
+    let cgroups: Vec<PathBuf> = found.map(|entry| entry.path()).collect();
+    for cgroup in &cgroups {
+        kill_members(cgroup);
+    }
+    for cgroup in &cgroups {
+        remove_cgroup(cgroup);
+    }
+}
+
+fn kill_members(cgroup: &Path) {
     let members = std::fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
     for pid in members
         .lines()
@@ -59,6 +74,10 @@ fn remove_cgroup(cgroup: &Path) {
         // It may have ended by itself.
         let _ = rustix::process::kill_process(pid, Signal::KILL);
     }
+}
+
+/// A killed process leaves its cgroup when it exits, which nothing announces in version 1.
+fn remove_cgroup(cgroup: &Path) {
     for _ in 0..100 {
         reap_orphans();
         if std::fs::remove_dir(cgroup).is_ok() {

@@ -1,8 +1,11 @@
 //! Measures kan, crun and runc side by side, and against the floor. See docs/performance.md.
 
 mod bars;
+mod config;
 mod counts;
+mod filter;
 mod footprint;
+mod growth;
 mod leftovers;
 mod options;
 mod process;
@@ -18,7 +21,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use crate::bars::{Bar, Verdict};
+use crate::growth::Growth;
 use crate::options::{Options, USAGE};
 use crate::process::Stderr;
 use crate::runtime::{Runtime, find_program};
@@ -51,23 +57,28 @@ fn bench(options: &Options) -> Result<ExitCode, String> {
     }
     let own = std::env::current_exe().map_err(|error| format!("own path: {error}"))?;
     let beside = own.parent().unwrap_or(Path::new("."));
-    let (figures, kan) = measure(options, beside)?;
-    let bars = bars::check(&figures, footprint::is_static(&kan));
+    let measured = measure(options, beside)?;
+    let Growth { figures, curves } = &measured.growth;
+    let mut bars = bars::check(figures, footprint::is_static(&measured.kan));
+    bars.extend(growth::promises::check(figures, curves));
     print(
         &mut std::io::stdout(),
-        &format!("{}\n{}", report::table(&figures), report::bars(&bars)),
+        &format!("{}\n{}", report::table(figures), report::bars(&bars)),
     );
     let json = options
         .json
         .clone()
         .unwrap_or_else(|| beside.join("bench.json"));
-    let text = format!("{:#}\n", report::json(&figures, &bars));
-    std::fs::write(&json, text).map_err(|error| format!("{}: {error}", json.display()))?;
-    if let Some(file) = &options.counts {
-        let text = format!("{:#}\n", counts::of_kan(&figures));
-        std::fs::write(file, text).map_err(|error| format!("{}: {error}", file.display()))?;
+    save(&json, &report::json(figures, curves, &bars))?;
+    if let Some(directory) = &options.counts {
+        save(&directory.join("counts.json"), &counts::of_kan(figures))?;
     }
     Ok(exit_code(options.check, &bars))
+}
+
+fn save(file: &Path, value: &Value) -> Result<(), String> {
+    std::fs::write(file, format!("{value:#}\n"))
+        .map_err(|error| format!("{}: {error}", file.display()))
 }
 
 fn exit_code(check: bool, bars: &[Bar]) -> ExitCode {
@@ -80,7 +91,12 @@ fn exit_code(check: bool, bars: &[Bar]) -> ExitCode {
 }
 
 /// All figures, and where kan is.
-fn measure(options: &Options, beside: &Path) -> Result<(Vec<Figure>, PathBuf), String> {
+struct Measured {
+    growth: Growth,
+    kan: PathBuf,
+}
+
+fn measure(options: &Options, beside: &Path) -> Result<Measured, String> {
     if !rustix::process::geteuid().is_root() {
         return Err("containers with all namespaces and cgroups need root".to_owned());
     }
@@ -94,16 +110,78 @@ fn measure(options: &Options, beside: &Path) -> Result<(Vec<Figure>, PathBuf), S
         stderr: &stderr,
         samples: options.samples,
     };
-    let floor = workspace.runtime("floor", beside.join("floor"));
-    let [crun, kan, runc] =
-        ["crun", "kan", "runc"].map(|name| workspace.runtime(name, program(options, name, beside)));
-    let hybrid = hybrid_figures(&bench, &[&kan, &runc])?;
-    let v2 = v2_figures(&bench, &floor, &[&crun, &kan, &runc]);
-    Ok((hybrid.into_iter().chain(v2).collect(), kan.program.clone()))
+    let contest = Contest::new(&workspace, options, beside);
+    let mut growth = Growth {
+        figures: hybrid_figures(&bench, &contest, options.full)?,
+        curves: Vec::new(),
+    };
+    growth.figures.extend(contest.v2_figures(&bench));
+    if options.full {
+        growth.add(growth::measure(&bench, &contest.floor, &contest.all()));
+    }
+    Ok(Measured {
+        growth,
+        kan: contest.kan.program,
+    })
+}
+
+/// Who is measured.
+struct Contest {
+    floor: Runtime,
+    crun: Runtime,
+    /// crun that need not compile its filter.
+    given: Runtime,
+    kan: Runtime,
+    runc: Runtime,
+    peers: Vec<Runtime>,
+}
+
+impl Contest {
+    fn new(workspace: &Workspace, options: &Options, beside: &Path) -> Self {
+        let runtime = |name: &str| workspace.runtime(name, program(options, name, beside));
+        let peers = options.peers.iter();
+        Self {
+            floor: workspace.runtime("floor", beside.join("floor")),
+            crun: runtime("crun"),
+            given: workspace.runtime(filter::GIVEN, program(options, "crun", beside)),
+            kan: runtime("kan"),
+            runc: runtime("runc"),
+            peers: peers
+                .map(|(name, file)| workspace.runtime(name, file.clone()))
+                .collect(),
+        }
+    }
+
+    /// All but the floor.
+    fn all(&self) -> Vec<&Runtime> {
+        [&self.crun, &self.kan, &self.runc]
+            .into_iter()
+            .chain(&self.peers)
+            .collect()
+    }
+
+    fn v2_figures(&self, bench: &Bench<'_>) -> Vec<Figure> {
+        let all = self.all();
+        let before = |first| -> Vec<&Runtime> { [first].into_iter().chain(self.all()).collect() };
+        let (with_floor, with_given) = (before(&self.floor), before(&self.given));
+        let parts = [
+            bench.run(&with_floor, View::V2),
+            bench.run_filtered(&with_given),
+            bench.run_as_podman(&with_given),
+            bench.lifecycle(&all),
+            bench.commands(&all),
+            bench.version(&all),
+            footprint::memory(bench, &all),
+            growth::crowd::memory(bench, &[&self.crun, &self.kan]),
+            counts::calls(bench, &self.floor, &all),
+            footprint::size(&with_floor),
+        ];
+        parts.into_iter().flatten().collect()
+    }
 }
 
 /// What the command line says, else kan beside this program and the others from PATH.
-fn program(options: &Options, name: &'static str, beside: &Path) -> PathBuf {
+fn program(options: &Options, name: &str, beside: &Path) -> PathBuf {
     let named = options
         .programs
         .iter()
@@ -117,30 +195,16 @@ fn program(options: &Options, name: &'static str, beside: &Path) -> PathBuf {
 }
 
 /// The host's own view where it has version 1 controllers. Enters the v2 view for good.
-fn hybrid_figures(bench: &Bench<'_>, runtimes: &[&Runtime]) -> Result<Vec<Figure>, String> {
+fn hybrid_figures(bench: &Bench<'_>, contest: &Contest, full: bool) -> Result<Vec<Figure>, String> {
     if view::of_host(Path::new(view::CGROUP))? == View::V2 {
         return Ok(Vec::new());
     }
-    let figures = bench.run(runtimes, View::Hybrid);
+    let runtimes = [&contest.kan, &contest.runc];
+    let mut figures = bench.run(&runtimes, View::Hybrid);
+    if full {
+        figures.extend(growth::limit::measure(bench, &runtimes, View::Hybrid));
+    }
     leftovers::of_this_benchmark();
     view::enter_v2()?;
     Ok(figures)
-}
-
-fn v2_figures(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<Figure> {
-    let with_floor: Vec<&Runtime> = [floor]
-        .into_iter()
-        .chain(runtimes.iter().copied())
-        .collect();
-    let parts = [
-        bench.run(&with_floor, View::V2),
-        bench.run_filtered(runtimes),
-        bench.lifecycle(runtimes),
-        bench.commands(runtimes),
-        bench.version(runtimes),
-        footprint::memory(bench, runtimes),
-        counts::calls(bench, floor, runtimes),
-        footprint::size(&with_floor),
-    ];
-    parts.into_iter().flatten().collect()
 }

@@ -4,14 +4,21 @@ use std::path::PathBuf;
 
 /// What `bench --help` prints.
 pub const USAGE: &str = "\
-usage: bench [-n SAMPLES] [--json FILE] [--counts FILE] [--check] [--kan FILE] [--crun FILE] [--runc FILE]
+usage: bench [-n SAMPLES] [--full] [--check] [--json FILE] [--svg DIRECTORY] [--counts DIRECTORY]
+             [--kan FILE] [--crun FILE] [--runc FILE] [--peer NAME=FILE]...
 
   -n SAMPLES   how often `run` is measured per runtime; the rest is measured half as often (200)
-  --json FILE  where the figures are saved (bench.json beside this program)
-  --counts FILE  where kan's counts of system calls are saved, as counts.json has them
+  --full       growth as well: with containers alive, mounts, variables, rules, hooks (minutes)
   --check      exit 1 if kan misses a bar
+  --json FILE  where the figures are saved (bench.json beside this program)
+  --svg DIRECTORY
+               where plots are saved: time per phase, and with --full growth
+  --counts DIRECTORY
+               where kan's counts are saved: counts.json and instructions.json
   --kan FILE, --crun FILE, --runc FILE
                the programs (kan: beside this program; the others: in PATH)
+  --peer NAME=FILE
+               another runtime with runc's command line, beside the others
 ";
 
 /// The parsed command line.
@@ -21,14 +28,20 @@ pub struct Options {
     pub samples: usize,
     /// Where the figures are saved.
     pub json: Option<PathBuf>,
+    /// Where plots are saved, if they are.
+    pub svg: Option<PathBuf>,
     /// Where kan's counts are saved, if they are.
     pub counts: Option<PathBuf>,
+    /// Whether growth is measured as well.
+    pub full: bool,
     /// Whether a missed bar is a failure.
     pub check: bool,
     /// Whether only [`USAGE`] is wanted.
     pub help: bool,
     /// Programs named on the command line, by runtime name.
-    pub programs: Vec<(&'static str, PathBuf)>,
+    pub programs: Vec<(String, PathBuf)>,
+    /// Further runtimes, by name.
+    pub peers: Vec<(String, PathBuf)>,
 }
 
 impl Options {
@@ -37,10 +50,13 @@ impl Options {
         let mut options = Self {
             samples: 200,
             json: None,
+            svg: None,
             counts: None,
+            full: false,
             check: false,
             help: false,
             programs: Vec::new(),
+            peers: Vec::new(),
         };
         while let Some(flag) = arguments.next() {
             let mut value = || {
@@ -51,12 +67,16 @@ impl Options {
             match flag.as_str() {
                 "-n" => options.samples = samples(&value()?)?,
                 "--json" => options.json = Some(value()?.into()),
+                "--svg" => options.svg = Some(value()?.into()),
                 "--counts" => options.counts = Some(value()?.into()),
+                "--full" => options.full = true,
                 "--check" => options.check = true,
+                "--peer" => options.peers.push(peer(&value()?)?),
+                "--kan" | "--crun" | "--runc" => {
+                    let name = flag.trim_start_matches('-').to_owned();
+                    options.programs.push((name, value()?.into()));
+                }
                 "-h" | "--help" => options.help = true,
-                "--kan" => options.programs.push(("kan", value()?.into())),
-                "--crun" => options.programs.push(("crun", value()?.into())),
-                "--runc" => options.programs.push(("runc", value()?.into())),
                 other => return Err(format!("unknown argument {other}")),
             }
         }
@@ -69,6 +89,20 @@ fn samples(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= 10 => Ok(number),
         _ => Err(format!("-n {text}: a number from 10 on is needed")),
+    }
+}
+
+/// `NAME=FILE`. The name becomes part of file names and of containers' names.
+fn peer(text: &str) -> Result<(String, PathBuf), String> {
+    let usable = |name: &str| {
+        let fits = |c: char| c.is_ascii_alphanumeric() || "-.".contains(c);
+        !name.is_empty() && name.chars().all(fits)
+    };
+    match text.split_once('=') {
+        Some((name, file)) if usable(name) => Ok((name.to_owned(), file.into())),
+        _ => Err(format!(
+            "--peer {text}: NAME=FILE is needed, the name of letters, digits, - and ."
+        )),
     }
 }
 
@@ -87,7 +121,10 @@ mod tests {
             (options.check, options.samples, options.json),
             (true, 10, Some("f".into()))
         );
-        assert_eq!(options.programs, [("kan", "/x/kan".into())]);
+        assert_eq!(options.programs, [("kan".to_owned(), "/x/kan".into())]);
+        let options = parse(&["--full", "--peer", "crun-1.21=/x/crun", "--svg", "d"]).unwrap();
+        assert_eq!((options.full, options.svg), (true, Some("d".into())));
+        assert_eq!(options.peers, [("crun-1.21".to_owned(), "/x/crun".into())]);
     }
 
     #[test]
@@ -98,5 +135,12 @@ mod tests {
             "-n 9: a number from 10 on is needed"
         );
         assert_eq!(parse(&["run"]).unwrap_err(), "unknown argument run");
+        for peer in ["crun", "=crun", "a/b=crun"] {
+            let error = parse(&["--peer", peer]).unwrap_err();
+            assert!(
+                error.starts_with(&format!("--peer {peer}: NAME=FILE")),
+                "{error}"
+            );
+        }
     }
 }

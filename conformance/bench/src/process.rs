@@ -65,6 +65,34 @@ pub fn timed_payload(command: &mut Command, stderr: &Stderr) -> Result<Duration,
 }
 
 fn timed_until(command: &mut Command, stderr: &Stderr, expected: i32) -> Result<Duration, String> {
+    attach(command, stderr)?;
+    let start = Instant::now();
+    let status = wait_limited(spawn(command)?)?;
+    let duration = start.elapsed();
+    check(status, expected, stderr).map(|()| duration)
+}
+
+/// Runs all commands at once, each handing on the container's program's exit status, and returns
+/// how long it took until the last one ended.
+pub fn timed_together(commands: &mut [Command], stderr: &Stderr) -> Result<Duration, String> {
+    for command in &mut *commands {
+        attach(command, stderr)?;
+    }
+    let start = Instant::now();
+    let children: Vec<_> = commands.iter_mut().map(spawn).collect();
+    // All are waited for, whatever became of one of them.
+    let ended: Vec<_> = children
+        .into_iter()
+        .map(|child| child.and_then(wait_limited))
+        .collect();
+    let duration = start.elapsed();
+    for status in ended {
+        check(status?, PAYLOAD_STATUS, stderr)?;
+    }
+    Ok(duration)
+}
+
+fn attach(command: &mut Command, stderr: &Stderr) -> Result<(), String> {
     let handle = stderr
         .0
         .try_clone()
@@ -74,14 +102,17 @@ fn timed_until(command: &mut Command, stderr: &Stderr, expected: i32) -> Result<
         .stdout(Stdio::null())
         .stderr(handle)
         .process_group(0);
-    let start = Instant::now();
-    let child = command
-        .spawn()
-        .map_err(|error| format!("{}: {error}", command.get_program().display()))?;
-    let status = wait_limited(child)?;
-    let duration = start.elapsed();
+    Ok(())
+}
+
+fn spawn(command: &mut Command) -> Result<Child, String> {
+    let child = command.spawn();
+    child.map_err(|error| format!("{}: {error}", command.get_program().display()))
+}
+
+fn check(status: ExitStatus, expected: i32, stderr: &Stderr) -> Result<(), String> {
     match status.code() == Some(expected) {
-        true => Ok(duration),
+        true => Ok(()),
         false => Err(format!(
             "{status} where {expected} was due: {}",
             stderr.last_line()
@@ -202,6 +233,21 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", "exit 42"]);
         assert!(timed_payload(&mut command, &stderr("payload")).is_ok());
+    }
+
+    #[test]
+    fn together_is_as_long_as_the_longest_and_one_failure_fails_all() {
+        let sleep = |status: i32| {
+            let mut command = Command::new("sh");
+            command.args(["-c", &format!("sleep 0.2; exit {status}")]);
+            command
+        };
+        let stderr = stderr("together");
+        let duration = timed_together(&mut [42, 42, 42, 42].map(sleep), &stderr).unwrap();
+        assert!(duration >= Duration::from_millis(200), "{duration:?}");
+        assert!(duration < Duration::from_millis(800), "{duration:?}");
+        let error = timed_together(&mut [42, 1, 42].map(sleep), &stderr).unwrap_err();
+        assert_eq!(error, "exit status: 1 where 42 was due: ");
     }
 
     #[test]

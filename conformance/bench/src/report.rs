@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::bars::{Bar, Verdict};
+use crate::growth::Curve;
 use crate::samples::{Figure, Unit, median_of};
 
 /// The two that everything is held against.
@@ -28,7 +29,7 @@ fn row(figures: &[Figure], figure: &Figure) -> String {
     let head = [figure.what.as_str(), &figure.runtime, figure.unit.name()];
     let samples = match &figure.samples {
         Ok(samples) => samples,
-        Err(why) => return format!("{:<33} {:<7} not measured: {why}", head[0], head[1]),
+        Err(why) => return format!("{:<33} {:<9} not measured: {why}", head[0], head[1]),
     };
     let number = |value: f64| match figure.unit {
         Unit::Milliseconds => format!("{value:.2}"),
@@ -55,7 +56,7 @@ fn row(figures: &[Figure], figure: &Figure) -> String {
 fn line(cells: [&str; 9]) -> String {
     let [what, runtime, unit, median, min, p90, count, floor, crun] = cells;
     format!(
-        "{what:<33} {runtime:<7} {unit:<5} {median:>9} {min:>9} {p90:>9} {count:>5} {floor:>9} {crun:>8}"
+        "{what:<33} {runtime:<9} {unit:<5} {median:>9} {min:>9} {p90:>9} {count:>5} {floor:>9} {crun:>8}"
     )
 }
 
@@ -88,11 +89,14 @@ fn verdict(verdict: &Verdict) -> &'static str {
 }
 
 /// Everything, with what is needed to judge it later: when, where, and how busy the machine was.
-pub fn json(figures: &[Figure], bars: &[Bar]) -> Value {
+pub fn json(figures: &[Figure], curves: &[Curve], bars: &[Bar]) -> Value {
     json!({
         "unix_time": std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs()),
         "machine": machine(),
         "figures": figures.iter().map(|figure| figure_json(figures, figure)).collect::<Vec<_>>(),
+        "curves": curves.iter().map(|curve| json!({
+            "title": curve.title, "axis": curve.axis, "points": curve.points,
+        })).collect::<Vec<_>>(),
         "bars": bars.iter().map(|bar| json!({
             "promise": bar.promise, "verdict": verdict(&bar.verdict), "detail": bar.detail,
         })).collect::<Vec<_>>(),
@@ -171,7 +175,7 @@ mod tests {
             ]
         );
         assert!(
-            table.contains("runc    not measured: no such file"),
+            table.contains("runc      not measured: no such file"),
             "{table}"
         );
     }
@@ -183,7 +187,7 @@ mod tests {
             verdict: Verdict::Missed,
             detail: "d".to_owned(),
         };
-        let json = json(&figures(), &[bar]);
+        let json = json(&figures(), &[], &[bar]);
         assert_eq!(json["figures"][2]["median"], 4.0);
         assert_eq!(json["figures"][2]["of_floor"], 2.0);
         assert_eq!(json["figures"][3]["not_measured"], "no such file");

@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A runtime with runc's command line, or the floor.
+#[derive(Clone)]
 pub struct Runtime {
-    /// `floor`, `kan`, `crun` or `runc`.
-    pub name: &'static str,
+    /// `floor`, `kan`, `crun`, `runc`, or another one's.
+    pub name: String,
     /// The program.
     pub program: PathBuf,
     /// Its state directory, of this benchmark's own.
@@ -20,6 +21,12 @@ impl Runtime {
     /// Whether this is the floor, which knows only how to run.
     pub fn is_floor(&self) -> bool {
         self.name == "floor"
+    }
+
+    /// The same runtime with another container, for those that are many.
+    pub fn with_container(&self, name: &str) -> Self {
+        let id = format!("{}-{name}", self.id);
+        Self { id, ..self.clone() }
     }
 
     /// `PROGRAM --root DIR ARGUMENT... `.
@@ -85,9 +92,9 @@ mod tests {
         arguments.collect::<Vec<_>>().join(" ")
     }
 
-    fn runtime(name: &'static str) -> Runtime {
+    fn runtime(name: &str) -> Runtime {
         Runtime {
-            name,
+            name: name.to_owned(),
             program: "p".into(),
             root: "/r".into(),
             id: "i".into(),

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use crate::config::Payload;
 use crate::process::{
     ContainerProcess, PAYLOAD_STATUS, Stderr, reap_orphans, timed, timed_payload,
 };
@@ -12,7 +13,7 @@ use crate::rounds::{Contender, interleave};
 use crate::runtime::Runtime;
 use crate::samples::Figure;
 use crate::view::{View, cgroup2};
-use crate::workspace::{Payload, Workspace};
+use crate::workspace::Workspace;
 
 /// What all scenarios share.
 pub struct Bench<'a> {
@@ -48,6 +49,12 @@ impl Bench<'_> {
             runtimes,
             View::V2,
         )
+    }
+
+    /// `run` of what podman asks for.
+    pub fn run_as_podman(&self, runtimes: &[&Runtime]) -> Vec<Figure> {
+        let what = "run (podman's config)";
+        self.run_of(what, self.samples / 2, Payload::Podman, runtimes, View::V2)
     }
 
     fn run_of(
@@ -143,14 +150,15 @@ impl Bench<'_> {
         interleave("--version", self.samples / 2, contenders.collect())
     }
 
-    fn contender<'b>(
+    /// A contender for [`interleave`].
+    pub fn contender<'b>(
         &self,
         runtime: &'b Runtime,
         sample: impl FnMut() -> Result<Duration, String> + 'b,
     ) -> Contender<'b> {
         let sample: Sample<'b> = Box::new(sample);
         Contender {
-            runtime: runtime.name,
+            runtime: &runtime.name,
             sample,
         }
     }

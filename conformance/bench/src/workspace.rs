@@ -4,20 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use crate::config::{PODMAN_DIRECTORY, PODMAN_FILES, Payload, config};
+use crate::filter;
 use crate::leftovers;
 use crate::runtime::Runtime;
 use crate::view::{RUN, View};
-
-/// What the container's process does.
-#[derive(Debug, Clone, Copy)]
-pub enum Payload {
-    /// It ends at once.
-    End,
-    /// It ends at once, behind podman's default seccomp profile.
-    Filtered,
-    /// It waits for ever.
-    Pause,
-}
 
 /// Removed with all its containers' cgroups when dropped.
 pub struct Workspace {
@@ -43,9 +34,9 @@ impl Workspace {
     }
 
     /// A runtime whose state and containers belong to this workspace.
-    pub fn runtime(&self, name: &'static str, program: PathBuf) -> Runtime {
+    pub fn runtime(&self, name: &str, program: PathBuf) -> Runtime {
         Runtime {
-            name,
+            name: name.to_owned(),
             program,
             root: self.state.join(name),
             id: format!("{}-{name}", self::name()),
@@ -59,24 +50,59 @@ impl Workspace {
         payload: Payload,
         view: View,
     ) -> Result<PathBuf, String> {
-        let bundle = self
-            .directory
-            .join(format!("{}-{payload:?}-{}", runtime.name, view.name()));
-        for mount_point in ["proc", "dev", "sys"] {
-            create(&bundle.join("rootfs").join(mount_point))?;
+        let name = format!("{}-{payload:?}-{}", runtime.name, view.name());
+        let bundle = self.directory.join(name);
+        self.rootfs(&bundle.join("rootfs"))?;
+        let mut config = config(&runtime.id, payload, view, &bundle);
+        if payload == Payload::Podman {
+            podman_files(&bundle)?;
         }
-        let program = bundle.join("rootfs/payload");
-        std::fs::copy(&self.payload, &program)
-            .map_err(|error| format!("{}: {error}", self.payload.display()))?;
-        let config = config(&runtime.id, payload, view).to_string();
-        std::fs::write(bundle.join("config.json"), config)
-            .map_err(|error| format!("config.json: {error}"))?;
+        if runtime.name == filter::GIVEN {
+            filter::give(&mut config)?;
+        }
+        write_config(&bundle, &config)?;
         Ok(bundle)
+    }
+
+    /// A bundle for this container alone, with the rootfs of [`Self::bundle`] and a changed config:
+    /// what it takes to have many. The rootfs is the runtime's, so that mount points can be made.
+    pub fn variant(
+        &self,
+        runtime: &Runtime,
+        payload: Payload,
+        view: View,
+        change: impl FnOnce(&mut Value),
+    ) -> Result<PathBuf, String> {
+        let rootfs = self
+            .directory
+            .join(format!("{}-rootfs", runtime.name))
+            .join("rootfs");
+        if !rootfs.exists() {
+            self.rootfs(&rootfs)?;
+        }
+        let bundle = self.directory.join(&runtime.id);
+        create(&bundle)?;
+        let mut config = config(&runtime.id, payload, view, &bundle);
+        config["root"]["path"] = json!(rootfs);
+        change(&mut config);
+        write_config(&bundle, &config)?;
+        Ok(bundle)
+    }
+
+    /// Mount points and the program.
+    fn rootfs(&self, rootfs: &Path) -> Result<(), String> {
+        for mount_point in ["proc", "dev", "sys"] {
+            create(&rootfs.join(mount_point))?;
+        }
+        let copied = std::fs::copy(&self.payload, rootfs.join("payload"));
+        copied
+            .map(drop)
+            .map_err(|error| format!("{}: {error}", self.payload.display()))
     }
 
     /// Where a runtime writes the pid of its container: as with engines, beside the state.
     pub fn pid_file(&self, runtime: &Runtime) -> PathBuf {
-        self.state.join(format!("{}.pid", runtime.name))
+        self.state.join(format!("{}.pid", runtime.id))
     }
 }
 
@@ -99,56 +125,29 @@ fn create(directory: &Path) -> Result<(), String> {
     std::fs::create_dir_all(directory).map_err(|error| format!("{}: {error}", directory.display()))
 }
 
-/// The default config with this cgroup. Debian's crun 1.8.1 can't load device rules everywhere, so
-/// only the hybrid view has the default's one: there the rule is one write into a file.
-fn config(cgroup: &str, payload: Payload, view: View) -> Value {
-    let mut config: Value =
-        serde_json::from_str(include_str!("../config.json")).unwrap_or_default();
-    config["linux"]["cgroupsPath"] = json!(format!("/{cgroup}"));
-    if view == View::Hybrid {
-        config["linux"]["resources"] = json!({ "devices": [{ "allow": false, "access": "rwm" }] });
-    }
-    match payload {
-        Payload::End => {}
-        Payload::Filtered => config["linux"]["seccomp"] = podman_profile(),
-        Payload::Pause => config["process"]["args"] = json!(["/payload", "pause"]),
-    }
-    config
+fn write_config(bundle: &Path, config: &Value) -> Result<(), String> {
+    std::fs::write(bundle.join("config.json"), config.to_string())
+        .map_err(|error| format!("config.json: {error}"))
 }
 
-fn podman_profile() -> Value {
-    serde_json::from_str(include_str!("../../seccomp/profiles/podman.json")).unwrap_or_default()
+/// What podman's config binds, and the mount points that its image would have.
+fn podman_files(bundle: &Path) -> Result<(), String> {
+    create(&bundle.join(PODMAN_DIRECTORY))?;
+    for directory in ["etc", "run"] {
+        create(&bundle.join("rootfs").join(directory))?;
+    }
+    let points = ["etc/hosts", "run/.containerenv", "etc/hostname"];
+    let points = points.map(|point| bundle.join("rootfs").join(point));
+    let files = PODMAN_FILES.map(|file| bundle.join(file));
+    for file in points.iter().chain(&files) {
+        std::fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))?;
+    }
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_config_is_the_default_with_its_own_cgroup() {
-        let config = config("x", Payload::End, View::V2);
-        assert_eq!(config["linux"]["cgroupsPath"], "/x");
-        assert_eq!(config["linux"]["resources"], Value::Null);
-        assert_eq!(config["process"]["args"], json!(["/payload"]));
-        assert_eq!(config["mounts"].as_array().unwrap().len(), 7);
-    }
-
-    #[test]
-    fn view_and_payload_change_only_their_own_field() {
-        let config = config("x", Payload::Pause, View::Hybrid);
-        assert_eq!(config["linux"]["resources"]["devices"][0]["allow"], false);
-        assert_eq!(config["process"]["args"], json!(["/payload", "pause"]));
-        assert_eq!(config["root"]["readonly"], true);
-    }
-
-    #[test]
-    fn the_filtered_config_has_podmans_profile() {
-        let config = config("x", Payload::Filtered, View::V2);
-        assert_eq!(
-            config["linux"]["seccomp"]["defaultAction"],
-            "SCMP_ACT_ERRNO"
-        );
-    }
 
     #[test]
     fn a_workspace_takes_everything_away() {
