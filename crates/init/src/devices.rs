@@ -111,10 +111,15 @@ pub(crate) fn write_proc(path: &CStr, value: &CStr) -> Step {
     Ok(())
 }
 
-/// The host's /proc, if it is one.
+/// PROC_ROOT_INO, the kernel's uapi/linux/fs.h.
+const PROC_ROOT: u64 = 1;
+
+/// The host's /proc, if it is one, and its root: a directory of it, such as that of another
+/// process, has the same names with other meanings.
 pub(crate) fn host_proc() -> Result<OwnedFd, Stop> {
     let proc = file::open(c"/proc", O_PATH | O_DIRECTORY, 0)?;
-    if mount::filesystem_magic(&proc)? != PROC_SUPER_MAGIC {
+    let is_procfs = mount::filesystem_magic(&proc)? == PROC_SUPER_MAGIC;
+    if !is_procfs || file::status(&proc, c"")?.inode != PROC_ROOT {
         return Err(Flaw::WrongKind.into());
     }
     Ok(proc)

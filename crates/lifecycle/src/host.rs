@@ -6,7 +6,7 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, resctrl};
+use crate::{Error, Result, Timeline, agent, console, hooks, pid_file, resctrl};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -403,15 +403,9 @@ impl<'p> Host<'p> {
         hooks::said(&String::from_utf8_lossy(&self.hooks_said))
     }
 
-    /// Written beside the target and renamed, so that a reader never sees half a number.
     fn write_pid_file(&self, path: &Path) -> Result<()> {
-        let Some(child) = &self.child else {
-            return Ok(());
-        };
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
-        std::fs::write(&fresh, child.pid.to_string()).map_err(with("write", &fresh))?;
-        std::fs::rename(&fresh, path).map_err(with("write", path))
+        let child = self.child.as_ref();
+        child.map_or(Ok(()), |child| pid_file::write(path, child.pid))
     }
 
     fn send_pidfd(&self, path: &Path, what: &CStr) -> Result<()> {

@@ -37,6 +37,7 @@ mod net_devices;
 mod netlink;
 mod notify;
 mod pause;
+mod pid_file;
 mod process;
 mod ps;
 mod record;

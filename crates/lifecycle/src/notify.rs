@@ -6,13 +6,13 @@
 use crate::Result;
 use crate::error::{during, with};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
-use kan_sys::{io, socket};
+use kan_sys::{file, io, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
-use std::fs::{DirBuilder, Permissions};
+use std::fs::DirBuilder;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 
@@ -62,11 +62,14 @@ impl Relay {
     pub(crate) fn open(container: &Path, manager: &OsStr) -> Result<Self> {
         let path = container.join(DIRECTORY).join(SOCKET);
         let _ = std::fs::remove_file(&path);
-        let own = UnixDatagram::bind(&path).map_err(with("bind", &path))?;
+        // Any user of the container may speak, as on the manager's own. The mode comes with the
+        // socket, unix(7): by its name it could be another file already, for the container's root
+        // may put a link there.
+        let mask = file::umask(0);
+        let bound = UnixDatagram::bind(&path);
+        file::umask(mask);
+        let own = bound.map_err(with("bind", &path))?;
         own.set_nonblocking(true).map_err(with("bind", &path))?;
-        // Any user of the container may speak, as on the manager's own.
-        std::fs::set_permissions(&path, Permissions::from_mode(0o777))
-            .map_err(with("change the mode of", &path))?;
         let failed = |error| with("connect to NOTIFY_SOCKET", Path::new(manager))(error);
         let to = UnixDatagram::unbound().map_err(failed)?;
         to.connect_addr(&address(manager).map_err(failed)?)
@@ -192,6 +195,8 @@ pub(crate) fn make(container: &Path, manager: Option<&OsStr>) -> Result<Option<R
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs::Permissions;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn what_means_something_else_outside_is_kept_back() {
@@ -228,6 +233,41 @@ mod tests {
         relay.until_ready(77, &own).unwrap();
         let expected = ["STATUS=x\n", "READY=1\n", "MAINPID=77\n", "BARRIER=1"];
         assert_eq!(reader.join().unwrap(), expected);
+        std::fs::remove_dir_all(&directory).unwrap();
+    }
+
+    /// The container's root may write in the directory, and puts a link where the socket is.
+    #[test]
+    fn a_link_in_place_of_the_socket_changes_no_other_file() {
+        use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+        let directory = std::env::temp_dir().join(format!("kan-relay-{}", std::process::id()));
+        std::fs::create_dir_all(directory.join(DIRECTORY)).unwrap();
+        let (manager, decoy) = (directory.join("manager"), directory.join("decoy"));
+        let _heard = UnixDatagram::bind(&manager).unwrap();
+        std::fs::write(&decoy, "").unwrap();
+        std::fs::set_permissions(&decoy, Permissions::from_mode(0o600)).unwrap();
+        let path = directory.join(DIRECTORY).join(SOCKET);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    let _ = std::fs::remove_file(&path);
+                    let _ = std::os::unix::fs::symlink(&decoy, &path);
+                }
+            });
+            for _ in 0..2000 {
+                // It may fail, for the name is taken again.
+                let _ = Relay::open(&directory, manager.as_os_str());
+            }
+            done.store(true, Relaxed);
+        });
+        let mode = std::fs::metadata(&decoy).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        let _ = std::fs::remove_file(&path);
+        let relay = Relay::open(&directory, manager.as_os_str()).unwrap();
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o777, "any user of the container may speak");
+        drop(relay);
         std::fs::remove_dir_all(&directory).unwrap();
     }
 }

@@ -46,12 +46,13 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
         .filter(|record| record.has_start_hooks || !record.poststart.is_empty());
     let said = waits.map(|_| Said::listen(&path)).transpose()?;
     timeline.phase("let init go on", || let_go(&path))?;
+    // The container and its hooks may take their time, without end where it is frozen, and others
+    // want to work on it meanwhile: to resume it, or to delete it.
+    drop(locked);
     if let Some((record, said)) = waits.zip(said) {
         timeline.phase("wait for the program", || said.until_exec())?;
         timeline.phase("run poststart hooks", || run_poststart(record))?;
     }
-    // The container may take its time, and others want to work on it meanwhile.
-    drop(locked);
     match (relay, init, held) {
         (Some(relay), Some(init), Some(held)) => {
             timeline.phase("wait for READY=1", || relay.until_ready(init.pid, &held))

@@ -4,6 +4,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use super::hooks::{add, hook, shell};
+use crate::harness::command::until;
 use crate::harness::container::text;
 use crate::harness::prelude::*;
 
@@ -18,6 +19,7 @@ pub fn cases() -> Vec<Case> {
             failing_start_is_told,
         ),
         Case::new("hooks::failing_start_container_fails_start", failing_start_fails).deviates("runc 1.1", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1").deviates("crun 1.8", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1"),
+        Case::new("hooks::endless_start_container", endless_start_container),
         Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
         Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
         Case::new("hooks::failing_runs_poststop", failing_runs_poststop).lacks("kan", "poststop hooks after a failed create", "no poststop hook ran").deviates("crun 1.8", "runtime.md, Lifecycle: an error of a hook continues at the destruction, with its hooks", "no poststop hook ran"),
@@ -226,6 +228,33 @@ fn within_the_timeout(ctx: &mut Ctx) -> Outcome {
     }
     bundle.probe(&["exit", "6"]);
     ctx.run(&bundle)?.exits(6)?;
+    ctx.expect_nothing_left()
+}
+
+/// A container that never comes to its program, be it by its hook or because it is frozen, can
+/// be paused, resumed and deleted all the same.
+fn endless_start_container(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    bundle.probe(&["touch", "/ran"]);
+    add(
+        &mut bundle,
+        "startContainer",
+        hook("touch /hooked; sleep 1000"),
+    );
+    ctx.create(&bundle)?;
+    let started = ctx.oci(&["start", &ctx.id]).spawn()?;
+    until("the hook has begun", || {
+        Ok(bundle.inside("hooked").exists())
+    })?;
+    let began = Instant::now();
+    ctx.verb(&["pause"])?.ok()?;
+    ctx.expect_status("paused")?;
+    ctx.verb(&["resume"])?.ok()?;
+    ctx.verb(&["delete", "--force"])?.ok()?;
+    check!(began.elapsed() < Duration::from_secs(10), "it took long");
+    started.wait()?;
+    check!(!bundle.inside("ran").exists(), "the program ran");
     ctx.expect_nothing_left()
 }
 

@@ -291,6 +291,9 @@ fn proc_must_be_procfs_and_uncovered() {
         bind("/mnt/decoy", "/proc/sys/net/ipv4/ip_forward");
         let covered = perform(&[write("sys/net/ipv4/ip_forward", "1")]);
         assert_eq!(covered, refused(0, Sysno::openat2, Errno::EXDEV));
+        bind("/proc/sys", "/proc");
+        let part = perform(&[write("net/ipv4/conf/lo/forwarding", "1")]);
+        assert_eq!(part, flawed(0, Flaw::WrongKind));
         mount_at("tmpfs", "/proc");
         fs::write("/proc/file", "decoy").unwrap();
         let other = perform(&[write("file", "x")]);
