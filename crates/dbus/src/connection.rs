@@ -4,10 +4,10 @@ use crate::address::Address;
 use crate::error::during;
 use crate::message::{Call, FIXED, Kind, Received, rest_length};
 use crate::{Error, Result};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long systemd may think about an answer: runc gives it as long.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -15,7 +15,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// An authenticated connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: UnixStream,
+    stream: Patient,
     serial: u32,
     /// Signals that came while a reply was waited for, oldest first.
     signals: Vec<Received>,
@@ -31,13 +31,11 @@ impl Connection {
             Address::Abstract(name) => SocketAddr::from_abstract_name(name)
                 .and_then(|address| UnixStream::connect_addr(&address)),
         };
-        Self::over(stream.map_err(during("connect"))?)
+        Self::over(stream.map_err(during("connect"))?, PATIENCE)
     }
 
-    fn over(mut stream: UnixStream) -> Result<Self> {
-        stream
-            .set_read_timeout(Some(PATIENCE))
-            .map_err(during("set a timeout"))?;
+    fn over(stream: UnixStream, patience: Duration) -> Result<Self> {
+        let mut stream = Patient::new(stream, patience).map_err(during("set a timeout"))?;
         stream
             .write_all(b"\0AUTH EXTERNAL\r\nDATA\r\nBEGIN\r\n")
             .map_err(during("authenticate"))?;
@@ -56,6 +54,7 @@ impl Connection {
     /// Calls a method and waits for its reply.
     pub(crate) fn call(&mut self, call: &Call<'_>) -> Result<Received> {
         self.serial += 1;
+        self.renew();
         let bytes = call.encode(self.serial)?;
         self.stream
             .write_all(&bytes)
@@ -71,6 +70,11 @@ impl Connection {
                 _ => {}
             }
         }
+    }
+
+    /// From here on all answers together may take as long as one call.
+    pub(crate) fn renew(&mut self) {
+        self.stream.until = Instant::now() + self.stream.patience;
     }
 
     /// The next signal, waited for if none has come yet.
@@ -99,9 +103,57 @@ impl Connection {
     }
 }
 
+/// A stream that gives up. A limit of the socket's alone is one for each system call, and starts
+/// anew with every crumb; here no call begins after the end of all patience, so that the whole
+/// takes at most twice as long.
+#[derive(Debug)]
+struct Patient {
+    stream: UnixStream,
+    patience: Duration,
+    until: Instant,
+}
+
+impl Patient {
+    fn new(stream: UnixStream, patience: Duration) -> std::io::Result<Self> {
+        stream.set_read_timeout(Some(patience))?;
+        stream.set_write_timeout(Some(patience))?;
+        Ok(Self {
+            stream,
+            patience,
+            until: Instant::now() + patience,
+        })
+    }
+
+    fn in_time(&self) -> std::io::Result<()> {
+        if Instant::now() < self.until {
+            Ok(())
+        } else {
+            Err(ErrorKind::TimedOut.into())
+        }
+    }
+}
+
+impl Read for Patient {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        self.in_time()?;
+        self.stream.read(buffer)
+    }
+}
+
+impl Write for Patient {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.in_time()?;
+        self.stream.write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        self.stream.flush()
+    }
+}
+
 /// A line of the authentication, without its end. Read byte by byte: what follows the last one
 /// are messages.
-fn line(stream: &mut UnixStream) -> Result<String> {
+fn line(stream: &mut Patient) -> Result<String> {
     const LONGEST: usize = 1024;
     let mut text = Vec::new();
     while !text.ends_with(b"\r\n") {
@@ -129,15 +181,17 @@ mod tests {
             theirs.write_all(answer).unwrap();
         }
         theirs.shutdown(std::net::Shutdown::Write).unwrap();
-        let mut connection = Connection::over(ours)?;
-        let call = Call {
+        Connection::over(ours, PATIENCE)?.call(&call(&[Value::Bool(true)]))
+    }
+
+    fn call(body: &[Value]) -> Call<'_> {
+        Call {
             destination: "d",
             path: "/p",
             interface: "i.i",
             member: "M",
-            body: &[Value::Bool(true)],
-        };
-        connection.call(&call)
+            body,
+        }
     }
 
     /// A message of a kind, with fields and a body, all small.
@@ -187,5 +241,57 @@ mod tests {
         let refused = called(&[b"REJECTED EXTERNAL\r\nERROR\r\n"]);
         assert!(matches!(refused, Err(Error::Protocol(_))));
         assert!(matches!(called(&[b"DATA\r\n"]), Err(Error::Io { .. })));
+    }
+
+    /// Calls one who behaves as `other` says after the greeting; whether time ran out, which has to
+    /// be soon.
+    fn is_given_up(body: &[Value], other: fn(UnixStream)) -> bool {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        theirs.write_all(GREETING).unwrap();
+        let peer = std::thread::spawn(move || other(theirs));
+        let began = Instant::now();
+        let mut connection = Connection::over(ours, Duration::from_millis(200)).unwrap();
+        let answer = connection.call(&call(body));
+        assert!(began.elapsed() < Duration::from_secs(1), "{answer:?}");
+        drop(connection);
+        peer.join().unwrap();
+        let kinds = [std::io::ErrorKind::TimedOut, std::io::ErrorKind::WouldBlock];
+        matches!(answer, Err(Error::Io { source, .. }) if kinds.contains(&source.kind()))
+    }
+
+    /// Every read is answered in time, and the reply never comes.
+    #[test]
+    fn signals_without_end_are_given_up() {
+        assert!(is_given_up(&[], |mut theirs| {
+            for _ in 0..100 {
+                let signal = message(4, &[], &[]);
+                if theirs.write_all(&signal).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }));
+    }
+
+    #[test]
+    fn a_message_in_crumbs_is_given_up() {
+        assert!(is_given_up(&[], |mut theirs| {
+            let long = message(2, TO_FIRST, &[0; 200]);
+            for byte in long {
+                if theirs.write_all(&[byte]).is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        }));
+    }
+
+    #[test]
+    fn one_who_does_not_read_is_given_up() {
+        let long = Value::Text("x".repeat(900_000));
+        assert!(is_given_up(&[long], |theirs| {
+            std::thread::sleep(Duration::from_secs(2));
+            drop(theirs);
+        }));
     }
 }

@@ -186,6 +186,7 @@ impl Manager {
         let job = texts
             .first()
             .ok_or(Error::Protocol("a reply without a job"))?;
+        self.connection.renew();
         loop {
             let signal = self.connection.signal()?;
             if signal.member != "JobRemoved" {
