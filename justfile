@@ -45,10 +45,12 @@ vm *COMMAND:
 vm-test *RUNTIMES="kan runc crun":
     cargo build --release -p kan -p kan-conformance-probe -p kan-conformance-suite
     mkdir -p {{ target }}/vm
-    cp {{ release }}/{kan,kan-conformance-probe,kan-conformance-suite} conformance/vm/test {{ target }}/vm/
-    rm -f {{ target }}/vm/*.log
+    rm -rf {{ target }}/vm/*
+    cp {{ release }}/{kan,kan-conformance-probe,kan-conformance-suite} conformance/vm/{test,engines,systemd.bats} {{ target }}/vm/
+    cp -r conformance/engines {{ target }}/vm/engines.d
+    conformance/engines/make-image {{ target }}/vm
     just vm -s {{ target }}/vm -t 1800 ./test {{ RUNTIMES }} || true
-    grep -hE '^test .*FAILED|^test result|^testing' {{ target }}/vm/*.log
+    grep -hE '^test .*FAILED|^test result|^testing|^not ok' {{ target }}/vm/*.{log,tap}
 
 # Write the golden plans bundles/*/plan.txt and the table in docs/cli.md anew; review them with git diff
 golden:

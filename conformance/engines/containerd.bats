@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# containerd by `ctr`, through its shim for runc.
+# containerd by `ctr`, through its shim for runc. What has the tag `vm` runs in the test machine, too.
 
 bats_require_minimum_version 1.5.0
 load stage
@@ -62,6 +62,7 @@ inside() { # NAME COMMAND…
 
 pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
 
+# bats test_tags=vm
 @test "run: exit codes 0 and 42" {
     crun_ zero --rm -- true
     run crun_ code --rm -- sh -c 'exit 42'
@@ -74,6 +75,7 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     expect_in message "$output" 'executable file not found in $PATH'
 }
 
+# bats test_tags=vm
 @test "detached: exec, its code, env and user; kill; the task's code" {
     start life -- sh -c 'trap "exit 7" TERM; while :; do sleep 0.1; done'
     expect exec "$(inside life echo hello)" hello
@@ -98,12 +100,14 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     expect code "$code" 7
 }
 
+# bats test_tags=vm
 @test "terminal" {
     expect_in size "$("$ENGINES/terminal" 40 100 ctr run --runc-binary "$RUNTIME" --cgroup "$PARENT/tty" --rm -t $IMAGE tty sh -c 'sleep 1; stty size')" "40 100"
     start host -- sleep 100
     expect_in exec "$("$ENGINES/terminal" 33 77 ctr tasks exec -t --exec-id tty host sh -c 'sleep 1; stty size')" "33 77"
 }
 
+# bats test_tags=vm
 @test "pause, resume" {
     start paused -- sleep 100
     ctr tasks pause paused
@@ -114,6 +118,7 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     inside paused true
 }
 
+# bats test_tags=vm
 @test "ps and metrics" {
     start seen -- sh -c 'sleep 100 & sleep 100'
     expect_in ps "$(ctr tasks ps seen)" "$(pid_of seen)"
@@ -121,6 +126,7 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     expect_in metrics "$(ctr tasks metrics seen)" memory
 }
 
+# bats test_tags=vm
 @test "limits: memory, cpu" {
     start limited --memory-limit $((64 << 20)) --cpus 0.5 -- sleep 100
     local pid
@@ -164,6 +170,7 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     expect joined "$(crun_ joined --rm --with-ns "ipc:/proc/$pid/ns/ipc" -- readlink /proc/self/ns/ipc)" "$(readlink "/proc/$pid/ns/ipc")"
 }
 
+# bats test_tags=vm
 @test "user namespace" {
     expect map "$(crun_ mapped --rm --uidmap 0:100000:5000 --gidmap 0:100000:5000 -- cat /proc/self/uid_map | tr -s ' ')" " 0 100000 5000"
 }
@@ -181,6 +188,7 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     done
 }
 
+# bats test_tags=vm
 @test "kill reaches all processes" {
     start all -- sh -c 'sleep 100 & sleep 100 & wait'
     local pid
@@ -196,6 +204,7 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     expect_in message "$output" "no such device"
 }
 
+# bats test_tags=vm
 @test "nothing is left" {
     expect tasks "$(ctr tasks ls -q)" ""
     nothing_left

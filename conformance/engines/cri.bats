@@ -1,6 +1,6 @@
 #!/usr/bin/env bats
 # containerd as Kubernetes drives it: the Container Runtime Interface, with the runtime as a handler
-# of its own (a RuntimeClass).
+# of its own (a RuntimeClass). What has the tag `vm` runs in the test machine, too.
 
 bats_require_minimum_version 1.5.0
 load stage
@@ -101,6 +101,7 @@ pid_of_container() {
 
 ended() { [[ $(status) == CONTAINER_EXITED ]]; }
 
+# bats test_tags=vm
 @test "a pod and its container: run, exec, log, stop, remove" {
     pod life
     start main '{}' sh -c 'echo logged; trap "exit 7" TERM; while :; do sleep 0.1; done'
@@ -123,6 +124,7 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     expect code "$(status .status.exit_code)" 42
 }
 
+# bats test_tags=vm
 @test "namespaces are the pod's, but for pid" {
     pod shared
     start one '{"linux": {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}}' sleep 100
@@ -152,6 +154,7 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     eventually grep -qF "$(readlink /proc/self/ns/net)" "$STAGE/tmp/logs-outer/main.log"
 }
 
+# bats test_tags=vm
 @test "resources, and their update" {
     pod limited
     start main '{"linux": {"resources": {"memory_limit_in_bytes": 67108864, "cpu_period": 100000, "cpu_quota": 50000, "cpu_shares": 512, "cpuset_cpus": "0"}}}' sleep 100
@@ -172,6 +175,7 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     expect code "$(status .status.exit_code)" 137
 }
 
+# bats test_tags=vm
 @test "stats" {
     pod seen
     start main '{}' sh -c 'while :; do :; done'
@@ -239,6 +243,7 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     for pid in "${pids[@]}"; do wait "$pid"; done
 }
 
+# bats test_tags=vm
 @test "nothing is left" {
     expect pods "$(cri ListPodSandbox | jq -r '.items[]?.id')" ""
     nothing_left

@@ -1,11 +1,24 @@
+# shellcheck shell=bash disable=SC2034 # the names are for the files that load this one
 # What the engines' tests share; loaded by each .bats file.
 
 IMAGE=localhost/busybox:latest
 # An image whose program only waits: the infra container of pods.
 PAUSE=localhost/pause:latest
 
-# The cgroup below which an engine is told to work, so that what it leaves can be found.
-PARENT=/kan-engines-$TOKEN
+# Whom the engine asks for cgroups: cgroupfs or systemd.
+MANAGER=${MANAGER:-cgroupfs}
+
+# The cgroup below which an engine is told to work, so that what it leaves can be found. Who is not
+# root has only his own to make others in.
+case $MANAGER:$EUID in
+    systemd:*) PARENT=kan-engines-$TOKEN.slice ;;
+    *:0) PARENT=/kan-engines-$TOKEN ;;
+    *) PARENT=${DELEGATED:?}/kan-engines-$TOKEN ;;
+esac
+
+# Where runtimes and podman keep what lives until the next boot.
+RUN=/run
+((EUID == 0)) || RUN=${XDG_RUNTIME_DIR:?}
 
 # Fails with what was expected and what came.
 expect() { # WHAT GOT WANT
@@ -56,7 +69,7 @@ nothing_left() { # [NAME-PATTERN]
     local left
     left=$(find /sys/fs/cgroup -type d -path "*$PARENT/*" -name "${1:-*}" 2>/dev/null || true)
     expect cgroups "$left" ""
-    left=$(find /run/kan /run/runc -mindepth 1 2>/dev/null || true)
+    left=$(cd "$RUN" && find kan runc -mindepth 1 2>/dev/null || true)
     expect state "$left" ""
 }
 

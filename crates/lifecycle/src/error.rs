@@ -1,5 +1,6 @@
 //! Errors: returned once, printed once, by the command line.
 
+use crate::outer_filter;
 use kan_spec::Problem;
 use kan_spec::state::Status;
 use std::path::{Path, PathBuf};
@@ -50,7 +51,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A system call of kan's own.
-    #[error("{what}: {source}")]
+    #[error("{what}: {source}{}", outer_filter::hint(source.call, source.errno))]
     Call {
         /// What it was for.
         what: &'static str,

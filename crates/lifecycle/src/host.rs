@@ -6,7 +6,7 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, pid_file, resctrl};
+use crate::{Error, Result, Timeline, agent, console, hooks, outer_filter, pid_file, resctrl};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -356,7 +356,8 @@ impl<'p> Host<'p> {
         let step = self.board.step();
         if let Some(failure) = self.board.failure() {
             let text = kan_plan::explain_init(self.plan, step, failure);
-            return Error::Step(text + &self.hook_words());
+            let hint = outer_filter::of_init(failure);
+            return Error::Step(text + &hint + &self.hook_words());
         }
         let Some(child) = self.child.take() else {
             return Error::Step("init was not made".into());

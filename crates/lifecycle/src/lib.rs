@@ -36,6 +36,7 @@ mod mounts;
 mod net_devices;
 mod netlink;
 mod notify;
+mod outer_filter;
 mod pause;
 mod pid_file;
 mod process;

@@ -172,7 +172,9 @@ impl Options {
     /// Sorts the options; a later one overrides an earlier one.
     pub(crate) fn parse(options: &[String]) -> Self {
         let mut parsed = Self::default();
-        for (index, option) in options.iter().enumerate() {
+        // An empty one is nothing, as between two commas in mount(8): podman 5 gives `""` to the
+        // tmpfs mounts of containers with systemd.
+        for (index, option) in options.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
             parsed.take(index, option);
         }
         parsed
@@ -284,6 +286,12 @@ mod tests {
                 .iter()
                 .all(|(_, key, _)| key == name)
         }));
+    }
+
+    #[test]
+    fn an_empty_option_is_nothing() {
+        let parsed = parse(&["", "mode=755", ""]);
+        assert_eq!(parsed.data, [(1, "mode".into(), Some("755".into()))]);
     }
 
     #[test]

@@ -51,6 +51,7 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::new("mount_options::tmpcopyup_read_only", tmpcopyup_read_only),
         Case::new("mount_options::tmpfs_is_open_to_all", tmpfs_is_open_to_all),
+        Case::new("mount_options::an_empty_one_is_nothing", empty_option),
         Case::new(
             "mount_options::read_only_tmpfs_holds_mounts",
             read_only_tmpfs,
@@ -260,6 +261,13 @@ fn tmpfs_is_open_to_all(ctx: &mut Ctx) -> Outcome {
     let mut bundle = ctx.bundle()?;
     bundle.set("/mounts/-", mount("/not/there", "tmpfs", &["size=1m"]));
     look(ctx, &mut bundle, &["/not/there"])?.expect("/~1not~1there/mode", &json!(0o1777))
+}
+
+/// podman 5 gives such to the tmpfs mounts of containers with systemd.
+fn empty_option(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.set("/mounts/-", mount("/t", "tmpfs", &["", "mode=700", ""]));
+    look(ctx, &mut bundle, &["/t"])?.expect("/~1t/mode", &json!(0o700))
 }
 
 /// Mount points are made in it all the same.
