@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # buildah with OCI isolation: each RUN is a container of the runtime.
 
 bats_require_minimum_version 1.5.0

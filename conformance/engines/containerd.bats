@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # containerd by `ctr`, through its shim for runc. What has the tag `vm` runs in the test machine, too.
 
 bats_require_minimum_version 1.5.0

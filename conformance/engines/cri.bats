@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # containerd as Kubernetes drives it: the Container Runtime Interface, with the runtime as a handler
 # of its own (a RuntimeClass). What has the tag `vm` runs in the test machine, too.
 

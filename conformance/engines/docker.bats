@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # docker with a daemon of its own, which has no network but the host's and none.
 
 bats_require_minimum_version 1.5.0

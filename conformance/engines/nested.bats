@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # The runtime inside a container of podman's: with all rights, with those that it wants, and without.
 
 bats_require_minimum_version 1.5.0

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # podman: on the stage rootful and with the cgroupfs manager; in the test machine (conformance/vm) the
 # cases with tag `vm` for root and `rootless` for a user; `manager` are those that differ between
 # podman's two cgroup managers.
@@ -339,10 +340,10 @@ load podman
 
 # bats test_tags=vm,rootless,manager
 @test "a pod shares its namespaces" {
-    local parent=(--cgroup-parent "$PARENT")
+    local below=(--cgroup-parent "$PARENT")
     # podman 5.4 makes the slice of a pod twice where it is not below its own, and fails.
-    [[ $MANAGER != systemd ]] || parent=()
-    podman pod create "${parent[@]}" --infra-image $PAUSE --name pod --network none
+    [[ $MANAGER != systemd ]] || below=()
+    podman pod create "${below[@]}" --infra-image $PAUSE --name pod --network none
     podman run -d --pod pod --name one $IMAGE sleep 100
     podman run -d --pod pod --name two $IMAGE sleep 100
     for kind in net ipc uts; do

@@ -69,7 +69,7 @@ nothing_left() { # [NAME-PATTERN]
     local left
     left=$(find /sys/fs/cgroup -type d -path "*$PARENT/*" -name "${1:-*}" 2>/dev/null || true)
     expect cgroups "$left" ""
-    left=$(cd "$RUN" && find kan runc -mindepth 1 2>/dev/null || true)
+    left=$(find "$RUN/kan" "$RUN/runc" -mindepth 1 2>/dev/null || true)
     expect state "$left" ""
 }
 

@@ -1,4 +1,5 @@
 #!/usr/bin/env bats
+# shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
 # podman where systemd is process 1 and makes the cgroups: what no stage has. In the test machine, for
 # root and for a user.
 
