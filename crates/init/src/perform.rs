@@ -104,6 +104,7 @@ impl<'p> Init<'p> {
                 Ok(())
             }
             InitStep::AwaitStart => self.await_start(),
+            InitStep::TellHooksRun => self.tell_hooks_run(),
             _ => self.perform_last(step),
         }
     }

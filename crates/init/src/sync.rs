@@ -1,7 +1,7 @@
 //! Meeting the host half, and waiting for `start`.
 
 use crate::{Init, Step};
-use kan_op::{Failure, Flaw, Slot, Sync};
+use kan_op::{Failure, Flaw, HOOKS_RUN, Slot, Sync};
 use kan_sys::io;
 
 impl Init<'_> {
@@ -27,6 +27,11 @@ impl Init<'_> {
         let fifo = self.slots.get(Slot::Fifo)?;
         let mut byte = [0];
         io::read(fifo, &mut byte)?;
+        Ok(())
+    }
+
+    pub(crate) fn tell_hooks_run(&self) -> Step {
+        io::write(self.slots.get(Slot::Fifo)?, &[HOOKS_RUN])?;
         Ok(())
     }
 

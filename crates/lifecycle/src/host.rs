@@ -339,8 +339,10 @@ impl<'p> Host<'p> {
     /// Waits until init has turned into the container's program, which closes the channel.
     pub(crate) fn wait_for_exec(&mut self) -> Result<()> {
         let mut none = [0];
-        let ended = !matches!(io::read(&self.channel, &mut none), Ok(0));
-        if ended || self.board.failure().is_some() {
+        let is_open = !matches!(io::read(&self.channel, &mut none), Ok(0));
+        // Its end closes the channel as well, in whichever step it is.
+        let is_early = self.board.step() + 1 < self.plan.init.steps().len();
+        if is_open || is_early || self.board.failure().is_some() {
             return Err(self.init_error());
         }
         Ok(())

@@ -4,6 +4,7 @@ use crate::container::FIFO;
 use crate::error::with;
 use crate::record::{InitProcess, Record};
 use crate::{Error, Result, Store, Timeline, notify};
+use kan_op::HOOKS_RUN;
 use kan_spec::state::Status;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -50,7 +51,7 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
     // want to work on it meanwhile: to resume it, or to delete it.
     drop(locked);
     if let Some((record, said)) = waits.zip(said) {
-        timeline.phase("wait for the program", || said.until_exec())?;
+        timeline.phase("wait for the program", || said.until_exec(record))?;
         timeline.phase("run poststart hooks", || run_poststart(record))?;
     }
     match (relay, init, held) {
@@ -77,13 +78,20 @@ impl Said {
     /// Init closes the FIFO when it executes the program, or dies: then it has no writer any more,
     /// which poll(2) tells by POLLHUP. Until then nothing is read, for the byte that lets init go
     /// on is init's.
-    fn until_exec(mut self) -> Result<()> {
+    fn until_exec(mut self, record: &Record) -> Result<()> {
         let mut watched = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
         while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
         let mut said = String::new();
         // A FIFO without a writer has an end.
         let _ = self.0.read_to_string(&mut said);
-        match said.trim_end() {
+        let said = said.trim_end();
+        let rest = said.strip_prefix(char::from(HOOKS_RUN));
+        match rest.unwrap_or(said) {
+            // Killed, for a hook that fails is told of.
+            "" if record.has_start_hooks && rest.is_none() => {
+                let why = "the container was ended while its startContainer hooks ran";
+                Err(Error::Step(why.into()))
+            }
             "" => Ok(()),
             BYTE => Err(Error::Step("init ended before it could start".into())),
             why => Err(Error::Step(why.to_owned())),

@@ -412,6 +412,9 @@ pub enum InitStep {
     /// Blocks on the FIFO until `start` writes a byte. It stays open until the program is
     /// executed, by which `start` knows of that.
     AwaitStart,
+    /// Tells `start`, which waits at the FIFO's other end, that the hooks of startContainer have
+    /// run: an init that is killed before can't say so itself.
+    TellHooksRun,
     /// Runs a hook and waits for it.
     RunHook(InitHook),
     /// execve(2) of what [`Self::FindProgram`] found. It closes the channel, by which the host

@@ -44,7 +44,7 @@ impl InitStep {
                 ..
             } => [Some(Fills(Slot::Listener)), Some(Reads(Slot::Channel))],
             Self::Close(slot) => [Some(Empties(*slot)), None],
-            Self::AwaitStart => [Some(Reads(Slot::Fifo)), None],
+            Self::AwaitStart | Self::TellHooksRun => [Some(Reads(Slot::Fifo)), None],
             Self::CloseInherited { .. }
             | Self::ResetSignals { .. }
             | Self::NewSession

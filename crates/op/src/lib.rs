@@ -23,4 +23,4 @@ pub use init::InitStep;
 pub use limit::{IfMissing, Limits, Setting, Usage};
 pub use report::{Board, Failure, Flaw};
 pub use slot::{NamespaceSlot, Slot, SlotUse};
-pub use sync::{Side, Sync};
+pub use sync::{HOOKS_RUN, Side, Sync};

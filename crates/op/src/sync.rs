@@ -75,3 +75,7 @@ impl Sync {
         }
     }
 }
+
+/// What init writes into the FIFO, once, when the hooks of startContainer have run. No line that
+/// tells why it ends begins like this.
+pub const HOOKS_RUN: u8 = b'+';

@@ -154,7 +154,11 @@ pub(crate) fn in_container(b: &mut Builder<'_>) {
 
 /// Init: the last thing before the program, in its place and as its user.
 pub(crate) fn before_program(b: &mut Builder<'_>) {
-    init_hooks(b, "startContainer", Status::Created);
+    const KIND: &str = "startContainer";
+    init_hooks(b, KIND, Status::Created);
+    if b.request.wait_for_start && has(b, KIND) {
+        b.init("hooks.startContainer", InitStep::TellHooksRun);
+    }
 }
 
 fn init_hooks(b: &mut Builder<'_>, kind: &'static str, status: Status) {

@@ -367,6 +367,7 @@ fn becoming(step: &InitStep) -> Option<String> {
             )
         }
         InitStep::AwaitStart => "wait for start".into(),
+        InitStep::TellHooksRun => "tell start that the hooks have run".into(),
         InitStep::Execute(program) => format!("execute {}", arguments(&program.args)),
         _ => return None,
     })

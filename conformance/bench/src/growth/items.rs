@@ -169,7 +169,10 @@ mod tests {
 
     fn with(add: fn(&mut Value, usize, &Path), count: usize) -> Value {
         let mut config = config("x", Payload::End, View::V2, Path::new("/b"));
-        add(&mut config, count, Path::new("/nowhere/rootfs"));
+        // Mount points are made in it.
+        let rootfs = std::env::temp_dir().join(format!("kan-bench-items-{}", std::process::id()));
+        add(&mut config, count, &rootfs);
+        let _ = std::fs::remove_dir_all(&rootfs);
         config
     }
 

@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::new("hooks::failing_start_container_fails_start", failing_start_fails).deviates("runc 1.1", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1").deviates("crun 1.8", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1"),
         Case::new("hooks::endless_start_container", endless_start_container),
+        Case::new("hooks::killed_in_start_container", killed_in_start_container).deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "the poststart hook ran").deviates("crun 1.8", "config.md, Poststart: called after the user-specified program is executed", "the poststart hook ran"),
         Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
         Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
         Case::new("hooks::failing_runs_poststop", failing_runs_poststop).lacks("kan", "poststop hooks after a failed create", "no poststop hook ran").deviates("crun 1.8", "runtime.md, Lifecycle: an error of a hook continues at the destruction, with its hooks", "no poststop hook ran"),
@@ -256,6 +257,43 @@ fn endless_start_container(ctx: &mut Ctx) -> Outcome {
     started.wait()?;
     check!(!bundle.inside("ran").exists(), "the program ran");
     ctx.expect_nothing_left()
+}
+
+/// The program of a container that is killed in a hook was never executed: there is no poststart.
+fn killed_in_start_container(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    for verb in ["start", "run"] {
+        let mut bundle = ctx.bundle_named(verb)?;
+        let after = ctx.dir.join("poststart-ran");
+        bundle.probe(&["touch", "/ran"]);
+        add(
+            &mut bundle,
+            "startContainer",
+            hook("touch /hooked; sleep 1000"),
+        );
+        add(
+            &mut bundle,
+            "poststart",
+            hook(&format!("touch {}", text(&after)?)),
+        );
+        let started = if verb == "start" {
+            ctx.create(&bundle)?;
+            ctx.oci(&["start", &ctx.id]).spawn()?
+        } else {
+            ctx.with_bundle("run", &[], &bundle)?.spawn()?
+        };
+        until("the hook has begun", || {
+            Ok(bundle.inside("hooked").exists())
+        })?;
+        ctx.kill("KILL")?.ok()?;
+        let done = started.wait()?;
+        check!(!after.exists(), "the poststart hook ran");
+        done.refuses(&[""])?;
+        check!(!bundle.inside("ran").exists(), "the program ran");
+        ctx.verb(&["delete", "--force"])?.ok()?;
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
 }
 
 /// The same, told by `start` itself, with which hook it was.

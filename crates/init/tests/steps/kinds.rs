@@ -80,6 +80,7 @@ kinds! {
     InitStep::FindHome { .. } => crate::home::the_users_home_is_found,
     InitStep::FindProgram => crate::exec::the_first_candidate_that_exists_is_taken,
     InitStep::AwaitStart => crate::sync::await_start_blocks_until_a_byte_comes,
+    InitStep::TellHooksRun => crate::sync::start_is_told_of_the_hooks,
     InitStep::Execute(_) => crate::exec::arguments_and_environment_arrive,
 }
 

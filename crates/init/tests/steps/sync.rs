@@ -17,6 +17,7 @@ pub const TESTS: &[Test] = &tests![
     crate::sync::tell_to_a_dead_host_fails,
     crate::sync::without_a_channel_there_is_no_meeting,
     crate::sync::await_start_blocks_until_a_byte_comes,
+    crate::sync::start_is_told_of_the_hooks,
     crate::sync::the_board_holds_the_step_of_one_who_was_killed,
     crate::sync::a_traced_board_holds_each_steps_end,
 ];
@@ -88,10 +89,23 @@ fn without_a_channel_there_is_no_meeting() {
             InitStep::Wait(Sync::Saved),
             InitStep::Tell(Sync::Ready),
             InitStep::AwaitStart,
+            InitStep::TellHooksRun,
         ] {
             let found = perform_with(&[step], Slots::default());
             assert_eq!(found, flawed(0, Flaw::OutOfStep));
         }
+    });
+}
+
+pub fn start_is_told_of_the_hooks() {
+    alone(|| {
+        let (reads, writes) = io::pipe().unwrap();
+        let mut slots = Slots::default();
+        slots.fill(Slot::Fifo, writes);
+        assert_eq!(perform_with(&[InitStep::TellHooksRun], slots), Ok(()));
+        let mut told = [0; 2];
+        assert_eq!(io::read(&reads, &mut told).unwrap(), 1);
+        assert_eq!(told[0], kan_op::HOOKS_RUN);
     });
 }
 
