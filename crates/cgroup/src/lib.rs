@@ -60,7 +60,7 @@ pub use error::{Error, Operation, Result};
 pub use freeze::{freeze, frozen, thaw};
 pub use kill::kill_all;
 pub use layout::{Hierarchy, Layout, Version};
-pub use limits::{LimitError, limit, update};
+pub use limits::{LimitError, limit, present, update};
 pub use oom::{OomWatch, oom_kills};
 pub use place::{CgroupsPath, Directory, Kind, Placement, place};
 pub use procs::{join, join_v1, processes};

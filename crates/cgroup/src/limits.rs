@@ -54,6 +54,25 @@ pub fn update<'l, E: From<LimitError>>(
     result
 }
 
+/// The same limits with the values that are in force: what to go back to. Those of which nothing is
+/// known to bring them back are left out.
+#[must_use]
+pub fn present(limits: &Limits) -> Limits {
+    let dir = Path::new(&limits.directory.mount).join(&limits.directory.path);
+    let settings = limits.settings.iter().filter_map(|setting| {
+        let text = file::whole(CWD, dir.join(&*setting.file)).ok()?;
+        Some(Setting {
+            value: earlier::value(&setting.file, &text, &setting.value)?,
+            above: None,
+            ..setting.clone()
+        })
+    });
+    Limits {
+        settings: settings.collect(),
+        ..limits.clone()
+    }
+}
+
 fn set_targets<'t>(targets: &'t [Target<'_>], done: &mut Vec<Undo<'t>>) -> Result<()> {
     // Before anything is changed.
     for target in targets {

@@ -55,20 +55,57 @@ impl Classes {
         record.map_or(Ok(()), |record| record.save(directory))
     }
 
-    /// Writes the schemata; into a group that is new all of the container's processes are moved.
-    pub(crate) fn change(&self, placement: &Placement) -> Result<()> {
-        let Some(group) = &self.group else {
-            return Ok(());
-        };
-        resctrl::change(group)?;
-        if self.record.is_none() {
-            return Ok(());
+    /// The record is as it was, when nothing came of the group.
+    pub(crate) fn forget(&self, record: &Record, directory: &Path) {
+        if self.record.is_some() {
+            // Its failure would hide what went wrong before.
+            let _ = record.save(directory);
         }
+    }
+
+    /// Writes the schemata; into a group that is new all of the container's processes are moved.
+    pub(crate) fn change(&self, placement: &Placement) -> Result<Changed<'_>> {
+        let Some(group) = &self.group else {
+            return Ok(Changed(None));
+        };
+        let before = std::fs::read_to_string(Path::new(&group.path).join("schemata")).ok();
+        resctrl::change(group)?;
+        let changed = Changed(Some((group, before)));
+        if self.record.is_none() {
+            return Ok(changed);
+        }
+        match self.move_into(group, placement) {
+            Ok(()) => Ok(changed),
+            Err(error) => {
+                changed.take_back();
+                Err(error)
+            }
+        }
+    }
+
+    fn move_into(&self, group: &ResctrlGroup, placement: &Placement) -> Result<()> {
         for pid in kan_cgroup::processes(placement)? {
             let pid = pid.as_raw_nonzero().get();
             resctrl::join(std::slice::from_ref(&group.path), pid)?;
         }
         Ok(())
+    }
+}
+
+/// A class that was changed, and its schemata before; none where it is new.
+pub(crate) struct Changed<'c>(Option<(&'c ResctrlGroup, Option<String>)>);
+
+impl Changed<'_> {
+    /// Who was in a group that is removed belongs to the one above again, resctrl.rst. A failure
+    /// would hide the first one.
+    pub(crate) fn take_back(self) {
+        let Some((group, before)) = self.0 else {
+            return;
+        };
+        let _ = match before {
+            Some(schemata) => resctrl::restore(group, &schemata),
+            None => resctrl::remove(std::slice::from_ref(&group.path)),
+        };
     }
 }
 
@@ -148,5 +185,32 @@ mod tests {
             "Intel RDT/MBA: memory bandwidth schema is not enabled"
         );
         assert!(check(None, &Update::default()).is_ok());
+    }
+
+    #[test]
+    fn a_change_is_taken_back() {
+        let dir = std::env::temp_dir().join(format!("kan-classes-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let schemata = dir.join("schemata");
+        std::fs::write(&schemata, "L3:0=ff\n").unwrap();
+        let mut classes = planned(r#"{"ociVersion": "1.3.0", "root": {"path": "r"}}"#);
+        classes.record = None;
+        let group = classes.group.as_mut().unwrap();
+        group.path = dir.to_string_lossy().into_owned();
+        let changed = classes.change(&Placement::default()).unwrap();
+        assert!(
+            std::fs::read_to_string(&schemata)
+                .unwrap()
+                .contains("L3:0=f\n")
+        );
+        changed.take_back();
+        assert_eq!(std::fs::read_to_string(&schemata).unwrap(), "L3:0=ff\n");
+        std::fs::remove_dir_all(&dir).unwrap();
+        // One that is made for it goes again.
+        let changed = classes.change(&Placement::default());
+        if let Ok(changed) = changed {
+            changed.take_back();
+        }
+        assert!(!dir.exists());
     }
 }

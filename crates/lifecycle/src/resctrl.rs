@@ -69,6 +69,11 @@ pub(crate) fn change(group: &ResctrlGroup) -> Result<()> {
     })
 }
 
+/// Gives a group the schemata that it had.
+pub(crate) fn restore(group: &ResctrlGroup, schemata: &str) -> Result<()> {
+    write(&Path::new(&group.path).join("schemata"), schemata)
+}
+
 /// Moves a process into each group, from the most general one.
 pub(crate) fn join(groups: &[String], pid: i32) -> Result<()> {
     let mut tasks = groups.iter().map(|group| Path::new(group).join("tasks"));

@@ -9,6 +9,7 @@ use crate::{Error, Result, Store};
 use kan_cgroup::Placement;
 use kan_op::Limits;
 use kan_op::host::DeviceRule;
+use kan_op::unit::Property;
 use kan_plan::{
     Planned, Present, device_rules, plan_limits, unit_device_properties, unit_properties,
 };
@@ -53,6 +54,7 @@ pub fn update(store: &Store, id: &str, update: &Update) -> Result<Vec<String>> {
     });
     if let Err(error) = made {
         let _ = std::fs::remove_file(&fresh);
+        classes.forget(record, &container.directory);
         return Err(error);
     }
     Ok(change.planned.warnings)
@@ -87,31 +89,58 @@ impl Change {
         Ok(Self { planned, devices })
     }
 
-    /// systemd writes the files too, from the properties, and rounds some values: so they are
-    /// written before, when a value that the kernel refuses still changes nothing, and after.
     fn make(
         &self,
         record: &Record,
         classes: &Classes,
         keep: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let Some(unit) = &record.unit else {
-            return self.write(&record.cgroups, || {
-                classes.change(&record.cgroups)?;
-                keep()
-            });
-        };
-        let limits = self.planned.limits.iter().map(|(_, limits)| limits);
-        let mut properties = unit_properties(limits);
-        if let Some([_, rules]) = &self.devices {
-            properties.extend(unit_device_properties(rules));
+        let cgroups = &record.cgroups;
+        match &record.unit {
+            Some(unit) => {
+                let tell = |properties: &[Property]| unit.change(properties);
+                self.make_in_unit(cgroups, &tell, classes, keep)
+            }
+            None => self.write(cgroups, || {
+                let changed = classes.change(cgroups)?;
+                keep().inspect_err(|_| changed.take_back())
+            }),
         }
-        self.write(&record.cgroups, || {
-            classes.change(&record.cgroups)?;
-            unit.change(&properties)?;
-            keep()
-        })?;
-        self.write(&record.cgroups, || Ok(()))
+    }
+
+    /// systemd writes the files too, from the properties, and rounds some values: so they are
+    /// written before, when a value that the kernel refuses still changes nothing, and after.
+    fn make_in_unit(
+        &self,
+        cgroups: &Placement,
+        tell: &dyn Fn(&[Property]) -> Result<()>,
+        classes: &Classes,
+        keep: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        let limits = self.planned.limits.iter().map(|(_, limits)| limits);
+        let before: Vec<Limits> = limits.clone().map(kan_cgroup::present).collect();
+        let [old, new] = [0, 1].map(|at| {
+            let rules = self.devices.as_ref().map(|both| &both[at]);
+            rules.map_or_else(Vec::new, |rules| unit_device_properties(rules))
+        });
+        let properties = [unit_properties(limits), new].concat();
+        let mut changed = None;
+        let mut is_told = false;
+        let made = self
+            .write(cgroups, || {
+                changed = Some(classes.change(cgroups)?);
+                tell(&properties).map(|()| is_told = true)
+            })
+            .and_then(|()| self.write(cgroups, keep));
+        // Failures here would hide the first one.
+        if made.is_err() && is_told {
+            let _ = tell(&[unit_properties(&before), old].concat());
+            let _ = before.iter().try_for_each(kan_cgroup::limit);
+        }
+        if let (Err(_), Some(changed)) = (&made, changed) {
+            changed.take_back();
+        }
+        made
     }
 
     fn write(&self, placement: &Placement, then: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -187,8 +216,11 @@ fn merge(old: &mut Value, new: Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::merge;
+    use super::*;
+    use kan_op::host::CgroupDirectory;
+    use kan_op::{IfMissing, Setting};
     use serde_json::json;
+    use std::cell::RefCell;
 
     #[test]
     fn what_is_not_spoken_of_stays() {
@@ -201,5 +233,59 @@ mod tests {
         let new = json!({"cpu": {"shares": 6, "cpus": "0"}, "pids": {"limit": 1}, "devices": [3],
                          "memory": {"limit": 7}});
         assert_eq!(old, new);
+    }
+
+    /// A cgroup of ordinary files, and an update of its memory.max.
+    fn scene(name: &str) -> (std::path::PathBuf, Change) {
+        let dir = std::env::temp_dir().join(format!("kan-update-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        std::fs::write(dir.join("memory.max"), "max\n").unwrap();
+        let limits = Limits {
+            controller: "memory".into(),
+            directory: CgroupDirectory {
+                mount: dir.to_string_lossy().into_owned(),
+                path: String::new(),
+            },
+            is_v2: true,
+            settings: vec![Setting {
+                field: "memory.limit".into(),
+                file: "memory.max".into(),
+                value: "4096".into(),
+                if_missing: IfMissing::Fail,
+                above: None,
+            }],
+        };
+        let planned = Planned {
+            limits: vec![("memory".into(), limits)],
+            ..Planned::default()
+        };
+        let devices = None;
+        (dir, Change { planned, devices })
+    }
+
+    /// The unit has the old properties again, and so has the cgroup.
+    #[test]
+    fn what_fails_after_systemd_has_changed_the_unit_is_taken_back() {
+        let (dir, change) = scene("unit");
+        let told = RefCell::new(Vec::new());
+        let tell = |properties: &[Property]| {
+            told.borrow_mut().extend_from_slice(properties);
+            // As systemd does, from the properties.
+            std::fs::write(dir.join("memory.max"), "8192\n").unwrap();
+            Ok(())
+        };
+        let keep = || Err(Error::Step("no".into()));
+        let placement = Placement::default();
+        let failed = change.make_in_unit(&placement, &tell, &Classes::default(), keep);
+        assert_eq!(failed.unwrap_err().to_string(), "no");
+        let told: Vec<_> = told.borrow().iter().map(ToString::to_string).collect();
+        assert_eq!(told.len(), 2, "{told:?}");
+        assert!(
+            told[0].contains("4096") && !told[1].contains("4096"),
+            "{told:?}"
+        );
+        let now = std::fs::read_to_string(dir.join("memory.max")).unwrap();
+        assert_eq!(&now[..3], "max");
+        std::fs::remove_dir_all(&dir).unwrap();
     }
 }
