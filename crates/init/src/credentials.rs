@@ -66,11 +66,12 @@ impl Init<'_> {
     /// Root may enter what the user may not, and on network file systems the other way round.
     pub(crate) fn enter_directory(&mut self, path: &CStr) -> Step {
         match file::chdir(path) {
+            Ok(()) => lies_inside(),
             Err(error) if error.errno == Errno::EACCES => {
                 self.directory_refused = true;
                 Ok(())
             }
-            other => Ok(other?),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -99,17 +100,23 @@ impl Init<'_> {
         Ok(())
     }
 
-    /// A directory outside the root has a path that does not start with `/` (CVE-2024-21626).
+    /// Where root could enter, nothing is called: a filter may be loaded that forbids it.
     pub(crate) fn confirm_directory(&mut self, path: &CStr) -> Step {
-        if self.directory_refused {
-            file::chdir(path)?;
+        if !self.directory_refused {
+            return Ok(());
         }
-        let mut buffer = [0; 4096];
-        match file::current_directory(&mut buffer) {
-            Ok(found) if found.first() == Some(&b'/') => Ok(()),
-            Ok(_) => Err(Flaw::OutsideRoot.into()),
-            Err(error) if error.errno == Errno::ENOENT => Err(Flaw::OutsideRoot.into()),
-            Err(error) => Err(error.into()),
-        }
+        file::chdir(path)?;
+        lies_inside()
+    }
+}
+
+/// A directory outside the root has a path that does not start with `/` (CVE-2024-21626).
+fn lies_inside() -> Step {
+    let mut buffer = [0; 4096];
+    match file::current_directory(&mut buffer) {
+        Ok(found) if found.first() == Some(&b'/') => Ok(()),
+        Ok(_) => Err(Flaw::OutsideRoot.into()),
+        Err(error) if error.errno == Errno::ENOENT => Err(Flaw::OutsideRoot.into()),
+        Err(error) => Err(error.into()),
     }
 }

@@ -360,10 +360,10 @@ pub enum InitStep {
     EnterTimeNamespace,
     /// umask(2).
     SetUmask(u32),
-    /// Enters the working directory as root. A refusal is kept for the step after [`Self::SetIds`].
+    /// Enters the working directory as root and makes sure that it lies inside the container. A
+    /// refusal is kept for the step after [`Self::SetIds`].
     EnterDirectory(CString),
-    /// Enters the working directory as the user, if root was refused, and makes sure that it
-    /// lies inside the container.
+    /// The same as the user, if root was refused; else nothing.
     ConfirmDirectory(CString),
     /// PR_CAPBSET_DROP for each.
     DropBounding {

@@ -323,8 +323,10 @@ fn becoming(step: &InitStep) -> Option<String> {
         } => limit_text(*resource, *soft, *hard),
         InitStep::EnterTimeNamespace => "enter the time namespace".into(),
         InitStep::SetUmask(mask) => format!("set umask {mask:04o}"),
-        InitStep::EnterDirectory(path) => format!("enter {}", text(path)),
-        InitStep::ConfirmDirectory(path) => format!("make sure that {} is inside", text(path)),
+        InitStep::EnterDirectory(path) => format!("enter {}, which must lie inside", text(path)),
+        InitStep::ConfirmDirectory(path) => {
+            format!("enter {} as the user, if root was refused", text(path))
+        }
         InitStep::DropBounding { drop } => format!("drop from the bounding set: {}", caps(*drop)),
         InitStep::SetIds(ids) => {
             let groups = match &ids.groups {

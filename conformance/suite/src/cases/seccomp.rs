@@ -9,6 +9,11 @@ use crate::harness::prelude::*;
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("seccomp::actions", actions),
+        Case::new("seccomp::no_getcwd_for_the_program", no_getcwd).deviates(
+            "runc 1.1",
+            "config-linux.md, Seccomp: the filter is for the container's program",
+            "current working directory is safe",
+        ),
         Case::new("seccomp::flags", flags)
             .lacks("runc 1.1", "flags", "not yet supported")
             .lacks("crun 1.8", "an error for unknown flags", "want exit code 1"),
@@ -108,6 +113,19 @@ fn actions(ctx: &mut Ctx) -> Outcome {
             .shell(script);
         let done = ctx.run(&bundle)?.ok()?;
         check!(done.stdout.contains(want), "{rule}: {}", done.stdout);
+    }
+    Ok(())
+}
+
+/// A filter without no_new_privileges is loaded before the user is set: what the runtime does after it
+/// must not need the call that only the program may not make.
+fn no_getcwd(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let rule = json!([{"names": ["getcwd"], "action": "SCMP_ACT_ERRNO"}]);
+    bundle.set("/linux/seccomp", profile(rule));
+    for no_new_privileges in [true, false] {
+        bundle.set("/process/noNewPrivileges", json!(no_new_privileges));
+        ctx.report(&mut bundle)?.expect("/seccomp", &json!(2))?;
     }
     Ok(())
 }

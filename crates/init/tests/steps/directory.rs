@@ -19,6 +19,7 @@ pub const TESTS: &[Test] = &tests![
     crate::directory::an_inherited_directory_is_outside,
     crate::directory::what_an_inherited_directory_leads_to_is_outside,
     crate::directory::a_directory_that_is_gone_is_outside,
+    crate::directory::what_was_entered_is_not_looked_at_again,
 ];
 
 fn enter(path: &str) -> InitStep {
@@ -106,7 +107,7 @@ fn with_a_leak(path: &str) {
         let leaked = file::open(&c(OUTSIDE), 0, 0).unwrap().into_raw_fd();
         let path = path.replace("{fd}", &leaked.to_string());
         let found = perform(&[PIVOT, enter(&path), confirm(&path)]);
-        assert_eq!(found, flawed(2, Flaw::OutsideRoot));
+        assert_eq!(found, flawed(1, Flaw::OutsideRoot));
     });
 }
 
@@ -124,9 +125,21 @@ fn a_directory_that_is_gone_is_outside() {
         set();
         fs::create_dir(inside("gone")).unwrap();
         let path = inside("gone");
-        let path = path.to_str().unwrap();
-        assert_eq!(perform_with(&[enter(path)], root_slots()), Ok(()));
+        let gone = file::open(&c(path.to_str().unwrap()), 0, 0).unwrap();
         fs::remove_dir(path).unwrap();
-        assert_eq!(perform(&[confirm(path)]), flawed(0, Flaw::OutsideRoot));
+        let path = format!("/proc/self/fd/{}", gone.into_raw_fd());
+        let found = perform_with(&[enter(&path)], root_slots());
+        assert_eq!(found, flawed(0, Flaw::OutsideRoot));
+    });
+}
+
+/// A filter without no_new_privileges is loaded before the user is set, and may forbid getcwd(2).
+fn what_was_entered_is_not_looked_at_again() {
+    alone(|| {
+        set();
+        fs::create_dir(inside("here")).unwrap();
+        let path = inside("here");
+        assert_eq!(perform(&[enter(path.to_str().unwrap())]), Ok(()));
+        assert_eq!(perform(&[confirm("/missing")]), Ok(()));
     });
 }
