@@ -1,8 +1,10 @@
 //! What kan promises, checked against what was measured.
 
-use crate::counts;
+use std::path::Path;
+
 use crate::filter;
 use crate::samples::{Figure, median_of};
+use crate::{counts, footprint, instructions};
 
 /// `run` takes at most this many times the floor.
 const RUN_OF_FLOOR: f64 = 2.0;
@@ -48,8 +50,8 @@ pub struct Bar {
     pub detail: String,
 }
 
-/// All of them; `is_static` is what is known of kan's binary.
-pub fn check(figures: &[Figure], is_static: Result<bool, String>) -> Vec<Bar> {
+/// All of them, but for those of growth; `kan` is its binary.
+pub fn check(figures: &[Figure], kan: &Path) -> Vec<Bar> {
     let run = "run (v2)";
     let life = "create+start+delete";
     let mut bars = vec![
@@ -58,7 +60,7 @@ pub fn check(figures: &[Figure], is_static: Result<bool, String>) -> Vec<Bar> {
         relative(figures, life, "crun", 1.0),
         absolute(figures, "created: proportional", CREATED_KIBIBYTES),
         absolute(figures, "binary", BINARY_BYTES),
-        static_binary(is_static),
+        static_binary(footprint::is_static(kan)),
         relative(figures, "state", "crun", COMMAND_OF_CRUN),
         relative(figures, "kill", "crun", COMMAND_OF_CRUN),
         relative(figures, "--version", "crun", START_OF_CRUN),
@@ -71,23 +73,33 @@ pub fn check(figures: &[Figure], is_static: Result<bool, String>) -> Vec<Bar> {
     bars.extend(
         committed
             .iter()
-            .map(|(what, count)| guarded(figures, what, count.as_f64())),
+            .map(|(what, count)| guarded(figures, what, count.as_f64(), COUNT_TOLERANCE)),
     );
+    let committed = instructions::committed();
+    let tolerance = committed.tolerance(kan);
+    let counts = committed.counts.iter();
+    bars.extend(counts.map(|(what, count)| guarded(figures, what, count.as_f64(), tolerance)));
     bars
 }
 
-/// kan's count is not above the committed one, but for the tolerance. Skipped without strace.
-fn guarded(figures: &[Figure], what: &str, committed: Option<f64>) -> Bar {
+/// kan's count is not above the committed one, but for the tolerance. Skipped without the program
+/// that counts.
+fn guarded(figures: &[Figure], what: &str, committed: Option<f64>, tolerance: f64) -> Bar {
     let promise = format!("{what}: no more than committed");
     match (median_of(figures, what, "kan"), committed) {
         (Some(kan), Some(committed)) => {
             let detail = format!("{kan}, committed {committed}");
-            bar(promise, kan <= committed * COUNT_TOLERANCE, detail)
+            bar(promise, kan <= committed * tolerance, detail)
         }
-        (Some(_), None) => bar(promise, false, "counts.json: not a number".to_owned()),
+        (Some(_), None) => bar(
+            promise,
+            false,
+            "the committed count is not a number".to_owned(),
+        ),
         (None, _) => Bar {
             verdict: match missing(figures, what, "kan") {
                 reason if reason.contains("strace: No such file") => Verdict::Skipped,
+                reason if reason.contains("valgrind: No such file") => Verdict::Skipped,
                 _ => Verdict::Missed,
             },
             promise,
@@ -195,14 +207,15 @@ mod tests {
             ("--version", "crun", 5.0),
             ("--version", "kan", 3.0),
         ];
-        let counts = counts::committed();
+        let counts = counts::committed().into_iter();
+        let counts: Vec<_> = counts.chain(instructions::committed().counts).collect();
         figures.extend(
             counts
                 .iter()
                 .map(|(what, count)| figure(what, "kan", count.as_f64())),
         );
         figures.extend(good.map(|(what, runtime, value)| figure(what, runtime, Some(value))));
-        check(&figures, Ok(true))
+        check(&figures, &std::env::current_exe().unwrap())
             .into_iter()
             .map(|bar| bar.verdict)
             .collect()
@@ -238,7 +251,17 @@ mod tests {
             missed(&verdicts(run, "kan", Some(committed * 1.04))),
             [0; 0]
         );
-        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [16]);
+        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [17]);
+        let version = "--version: instructions";
+        let committed = instructions::committed().counts[version].as_f64().unwrap();
+        assert_eq!(
+            missed(&verdicts(version, "kan", Some(committed * 1.04))),
+            [0; 0]
+        );
+        assert_eq!(
+            missed(&verdicts(version, "kan", Some(committed * 1.06))),
+            [19]
+        );
         assert_eq!(
             missed(&verdicts("run (v2, seccomp)", "kan", Some(5.01))),
             [10]
@@ -246,7 +269,7 @@ mod tests {
         let podman = "run (podman's config)";
         assert_eq!(missed(&verdicts(podman, "kan", Some(10.1))), [11, 12]);
         assert_eq!(missed(&verdicts(podman, "crun+bpf", Some(6.6))), [12]);
-        assert_eq!(check(&[], Ok(false))[5].verdict, Verdict::Missed);
+        assert_eq!(check(&[], Path::new("/bin/sh"))[5].verdict, Verdict::Missed);
     }
 
     #[test]
@@ -257,6 +280,7 @@ mod tests {
             (missed(&without_crun), &without_crun[1]),
             (vec![], &Verdict::Skipped)
         );
-        assert_eq!(check(&[], Err("no file".to_owned()))[5].detail, "no file");
+        let detail = &check(&[], Path::new("/nowhere/kan"))[5].detail;
+        assert!(detail.starts_with("/nowhere/kan: No such file"), "{detail}");
     }
 }

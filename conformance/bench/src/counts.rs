@@ -1,6 +1,7 @@
 //! System calls of each command, counted by strace over all processes, and what they were when
 //! somebody last looked at them: counts.json. Times differ from day to day, counts do not.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -9,6 +10,8 @@ use serde_json::{Map, Value};
 
 use crate::config::Payload;
 use crate::footprint::figure;
+use crate::growth::crowd::{Crowd, Stage};
+use crate::instructions;
 use crate::process::{ContainerProcess, timed, timed_payload};
 use crate::runtime::Runtime;
 use crate::samples::{Figure, Unit, median_of};
@@ -38,7 +41,7 @@ pub fn of_kan(figures: &[Figure]) -> Value {
 /// The calls of `run`, of a life in three commands, and of the commands on a running container.
 pub fn calls(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<Figure> {
     type Count = fn(&Bench<'_>, &Runtime) -> Result<f64, String>;
-    let rows: [(&str, Count); 5] = [
+    let rows: [(&str, Count); 6] = [
         ("run", run),
         ("create+start+delete", life),
         ("state", |bench, runtime| {
@@ -48,6 +51,7 @@ pub fn calls(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<F
             on_running(bench, runtime, "kill", &["CONT"])
         }),
         ("exec", exec),
+        ("list of 20", list),
     ];
     let figures = rows.into_iter().flat_map(|(row, count)| {
         let floor = (row == "run").then_some(floor);
@@ -105,6 +109,15 @@ fn exec(bench: &Bench<'_>, runtime: &Runtime) -> Result<f64, String> {
     let exec = runtime.on_container("exec", &["/payload"]);
     let traced = Traced::new(bench, runtime, "exec", exec);
     timed_payload(&mut traced.command(), bench.stderr)?;
+    traced.total()
+}
+
+fn list(bench: &Bench<'_>, runtime: &Runtime) -> Result<f64, String> {
+    let mut crowd = Crowd::new(bench, runtime, Stage::Running);
+    crowd.grow_to(instructions::LISTED)?;
+    let list = runtime.command(&[OsStr::new("list")]);
+    let traced = Traced::new(bench, runtime, "list", list);
+    timed(&mut traced.command(), bench.stderr)?;
     traced.total()
 }
 
@@ -174,7 +187,14 @@ mod tests {
     #[test]
     fn every_counted_row_is_committed() {
         let rows: Vec<String> = committed().keys().cloned().collect();
-        let due = ["create+start+delete", "exec", "kill", "run", "state"];
+        let due = [
+            "create+start+delete",
+            "exec",
+            "kill",
+            "list of 20",
+            "run",
+            "state",
+        ];
         assert_eq!(rows, due.map(|row| format!("{row}{CALLS}")));
     }
 }

@@ -6,6 +6,7 @@ mod counts;
 mod filter;
 mod footprint;
 mod growth;
+mod instructions;
 mod leftovers;
 mod options;
 mod process;
@@ -14,6 +15,7 @@ mod rounds;
 mod runtime;
 mod samples;
 mod scenarios;
+mod svg;
 mod view;
 mod workspace;
 
@@ -30,6 +32,7 @@ use crate::process::Stderr;
 use crate::runtime::{Runtime, find_program};
 use crate::samples::Figure;
 use crate::scenarios::Bench;
+use crate::svg::Plot;
 use crate::view::View;
 use crate::workspace::Workspace;
 
@@ -59,7 +62,7 @@ fn bench(options: &Options) -> Result<ExitCode, String> {
     let beside = own.parent().unwrap_or(Path::new("."));
     let measured = measure(options, beside)?;
     let Growth { figures, curves } = &measured.growth;
-    let mut bars = bars::check(figures, footprint::is_static(&measured.kan));
+    let mut bars = bars::check(figures, &measured.kan);
     bars.extend(growth::promises::check(figures, curves));
     print(
         &mut std::io::stdout(),
@@ -70,8 +73,14 @@ fn bench(options: &Options) -> Result<ExitCode, String> {
         .clone()
         .unwrap_or_else(|| beside.join("bench.json"));
     save(&json, &report::json(figures, curves, &bars))?;
+    if let Some(directory) = &options.svg {
+        svg::save(directory, &svg::of_growth(&measured.growth))?;
+        svg::save(directory, &measured.plots)?;
+    }
     if let Some(directory) = &options.counts {
         save(&directory.join("counts.json"), &counts::of_kan(figures))?;
+        let instructions = instructions::of_kan(figures, &measured.kan);
+        save(&directory.join("instructions.json"), &instructions)?;
     }
     Ok(exit_code(options.check, &bars))
 }
@@ -90,9 +99,10 @@ fn exit_code(check: bool, bars: &[Bar]) -> ExitCode {
     }
 }
 
-/// All figures, and where kan is.
+/// All figures, plots of single runs, and where kan is.
 struct Measured {
     growth: Growth,
+    plots: Vec<Plot>,
     kan: PathBuf,
 }
 
@@ -119,8 +129,13 @@ fn measure(options: &Options, beside: &Path) -> Result<Measured, String> {
     if options.full {
         growth.add(growth::measure(&bench, &contest.floor, &contest.all()));
     }
+    let plots = match options.svg {
+        Some(_) => svg::of_phases(&bench, &contest.kan)?,
+        None => Vec::new(),
+    };
     Ok(Measured {
         growth,
+        plots,
         kan: contest.kan.program,
     })
 }
@@ -174,6 +189,7 @@ impl Contest {
             footprint::memory(bench, &all),
             growth::crowd::memory(bench, &[&self.crun, &self.kan]),
             counts::calls(bench, &self.floor, &all),
+            instructions::measure(bench, &self.kan),
             footprint::size(&with_floor),
         ];
         parts.into_iter().flatten().collect()

@@ -36,6 +36,13 @@ impl Runtime {
         command
     }
 
+    /// `PROGRAM VERB`, which touches no state.
+    pub fn bare(&self, verb: &str) -> Command {
+        let mut command = Command::new(&self.program);
+        command.arg(verb);
+        command
+    }
+
     /// `PROGRAM --root DIR VERB ID ARGUMENT...`.
     pub fn on_container(&self, verb: &str, arguments: &[&str]) -> Command {
         let mut command = self.command(&[OsStr::new(verb), OsStr::new(&self.id)]);

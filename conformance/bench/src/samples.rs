@@ -13,6 +13,8 @@ pub enum Unit {
     Bytes,
     /// System calls.
     Calls,
+    /// Instructions.
+    Instructions,
 }
 
 impl Unit {
@@ -23,6 +25,7 @@ impl Unit {
             Self::Kibibytes => "KiB",
             Self::Bytes => "bytes",
             Self::Calls => "calls",
+            Self::Instructions => "instr",
         }
     }
 }

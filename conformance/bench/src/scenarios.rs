@@ -1,6 +1,5 @@
 //! What is timed: `run`, a whole life, and the commands on a running container.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -141,10 +140,7 @@ impl Bench<'_> {
     pub fn version(&self, runtimes: &[&Runtime]) -> Vec<Figure> {
         let contenders = runtimes.iter().map(|runtime| {
             self.contender(runtime, || {
-                timed(
-                    &mut runtime.command(&[OsStr::new("--version")]),
-                    self.stderr,
-                )
+                timed(&mut runtime.bare("--version"), self.stderr)
             })
         });
         interleave("--version", self.samples / 2, contenders.collect())

@@ -1,0 +1,180 @@
+//! Instructions of commands that make no container, counted by callgrind, and what they were when
+//! somebody last looked at them: instructions.json. valgrind can't follow the clone that makes a
+//! container, nor does it know pidfds (3.19), and a virtual machine's processor seldom counts.
+
+use std::ffi::OsStr;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::{Map, Value, json};
+
+use crate::config::Payload;
+use crate::footprint::figure;
+use crate::growth::crowd::{Crowd, Stage};
+use crate::process::timed;
+use crate::runtime::Runtime;
+use crate::samples::{Figure, Unit, median_of};
+use crate::scenarios::{Bench, Container};
+use crate::view::View;
+
+/// What every row's name ends in.
+const INSTRUCTIONS: &str = ": instructions";
+/// How many containers `list` lists.
+pub const LISTED: usize = 20;
+/// A count may exceed the committed one by this factor, and by the second where another compiler
+/// made kan: it inlines otherwise, and that is nobody's fault.
+const TOLERANCE: f64 = 1.05;
+const OTHER_TOOLCHAIN: f64 = 1.25;
+
+/// The committed counts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Committed {
+    /// The commit of the compiler that made the counted kan.
+    toolchain: String,
+    /// By row.
+    pub counts: Map<String, Value>,
+}
+
+/// Reads instructions.json.
+pub fn committed() -> Committed {
+    let file: Value =
+        serde_json::from_str(include_str!("../instructions.json")).unwrap_or_default();
+    Committed {
+        toolchain: file["rustc"].as_str().unwrap_or_default().to_owned(),
+        counts: file["counts"].as_object().cloned().unwrap_or_default(),
+    }
+}
+
+impl Committed {
+    /// By how much this kan's counts may exceed the committed ones.
+    pub fn tolerance(&self, kan: &Path) -> f64 {
+        match toolchain(kan) == self.toolchain {
+            true => TOLERANCE,
+            false => OTHER_TOOLCHAIN,
+        }
+    }
+}
+
+/// What instructions.json would hold after these figures.
+pub fn of_kan(figures: &[Figure], kan: &Path) -> Value {
+    let rows = figures
+        .iter()
+        .filter(|figure| figure.what.ends_with(INSTRUCTIONS))
+        .filter_map(|figure| {
+            let median = median_of(figures, &figure.what, "kan")?;
+            Some((figure.what.clone(), Value::from(median)))
+        });
+    json!({ "rustc": toolchain(kan), "counts": Value::Object(rows.collect()) })
+}
+
+/// The commit of the compiler, which is in the paths of the standard library's panics:
+/// `/rustc/COMMIT/library/…`. Empty where there is none.
+fn toolchain(program: &Path) -> String {
+    const BEFORE: &[u8] = b"/rustc/";
+    let bytes = std::fs::read(program).unwrap_or_default();
+    let found = bytes
+        .windows(BEFORE.len() + 40)
+        .filter_map(|window| window.strip_prefix(BEFORE))
+        .find(|commit| commit.iter().all(u8::is_ascii_hexdigit));
+    String::from_utf8_lossy(found.unwrap_or_default()).into_owned()
+}
+
+/// Of kan alone.
+pub fn measure(bench: &Bench<'_>, kan: &Runtime) -> Vec<Figure> {
+    let rows = [
+        ("--version", count(bench, &kan.bare("--version"))),
+        ("features", count(bench, &kan.bare("features"))),
+        ("plan (podman's config)", plan(bench, kan)),
+        ("state", state(bench, kan)),
+        ("list of 20", list(bench, kan)),
+    ];
+    let figures = rows.into_iter().map(|(row, counted)| {
+        let counted = counted.map(|count| vec![count]);
+        figure(
+            &format!("{row}{INSTRUCTIONS}"),
+            kan,
+            Unit::Instructions,
+            counted,
+        )
+    });
+    figures.collect()
+}
+
+fn plan(bench: &Bench<'_>, kan: &Runtime) -> Result<f64, String> {
+    let bundle = bench.workspace.bundle(kan, Payload::Podman, View::V2)?;
+    let words = [
+        OsStr::new("plan"),
+        OsStr::new("--bundle"),
+        bundle.as_os_str(),
+    ];
+    count(bench, &kan.command(&words))
+}
+
+fn state(bench: &Bench<'_>, kan: &Runtime) -> Result<f64, String> {
+    let _container = Container::running(bench, kan)?;
+    count(bench, &kan.on_container("state", &[]))
+}
+
+fn list(bench: &Bench<'_>, kan: &Runtime) -> Result<f64, String> {
+    let mut crowd = Crowd::new(bench, kan, Stage::Running);
+    crowd.grow_to(LISTED)?;
+    count(bench, &kan.command(&[OsStr::new("list")]))
+}
+
+fn count(bench: &Bench<'_>, inner: &Command) -> Result<f64, String> {
+    let log = bench.workspace.directory.join("callgrind");
+    let mut command = Command::new("valgrind");
+    command
+        .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+        .arg(format!("--log-file={}", log.display()))
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    timed(&mut command, bench.stderr)?;
+    let text = std::fs::read_to_string(&log).map_err(|error| format!("callgrind: {error}"))?;
+    collected(&text).ok_or_else(|| "callgrind: no count".to_owned())
+}
+
+/// The number in `==17== Collected : 86780`.
+fn collected(text: &str) -> Option<f64> {
+    let (_, number) = text.rsplit_once("Collected : ")?;
+    number.lines().next()?.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_count_is_read() {
+        let text = "==17== Events    : Ir\n==17== Collected : 86780\n==17== \n";
+        assert_eq!(collected(text), Some(86780.0));
+        assert_eq!(collected("==17== Events    : Ir\n"), None);
+    }
+
+    #[test]
+    fn every_counted_row_is_committed() {
+        let rows: Vec<String> = committed().counts.keys().cloned().collect();
+        let due = [
+            "--version",
+            "features",
+            "list of 20",
+            "plan (podman's config)",
+            "state",
+        ];
+        assert_eq!(rows, due.map(|row| format!("{row}{INSTRUCTIONS}")));
+        assert_eq!(committed().toolchain.len(), 40);
+    }
+
+    #[test]
+    fn another_compiler_has_more_room() {
+        let own = std::env::current_exe().unwrap();
+        let toolchain = toolchain(&own);
+        assert_eq!(toolchain.len(), 40, "{toolchain}");
+        let committed = |toolchain: &str| Committed {
+            toolchain: toolchain.to_owned(),
+            counts: Map::new(),
+        };
+        assert_eq!(committed(&toolchain).tolerance(&own), TOLERANCE);
+        assert_eq!(committed("x").tolerance(&own), OTHER_TOOLCHAIN);
+    }
+}
