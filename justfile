@@ -66,7 +66,7 @@ bench *ARGUMENTS:
 bench-full *ARGUMENTS:
     just bench --full {{ ARGUMENTS }}
 
-# Write kan's counts of system calls anew, which `bench --check` guards; review them with git diff
+# Write kan's counts of system calls and instructions anew, which `bench --check` guards; review them with git diff
 counts:
     just bench -n 10 --counts conformance/bench
 

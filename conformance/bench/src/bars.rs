@@ -251,7 +251,7 @@ mod tests {
             missed(&verdicts(run, "kan", Some(committed * 1.04))),
             [0; 0]
         );
-        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [17]);
+        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [18]);
         let version = "--version: instructions";
         let committed = instructions::committed().counts[version].as_f64().unwrap();
         assert_eq!(
@@ -260,7 +260,7 @@ mod tests {
         );
         assert_eq!(
             missed(&verdicts(version, "kan", Some(committed * 1.06))),
-            [19]
+            [20]
         );
         assert_eq!(
             missed(&verdicts("run (v2, seccomp)", "kan", Some(5.01))),

@@ -2,7 +2,7 @@
 //! somebody last looked at them: counts.json. Times differ from day to day, counts do not.
 
 use std::ffi::OsStr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use crate::config::Payload;
 use crate::footprint::figure;
 use crate::growth::crowd::{Crowd, Stage};
+use crate::growth::items;
 use crate::instructions;
 use crate::process::{ContainerProcess, timed, timed_payload};
 use crate::runtime::Runtime;
@@ -41,8 +42,9 @@ pub fn of_kan(figures: &[Figure]) -> Value {
 /// The calls of `run`, of a life in three commands, and of the commands on a running container.
 pub fn calls(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<Figure> {
     type Count = fn(&Bench<'_>, &Runtime) -> Result<f64, String>;
-    let rows: [(&str, Count); 6] = [
+    let rows: [(&str, Count); 7] = [
         ("run", run),
+        ("run (100 mounts)", run_with_mounts),
         ("create+start+delete", life),
         ("state", |bench, runtime| {
             on_running(bench, runtime, "state", &[])
@@ -68,11 +70,20 @@ pub fn calls(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Vec<F
 
 fn run(bench: &Bench<'_>, runtime: &Runtime) -> Result<f64, String> {
     let bundle = bench.workspace.bundle(runtime, Payload::End, View::V2)?;
+    run_of(bench, runtime, &bundle)
+}
+
+fn run_with_mounts(bench: &Bench<'_>, runtime: &Runtime) -> Result<f64, String> {
+    let bundle = items::bundle_with(bench, runtime, "mounts", 100)?;
+    run_of(bench, runtime, &bundle)
+}
+
+fn run_of(bench: &Bench<'_>, runtime: &Runtime, bundle: &Path) -> Result<f64, String> {
     let traced = Traced::new(
         bench,
         runtime,
         "run",
-        runtime.run(&bundle, &cgroup2(View::V2)),
+        runtime.run(bundle, &cgroup2(View::V2)),
     );
     timed_payload(&mut traced.command(), bench.stderr)?;
     traced.total()
@@ -192,6 +203,7 @@ mod tests {
             "exec",
             "kill",
             "list of 20",
+            "run (100 mounts)",
             "run",
             "state",
         ];

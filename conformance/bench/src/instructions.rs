@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::config::Payload;
 use crate::footprint::figure;
 use crate::growth::crowd::{Crowd, Stage};
+use crate::growth::items;
 use crate::process::timed;
 use crate::runtime::Runtime;
 use crate::samples::{Figure, Unit, median_of};
@@ -84,7 +85,16 @@ pub fn measure(bench: &Bench<'_>, kan: &Runtime) -> Vec<Figure> {
     let rows = [
         ("--version", count(bench, &kan.bare("--version"))),
         ("features", count(bench, &kan.bare("features"))),
-        ("plan (podman's config)", plan(bench, kan)),
+        ("plan (podman's config)", plan_as_podman(bench, kan)),
+        ("plan (300 mounts)", plan_with(bench, kan, "mounts", 300)),
+        (
+            "plan (300 seccomp rules)",
+            plan_with(bench, kan, "seccomp rules", 300),
+        ),
+        (
+            "plan (1000 variables)",
+            plan_with(bench, kan, "variables", 1000),
+        ),
         ("state", state(bench, kan)),
         ("list of 20", list(bench, kan)),
     ];
@@ -100,13 +110,18 @@ pub fn measure(bench: &Bench<'_>, kan: &Runtime) -> Vec<Figure> {
     figures.collect()
 }
 
-fn plan(bench: &Bench<'_>, kan: &Runtime) -> Result<f64, String> {
+fn plan_as_podman(bench: &Bench<'_>, kan: &Runtime) -> Result<f64, String> {
     let bundle = bench.workspace.bundle(kan, Payload::Podman, View::V2)?;
-    let words = [
-        OsStr::new("plan"),
-        OsStr::new("--bundle"),
-        bundle.as_os_str(),
-    ];
+    plan(bench, kan, &bundle)
+}
+
+fn plan_with(bench: &Bench<'_>, kan: &Runtime, axis: &str, number: usize) -> Result<f64, String> {
+    let bundle = items::bundle_with(bench, kan, axis, number)?;
+    plan(bench, kan, &bundle)
+}
+
+fn plan(bench: &Bench<'_>, kan: &Runtime, bundle: &Path) -> Result<f64, String> {
+    let words = ["plan".as_ref(), "--bundle".as_ref(), bundle.as_os_str()];
     count(bench, &kan.command(&words))
 }
 
@@ -158,6 +173,9 @@ mod tests {
             "--version",
             "features",
             "list of 20",
+            "plan (1000 variables)",
+            "plan (300 mounts)",
+            "plan (300 seccomp rules)",
             "plan (podman's config)",
             "state",
         ];

@@ -1,6 +1,6 @@
 //! `run` with more and more of one thing in the config.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
@@ -83,13 +83,25 @@ pub fn measure(bench: &Bench<'_>, runtimes: &[&Runtime]) -> Growth {
     growth
 }
 
+/// A bundle with so many of what `axis` names.
+pub fn bundle_with(
+    bench: &Bench<'_>,
+    runtime: &Runtime,
+    axis: &str,
+    count: usize,
+) -> Result<PathBuf, String> {
+    let kind = KINDS.iter().find(|kind| kind.axis == axis);
+    let kind = kind.ok_or_else(|| format!("{axis}: nothing that grows"))?;
+    bundle(bench, runtime, kind, count)
+}
+
 /// The bundle of this runtime's one container, written anew for each point.
 fn bundle(
     bench: &Bench<'_>,
     runtime: &Runtime,
     kind: &Kind,
     count: usize,
-) -> Result<std::path::PathBuf, String> {
+) -> Result<PathBuf, String> {
     bench
         .workspace
         .variant(runtime, Payload::End, View::V2, |config| {

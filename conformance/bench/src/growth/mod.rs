@@ -3,7 +3,7 @@
 
 mod alive;
 pub mod crowd;
-mod items;
+pub mod items;
 pub mod limit;
 pub mod promises;
 mod together;

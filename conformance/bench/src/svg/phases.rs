@@ -19,7 +19,8 @@ pub struct Span {
     host: bool,
     /// What is done.
     label: String,
-    /// What joins it with its neighbours: the field that asked for it, without an index.
+    /// What joins it with its neighbours: the field that asked for it, without an index, or its
+    /// own words.
     key: String,
     begin: f64,
     end: f64,
@@ -66,8 +67,11 @@ fn span(event: &Value) -> Option<Span> {
     let label = event["name"].as_str()?.to_owned();
     let begin = event["ts"].as_f64()?;
     let field = event["args"]["field"].as_str().unwrap_or_default();
+    let device =
+        |label: &str| label.starts_with("make character device") || label.starts_with("link ");
     let key = match field.split('[').next() {
-        None | Some("") => label.split(' ').next().unwrap_or_default(),
+        None | Some("") if device(&label) => "default devices",
+        None | Some("") => &label,
         Some(field) => field,
     };
     Some(Span {
@@ -108,7 +112,7 @@ const ROW: f64 = 15.0;
 const HOST: &str = "#3b6ea5";
 const INIT: &str = "#c8682b";
 /// Characters of a label.
-const LABEL: usize = 54;
+const LABEL: usize = 46;
 
 /// One row a phase, from when it begins to when it ends.
 pub fn plot(title: &str, spans: &[Span]) -> String {
@@ -172,6 +176,7 @@ mod tests {
     use super::*;
 
     const TRACE: &str = r#"[
+        {"name":"link /dev/fd to /proc/self/fd","cat":"init","ts":129.0,"dur":1.0,"args":{"field":""}},
         {"name":"plan","cat":"host","ts":110.0,"dur":5.0,"args":{"field":""}},
         {"name":"read the bundle","cat":"host","ts":100.0,"dur":10.0,"args":{"field":""}},
         {"name":"new file system proc","cat":"init","ts":120.0,"dur":2.0,"args":{"field":"mounts[0]"}},
@@ -194,6 +199,7 @@ mod tests {
                 ("plan", 10.0, 15.0),
                 ("wait ready", 16.0, 30.0),
                 ("mounts: 3 steps", 20.0, 29.0),
+                ("link /dev/fd to /proc/self/fd", 29.0, 30.0),
             ]
         );
     }
@@ -202,7 +208,7 @@ mod tests {
     fn each_phase_is_a_bar_in_the_colour_of_its_half() {
         let file = plot("t", &joined(&read(TRACE).unwrap()));
         let bars = |colour: &str| file.matches(&format!(r#"fill="{colour}"/>"#)).count();
-        assert_eq!((bars(HOST), bars(INIT)), (3, 1));
+        assert_eq!((bars(HOST), bars(INIT)), (3, 2));
         assert!(file.contains("t: 30 µs"), "{file}");
     }
 
