@@ -21,6 +21,10 @@ pub fn cases() -> Vec<Case> {
         Case::new("limits::oom_of_init_is_explained", oom_of_init)
             .only("kan", "the words are kan's and newer runc's"),
         Case::new("limits::devices_deny_and_allow", devices_bite),
+        Case::new("update::devices_that_stay_denied", devices_that_stay_denied).only(
+            "kan",
+            "runc leaves devices alone, whatever the document says",
+        ),
     ]
 }
 
@@ -241,5 +245,39 @@ fn devices_bite(ctx: &mut Ctx) -> Outcome {
         allowed.contains("tried") && !allowed.contains(EPERM),
         "not allowed: {allowed}"
     );
+    Ok(())
+}
+
+/// Both lists deny it, and it is never to be had in between; v1 knows its way from one default to
+/// the other only by way of everything or nothing.
+fn devices_that_stay_denied(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    let mut bundle = ctx.bundle()?;
+    let fuse = rustix::fs::makedev(10, 229);
+    let mode = rustix::fs::Mode::from_raw_mode(0o666);
+    let kind = rustix::fs::FileType::CharacterDevice;
+    rustix::fs::mknodat(rustix::fs::CWD, bundle.inside("fuse"), kind, mode, fuse)?;
+    let kept = json!({"allow": true, "type": "c", "major": 1, "minor": 3, "access": "rw"});
+    let few = json!([{"allow": false}, kept]);
+    let most = json!([{"allow": true},
+        {"allow": false, "type": "c", "major": 10, "minor": 229, "access": "rwm"}]);
+    bundle.set("/linux/resources/devices", few.clone());
+    bundle.shell(
+        "exec 2>/errors; echo ready; while true; do \
+         true </fuse && echo opened; true </dev/null || echo lost; done",
+    );
+    let program = ctx.launch(&bundle)?;
+    program.wait_for("ready")?;
+    let file = ctx.dir.join("devices.json");
+    for round in 0..40 {
+        let list = if round % 2 == 0 { &most } else { &few };
+        std::fs::write(&file, json!({ "devices": list }).to_string())?;
+        let name = file.to_string_lossy().into_owned();
+        ctx.verb(&["update", "--resources", &name])?.ok()?;
+        ctx.expect_status("running")?;
+    }
+    let said = program.stdout_now()?;
+    check!(!said.contains("opened"), "it was open for a moment");
+    check!(!said.contains("lost"), "what both allow was refused");
     Ok(())
 }

@@ -11,29 +11,35 @@ use super::rules::{MKNOD, Pattern, READ, WRITE};
 use super::{DevicesError, NAME, failed, list, load, open, write_list};
 use crate::error::{Error, Operation};
 use crate::file;
+use crate::freeze::{freeze, frozen, thaw};
 use crate::place::{Directory, Placement};
 
 /// Gives a cgroup other rules than it has. In v2 the new program takes the place of the old one
-/// at once. In v1 what both lists allow is never denied and what both deny is never allowed, unless
-/// one of them allows everything: the controller changes its default only from scratch.
+/// at once. In v1 what both lists allow is never denied and what both deny is never allowed: where
+/// one of them allows everything the controller changes its default only from scratch, during
+/// which the container is frozen, if this host can do that.
 ///
 /// # Errors
-/// As [`super::limit_devices`].
+/// As [`super::limit_devices`], and those of freezing.
 pub fn replace_devices(placement: &Placement, rules: &[DeviceRule]) -> Result<(), DevicesError> {
     match (placement.v1("devices"), placement.directories()) {
-        (Some(dir), _) => replace_list(&dir.path(), rules),
+        (Some(dir), _) => replace_list(placement, &dir.path(), rules),
         (None, []) => Ok(()),
         (None, [dir]) if dir.is_v2() => replace_filter(dir, rules),
         (None, _) => Err(DevicesError::NoController),
     }
 }
 
-fn replace_list(cgroup: &Path, rules: &[DeviceRule]) -> Result<(), DevicesError> {
+fn replace_list(
+    placement: &Placement,
+    cgroup: &Path,
+    rules: &[DeviceRule],
+) -> Result<(), DevicesError> {
     let wanted = list::list(rules)?;
     let present = file::whole(rustix::fs::CWD, cgroup.join("devices.list"))
         .map_err(|errno| Error::call(Operation::Read, &cgroup.join("devices.list"), errno))?;
     let Some(present) = exceptions(&present).filter(|_| !wanted.allows) else {
-        return write_list(cgroup, rules);
+        return while_frozen(placement, || write_list(cgroup, rules));
     };
     let List {
         exceptions: wanted, ..
@@ -47,6 +53,23 @@ fn replace_list(cgroup: &Path, rules: &[DeviceRule]) -> Result<(), DevicesError>
         }
     }
     Ok(())
+}
+
+/// Nobody in the container can use what is open, or miss what is closed, for a moment.
+fn while_frozen(
+    placement: &Placement,
+    change: impl FnOnce() -> Result<(), DevicesError>,
+) -> Result<(), DevicesError> {
+    let was_frozen = frozen(placement)?;
+    match freeze(placement) {
+        Err(Error::NoFreezer) => return change(),
+        other => other?,
+    }
+    let changed = change();
+    if !was_frozen {
+        thaw(placement)?;
+    }
+    changed
 }
 
 /// What `of` has and `from` lacks, device by device: the kernel takes exceptions for the same
