@@ -90,6 +90,7 @@ install:
     @printf '%s\n' 'For podman, in /etc/containers/containers.conf:' '' \
         '    [engine]' \
         '    runtime_supports_json = ["crun", "runc", "kan"]' \
+        '    runtime_supports_nocgroup = ["crun", "kan"]' \
         '    [engine.runtimes]' \
         '    kan = ["{{ PREFIX }}/bin/kan"]'
 

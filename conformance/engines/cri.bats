@@ -221,6 +221,12 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     expect sysctl "$(said cat /proc/sys/kernel/msgmax)" 4096
 }
 
+@test "a terminal" {
+    pod terminal
+    start main '{"tty": true}' sh -c 'tty; sleep 100'
+    eventually grep -q "stdout F /dev/pts/0" "$STAGE/tmp/logs-terminal/main.log"
+}
+
 @test "a missing program is named in the runtime's words" {
     pod missing
     create main '{}' nosuch

@@ -4,6 +4,7 @@
 
 bats_require_minimum_version 1.5.0
 load stage
+load nested
 
 setup_file() {
     export DOCKER_HOST=unix:///run/docker-tested.sock
@@ -144,6 +145,38 @@ drun() { docker run --network none "$@"; }
     is_kan || [[ $output != *"unable to apply caps"* ]] || skip "the stage lacks a capability"
     # This docker knows 38 capabilities.
     expect capabilities "$((0x$output))" $((0x$(sed -n 's/^CapEff:\t//p' /proc/self/status) & 0x3fffffffff))
+}
+
+@test "services share a network, processes, IPC and volumes, as in a compose file" {
+    drun -d --name web --ipc shareable -v content:/w $IMAGE httpd -f -p 80 -h /w
+    # volumes_from, and a volume by its name.
+    drun --rm --volumes-from web $IMAGE sh -c 'echo shared >/w/index.html'
+    drun --rm -v content:/other:ro $IMAGE grep -q shared /other/index.html
+    # network_mode, pid and ipc: service:web
+    docker run -d --name helper --network container:web --pid container:web --ipc container:web $IMAGE sleep 100
+    expect "by localhost" "$(docker exec helper wget -qO- http://127.0.0.1/)" shared
+    expect_in processes "$(docker exec helper ps)" "httpd -f"
+    for kind in net pid ipc; do
+        expect $kind "$(docker exec helper readlink /proc/self/ns/$kind)" "$(docker exec web readlink /proc/self/ns/$kind)"
+    done
+    docker rm -f helper web
+    docker volume rm content
+}
+
+@test "the runtime in a container: privileged, and not" {
+    is_kan || skip "Debian's runc is no static program"
+    inner_bundle
+    local mounts=(-v "$RUNTIME:/kan:ro" -v "$STAGE/tmp/inner:/b")
+    local run=(--cgroup-manager disabled run --bundle /b)
+    # docker's own profile allows what kan needs to whoever has CAP_SYS_ADMIN, but for pivot_root.
+    local rights=(--cap-add sys_admin --cap-add net_admin --security-opt systempaths=unconfined)
+    run ! drun --rm "${rights[@]}" "${mounts[@]}" $IMAGE /kan "${run[@]}" inner
+    expect_in message "$output" "denies pivot_root"
+    expect said "$(drun --rm "${rights[@]}" "${mounts[@]}" $IMAGE /kan "${run[@]}" --no-pivot inner)" "from the inside"
+    expect privileged "$(drun --rm --privileged "${mounts[@]}" $IMAGE /kan run --bundle /b inner)" "from the inside"
+    inner_bundle --rootless
+    run ! drun --rm "${mounts[@]}" $IMAGE /kan "${run[@]}" inner
+    expect_in message "$output" "the outer container"
 }
 
 @test "a bad seccomp profile shows its reason" {

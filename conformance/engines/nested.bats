@@ -5,17 +5,7 @@
 bats_require_minimum_version 1.5.0
 load stage
 load podman
-
-# A bundle with a root of its own; flags of `spec` may follow.
-inner_bundle() { # FLAG…
-    mkdir -p "$STAGE/tmp/inner/rootfs"
-    tar -xOf "$STAGE/image.tar" layer.tar | tar -x -C "$STAGE/tmp/inner/rootfs"
-    rm -f "$STAGE/tmp/inner/config.json"
-    "$RUNTIME" spec --bundle "$STAGE/tmp/inner" "$@"
-    jq '.process.terminal = false | .process.args = ["echo", "from the inside"] | .process.env = ["PATH=/bin"]' \
-        "$STAGE/tmp/inner/config.json" >"$STAGE/tmp/inner/config.new"
-    mv "$STAGE/tmp/inner/config.new" "$STAGE/tmp/inner/config.json"
-}
+load nested
 
 setup() {
     is_kan || skip "Debian's runc is no static program"

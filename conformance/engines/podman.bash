@@ -32,8 +32,8 @@ log_driver = "k8s-file"
 cgroup_manager = "$MANAGER"
 events_logger = "file"
 runtime = "tested"
-runtime_supports_json = ["${RUNTIME##*/}", "runc", "crun"]
-runtime_supports_nocgroups = ["${RUNTIME##*/}", "crun"]
+runtime_supports_json = ["tested"]
+runtime_supports_nocgroup = ["tested"]
 hooks_dir = ["$STAGE/hooks"]
 [engine.runtimes]
 tested = ["$RUNTIME"]

@@ -308,6 +308,22 @@ load podman
     expect code "$status" 137
 }
 
+# bats test_tags=vm,rootless
+@test "no cgroups, where podman believes that the runtime can" {
+    is_kan || skip "runc has no such mode"
+    podman run --cgroups disabled --net none -d --name free $IMAGE sleep 100
+    local pid
+    pid=$(podman inspect -f '{{.State.Pid}}' free)
+    expect cgroups "$(cat "/proc/$pid/cgroup")" "$(cat "/proc/$(podman inspect -f '{{.State.ConmonPid}}' free)/cgroup")"
+    expect own "$(find /sys/fs/cgroup -name "*$(podman inspect -f '{{.Id}}' free)*")" ""
+    expect exec "$(podman exec free echo hello)" hello
+    podman stop -t 0 free
+    expect code "$(podman wait free)" 137
+    sed '/^runtime_supports_nocgroup/d' "$CONTAINERS_CONF" >"$STAGE/tmp/cgroups.conf"
+    run ! env CONTAINERS_CONF="$STAGE/tmp/cgroups.conf" podman run --rm --cgroups disabled --net none $IMAGE true
+    expect_in refused "$output" "not compatible with NoCgroups"
+}
+
 # --- namespaces
 
 @test "pid, ipc, net, uts of the host" {
