@@ -10,10 +10,43 @@ pub fn cases() -> Vec<Case> {
             "capabilities::contradictory_is_refused",
             contradictory_is_refused,
         ),
+        Case::new("capabilities::missing_ones_are_a_warning", missing_ones)
+            .deviates("runc 1.1", WARNING, "operation not permitted")
+            .deviates("crun 1.8", WARNING, "peration not permitted"),
         Case::new("capabilities::none_at_all", none_at_all),
         Case::new("capabilities::lower_case_is_unknown", lower_case_is_unknown)
             .only("kan", "runc takes it for the same, crun refuses it"),
     ]
+}
+
+const WARNING: &str = "config.md, capabilities: what cannot be granted MUST be logged as a warning";
+
+/// "… or cannot be granted otherwise MUST be logged as a warning by the runtime": root that lacks some,
+/// as in a container around the runtime.
+fn missing_ones(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    for set in ["bounding", "effective", "permitted"] {
+        bundle.set(
+            &format!("/process/capabilities/{set}"),
+            json!(["CAP_KILL", "CAP_SYS_TIME"]),
+        );
+    }
+    bundle.probe(&["report"]).save()?;
+    let log = ctx.dir.join("log");
+    let dir = text(&bundle.dir)?;
+    let run = ctx.oci_with(&["--log", text(&log)?], &["run", "--bundle", dir, &ctx.id]);
+    let run = run.wrapped(&["setpriv", "--bounding-set", "-sys_time"]);
+    let report = crate::harness::report::Report::parse(&run.run()?.quiet()?.stdout)?;
+    for set in ["bounding", "effective", "permitted"] {
+        let got = report.strings(&format!("/capabilities/{set}"));
+        equal(set, got, vec!["CAP_KILL"])?;
+    }
+    let log = crate::harness::bundle::read(&log)?;
+    check!(
+        log.contains("warning") && log.contains("CAP_SYS_TIME"),
+        "log: {log}"
+    );
+    Ok(())
 }
 
 /// "Any value which cannot be mapped to a relevant kernel interface … MUST be logged as a warning",

@@ -50,6 +50,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("create::program_missing", program_missing),
         Case::new("create::program_not_executable", program_not_executable),
         Case::new("create::program_is_a_directory", program_is_a_directory),
+        Case::new("create::own_keyring", own_keyring),
         Case::new("create::no_pivot", no_pivot),
         Case::new("create::no_pivot_hides_the_hosts_proc", no_pivot_hides),
         Case::new("create::default_state_directory", default_state_directory),
@@ -299,6 +300,30 @@ fn program_is_a_directory(ctx: &mut Ctx) -> Outcome {
         "/tmp",
         &["is a directory", "permission denied"],
     )
+}
+
+/// keyctl(2): a session keyring that is inherited would give the container the caller's keys.
+fn own_keyring(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    if !std::path::Path::new("/proc/keys").exists() {
+        skip!("a kernel without /proc/keys");
+    }
+    let mut bundle = ctx.bundle()?;
+    bundle.shell("cat /proc/keys").remove("/linux/maskedPaths");
+    let keys = ctx.run(&bundle)?.ok()?.stdout;
+    check!(keys.contains(&ctx.id), "keys: {keys}");
+    let id = ctx.another_id();
+    bundle.save()?;
+    let run = [
+        "run",
+        "--no-new-keyring",
+        "--bundle",
+        text(&bundle.dir)?,
+        &id,
+    ];
+    let keys = ctx.oci(&run).run()?.ok()?.stdout;
+    check!(!keys.contains(&id), "a keyring of its own: {keys}");
+    Ok(())
 }
 
 /// Without pivot_root the rootfs must still be the container's only world.

@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("kill::nothing_but_a_question", nothing_but_a_question),
         Case::new("kill::realtime_signal", realtime_signal),
         Case::new("kill::all_processes", all_processes),
+        Case::new("kill::all_by_the_short_flag", all_by_the_short_flag),
         Case::new("kill::all_without_a_cgroup", all_without_a_cgroup).only(
             "kan",
             "runc has no --cgroup-manager; where crun is put nobody promises",
@@ -176,6 +177,15 @@ fn all_processes(ctx: &mut Ctx) -> Outcome {
     created.wait_for("signal HUP\n")?;
     other.wait_for("signal HUP\n")?;
     ctx.expect_status("running")
+}
+
+/// As CRI-O asks.
+fn all_by_the_short_flag(ctx: &mut Ctx) -> Outcome {
+    let created = launch_listener(ctx)?;
+    ctx.oci(&["kill", "-a", &ctx.id, "1"]).run()?.quiet()?;
+    created.wait_for("signal HUP\n")?;
+    ctx.oci(&["kill", "-a", &ctx.id, "9"]).run()?.quiet()?;
+    ctx.wait_stopped()
 }
 
 /// Nobody knows the others then, but the first one is known.

@@ -12,6 +12,11 @@ pub fn cases() -> Vec<Case> {
             "logs::json_record_of_a_failed_program",
             json_record_of_a_failed_program,
         ),
+        Case::new("logs::json_record_of_a_bad_flag", json_record_of_a_bad_flag).deviates(
+            "crun",
+            "not in the spec; crun has its own command line",
+            "want exit code 1",
+        ),
         Case::new("logs::json_holds_one_error", json_holds_one_error),
         Case::new("logs::json_holds_nothing_else", json_holds_nothing_else).only(
             "kan",
@@ -20,6 +25,11 @@ pub fn cases() -> Vec<Case> {
         Case::new(
             "logs::success_writes_nothing_in_the_log",
             success_writes_nothing,
+        ),
+        Case::new("logs::every_verb_is_quiet", every_verb_is_quiet).deviates(
+            "crun",
+            "not in the spec; runc's verb",
+            "unknown command events",
         ),
         Case::new("logs::text_log", text_log),
         Case::new("logs::unknown_format_is_refused", unknown_format_is_refused),
@@ -90,6 +100,14 @@ fn json_record_of_a_failed_program(ctx: &mut Ctx) -> Outcome {
     Ok(())
 }
 
+/// Engines see nothing but the log.
+fn json_record_of_a_bad_flag(ctx: &mut Ctx) -> Outcome {
+    let (record, lines) = last_record(ctx, &["create", "--bogus", &ctx.id])?;
+    let message = message(&record)?;
+    check!(message.contains("-bogus"), "msg: {message}");
+    equal("lines in the log", lines, 1)
+}
+
 /// Answers the number of lines in the log of a failed create, and of those that are errors.
 fn lines_of_a_failure(ctx: &Ctx) -> Result<(usize, usize), Fault> {
     let mut bundle = ctx.bundle()?;
@@ -129,6 +147,33 @@ fn success_writes_nothing(ctx: &mut Ctx) -> Outcome {
     ctx.oci_with(&global, &["delete", &ctx.id]).run()?.quiet()?;
     let written = fs::read_to_string(&log).unwrap_or_default();
     equal("log", written.as_str(), "")
+}
+
+/// What a verb says on standard error, engines show as the container's words.
+fn every_verb_is_quiet(ctx: &mut Ctx) -> Outcome {
+    ctx.launch_sleeper()?;
+    for verb in [
+        &["state"][..],
+        &["ps", "--format", "json"],
+        &["events", "--stats"],
+        &["update", "--pids-limit", "20"],
+        &["pause"],
+        &["resume"],
+        &["kill", "--all"],
+    ] {
+        let mut args = verb.to_vec();
+        args.push(&ctx.id);
+        if verb.contains(&"kill") {
+            args.push("KILL");
+        }
+        ctx.oci(&args).run()?.quiet()?;
+    }
+    ctx.wait_stopped()?;
+    for args in [&["list"][..], &["delete", &ctx.id], &["--version"]] {
+        ctx.oci(args).run()?.quiet()?;
+    }
+    ctx.oci(&["delete", "--force", &ctx.id]).run()?.quiet()?;
+    Ok(())
 }
 
 fn text_log(ctx: &mut Ctx) -> Outcome {
