@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
+use crate::harness::command::Done;
 use crate::harness::container::text;
 use crate::harness::prelude::*;
 
@@ -53,6 +54,10 @@ pub fn cases() -> Vec<Case> {
         Case::new("create::own_keyring", own_keyring),
         Case::new("create::no_pivot", no_pivot),
         Case::new("create::no_pivot_hides_the_hosts_proc", no_pivot_hides),
+        Case::new(
+            "create::same_directory_for_engines",
+            same_directory_for_engines,
+        ),
         Case::new("create::default_state_directory", default_state_directory),
     ]
 }
@@ -368,14 +373,12 @@ fn no_pivot_hides(ctx: &mut Ctx) -> Outcome {
     equal("/proc on the host", has_proc(&now), has_proc(&host))
 }
 
-/// Without `--root` there is a default; it lies below /run, here in a private tmpfs.
-fn default_state_directory(ctx: &mut Ctx) -> Outcome {
+/// Runs a script as `sh -c SCRIPT RUNTIME BUNDLE ID` with an empty /run of its own.
+fn with_empty_run(ctx: &Ctx, script: &str) -> Result<Done, Fault> {
     let mut bundle = ctx.bundle()?;
     bundle.probe(&["sleep"]).save()?;
-    let script = "mount -t tmpfs tmpfs /run && \"$0\" create -b \"$1\" \"$2\" && \
-                  \"$0\" start \"$2\" && \"$0\" state \"$2\" && ls -R /run >&2 && \
-                  \"$0\" delete --force \"$2\"";
-    let runtime = text(&ctx.runtime().path)?.to_owned();
+    let script = format!("mount -t tmpfs tmpfs /run && {script}");
+    let runtime = text(&ctx.runtime().path)?;
     let argv = [
         "unshare",
         "-m",
@@ -383,11 +386,37 @@ fn default_state_directory(ctx: &mut Ctx) -> Outcome {
         "private",
         "sh",
         "-c",
-        script,
-        &runtime,
+        &script,
+        runtime,
     ];
     let cmd = ctx.command(&argv).arg(&bundle.dir).arg(&ctx.id);
-    let done = ctx.in_view(cmd).run()?.ok()?;
+    ctx.in_view(cmd).run()?.ok()
+}
+
+/// conmon creates with an XDG_RUNTIME_DIR, podman itself calls with an almost empty environment: for
+/// root both mean one container.
+fn same_directory_for_engines(ctx: &mut Ctx) -> Outcome {
+    if !ctx.runtime().speaks_like_runc() {
+        skip!("crun follows XDG_RUNTIME_DIR for root, too");
+    }
+    let script = "XDG_RUNTIME_DIR=\"$1\" _OCI_SYNCPIPE=3 \"$0\" create -b \"$1\" \"$2\" && \
+                  env -i \"$0\" start \"$2\" && env -i \"$0\" state \"$2\" && \
+                  env -i \"$0\" kill \"$2\" 9 && env -i \"$0\" delete --force \"$2\"";
+    let done = with_empty_run(ctx, script)?;
+    check!(
+        done.stdout.contains("\"running\""),
+        "state says: {}",
+        done.stdout
+    );
+    equal("stderr", done.stderr.as_str(), "")
+}
+
+/// Without `--root` there is a default; it lies below /run, here in a private tmpfs.
+fn default_state_directory(ctx: &mut Ctx) -> Outcome {
+    let script = "\"$0\" create -b \"$1\" \"$2\" && \
+                  \"$0\" start \"$2\" && \"$0\" state \"$2\" && ls -R /run >&2 && \
+                  \"$0\" delete --force \"$2\"";
+    let done = with_empty_run(ctx, script)?;
     check!(
         done.stdout.contains("\"running\""),
         "state says: {}",
