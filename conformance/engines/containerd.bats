@@ -171,7 +171,6 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     expect joined "$(crun_ joined --rm --with-ns "ipc:/proc/$pid/ns/ipc" -- readlink /proc/self/ns/ipc)" "$(readlink "/proc/$pid/ns/ipc")"
 }
 
-# bats test_tags=vm
 @test "user namespace" {
     expect map "$(crun_ mapped --rm --uidmap 0:100000:5000 --gidmap 0:100000:5000 -- cat /proc/self/uid_map | tr -s ' ')" " 0 100000 5000"
 }
@@ -189,7 +188,6 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     done
 }
 
-# bats test_tags=vm
 @test "kill reaches all processes" {
     start all -- sh -c 'sleep 100 & sleep 100 & wait'
     local pid

@@ -15,33 +15,72 @@ setup_file() {
  {"type": "bridge", "bridge": "cri0", "isGateway": true, "ipMasq": false,
   "ipam": {"type": "host-local", "ranges": [[{"subnet": "10.88.0.0/24"}]]}}]}
 JSON
-    cat >"$STAGE/containerd.toml" <<CONF
-version = 2
-root = "$STAGE/lib/containerd"
-state = "/run/containerd"
-disabled_plugins = ["io.containerd.internal.v1.opt"]
-[grpc]
-address = "/run/containerd/containerd.sock"
-[plugins."io.containerd.grpc.v1.cri"]
-sandbox_image = "$PAUSE"
-restrict_oom_score_adj = true
-disable_apparmor = true
-[plugins."io.containerd.grpc.v1.cri".cni]
-bin_dir = "/usr/lib/cni"
-conf_dir = "/etc/cni/net.d"
-[plugins."io.containerd.grpc.v1.cri".containerd]
-default_runtime_name = "tested"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.tested]
-runtime_type = "io.containerd.runc.v2"
-[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.tested.options]
-BinaryName = "$RUNTIME"
-CONF
+    "config_$(config_version)" >"$STAGE/containerd.toml"
     start_daemon "$STAGE/containerd.log" containerd --config "$STAGE/containerd.toml"
     eventually cri Version >/dev/null 2>&1 || {
         cat "$STAGE/containerd.log"
         return 1
     }
     ctr -n k8s.io images import "$STAGE/image.tar"
+}
+
+# Of containerd's configuration: what this containerd writes itself, or CONFIG_VERSION.
+config_version() {
+    echo "${CONFIG_VERSION:-$(containerd config default | sed -n 's/^version = //p')}"
+}
+
+config_1() {
+    cat <<CONF
+root = "$STAGE/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = ["opt"]
+[grpc]
+address = "/run/containerd/containerd.sock"
+[plugins.cri]
+sandbox_image = "$PAUSE"
+restrict_oom_score_adj = true
+disable_apparmor = true
+[plugins.cri.cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "/etc/cni/net.d"
+[plugins.cri.containerd]
+default_runtime_name = "tested"
+[plugins.cri.containerd.runtimes.tested]
+runtime_type = "io.containerd.runc.v2"
+[plugins.cri.containerd.runtimes.tested.options]
+BinaryName = "$RUNTIME"
+CONF
+}
+
+config_2() {
+    # One plugin under a longer name.
+    echo "version = 2"
+    config_1 | sed 's/^\[plugins[.]cri/[plugins."io.containerd.grpc.v1.cri"/; s/"opt"/"io.containerd.internal.v1.opt"/'
+}
+
+config_3() {
+    cat <<CONF
+version = 3
+root = "$STAGE/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.internal.v1.opt"]
+[grpc]
+address = "/run/containerd/containerd.sock"
+[plugins."io.containerd.cri.v1.images".pinned_images]
+sandbox = "$PAUSE"
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+disable_apparmor = true
+[plugins."io.containerd.cri.v1.runtime".cni]
+bin_dirs = ["/usr/lib/cni"]
+conf_dir = "/etc/cni/net.d"
+[plugins."io.containerd.cri.v1.runtime".containerd]
+default_runtime_name = "tested"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.tested]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.tested.options]
+BinaryName = "$RUNTIME"
+CONF
 }
 
 teardown_file() { kill "$DAEMON"; }
@@ -125,7 +164,6 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     expect code "$(status .status.exit_code)" 42
 }
 
-# bats test_tags=vm
 @test "namespaces are the pod's, but for pid" {
     pod shared
     start one '{"linux": {"security_context": {"namespace_options": {"pid": "CONTAINER"}}}}' sleep 100
@@ -176,7 +214,6 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     expect code "$(status .status.exit_code)" 137
 }
 
-# bats test_tags=vm
 @test "stats" {
     pod seen
     start main '{}' sh -c 'while :; do :; done'
