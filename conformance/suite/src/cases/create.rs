@@ -53,6 +53,20 @@ pub fn cases() -> Vec<Case> {
         Case::new("create::program_is_a_directory", program_is_a_directory),
         Case::new("create::own_keyring", own_keyring),
         Case::new("create::no_pivot", no_pivot),
+        Case::new(
+            "create::no_pivot_hides_every_proc",
+            no_pivot_hides_every_proc,
+        )
+        .lacks(
+            "kan",
+            "the hiding of a procfs elsewhere on the host",
+            "got \"bare\"",
+        )
+        .deviates(
+            "crun 1.8",
+            "user_namespaces(7): none that would show more; runc's way, not in the spec",
+            "got \"bare\"",
+        ),
         Case::new("create::no_pivot_hides_the_hosts_proc", no_pivot_hides),
         Case::new(
             "create::same_directory_for_engines",
@@ -345,11 +359,9 @@ fn no_pivot(ctx: &mut Ctx) -> Outcome {
     report.expect("/guarded/~1proc~1sys/read_only_mount", &json!(true))
 }
 
-/// The host's /proc lies below the root then. Whoever has one without masks in his mount namespace
-/// may mount another in a user namespace of his own.
-fn no_pivot_hides(ctx: &mut Ctx) -> Outcome {
+/// A bundle whose program says `none` if it may not mount another /proc.
+fn mounting_another_proc(ctx: &Ctx) -> Result<Bundle, Fault> {
     ctx.need_busybox()?;
-    let host = fs::read_to_string("/proc/self/mountinfo")?;
     let mut bundle = ctx.bundle()?;
     for set in ["bounding", "effective", "permitted"] {
         let names = json!(["CAP_SYS_ADMIN", "CAP_SETUID", "CAP_SETGID", "CAP_SETFCAP"]);
@@ -359,6 +371,38 @@ fn no_pivot_hides(ctx: &mut Ctx) -> Outcome {
         "busybox unshare -r true || echo no user namespace; \
          busybox unshare -r -m -p -f mount -t proc bare /tmp 2>/dev/null && echo bare || echo none",
     );
+    Ok(bundle)
+}
+
+/// As the next, where the host has another procfs: that of a chroot, or of a container without a mount
+/// namespace.
+fn no_pivot_hides_every_proc(ctx: &mut Ctx) -> Outcome {
+    let bundle = mounting_another_proc(ctx)?;
+    let elsewhere = ctx.dir.join("proc");
+    fs::create_dir(&elsewhere)?;
+    let script = format!(
+        "mount -t proc proc {} && exec \"$0\" \"$@\"",
+        text(&elsewhere)?
+    );
+    let wrap = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        &script,
+    ];
+    let run = ctx.with_bundle("run", &["--no-pivot"], &bundle)?;
+    let done = run.wrapped(&wrap).run()?.ok()?;
+    equal("another /proc", done.stdout.trim_end(), "none")
+}
+
+/// The host's /proc lies below the root then. Whoever has one without masks in his mount namespace
+/// may mount another in a user namespace of his own.
+fn no_pivot_hides(ctx: &mut Ctx) -> Outcome {
+    let host = fs::read_to_string("/proc/self/mountinfo")?;
+    let bundle = mounting_another_proc(ctx)?;
     for option in [&[][..], &["--no-pivot"]] {
         let done = ctx.with_bundle("run", option, &bundle)?.run()?.ok()?;
         equal("another /proc", done.stdout.trim_end(), "none")?;
