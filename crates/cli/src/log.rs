@@ -5,7 +5,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
 use std::path::PathBuf;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// How a record is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,8 +126,13 @@ impl Destination {
     }
 }
 
+/// What a service that reads no more may hold a command up, for its queue is full, unix(7).
+const PATIENCE: Duration = Duration::from_secs(1);
+
 fn send(socket: &str, entry: &[u8]) -> std::io::Result<()> {
-    UnixDatagram::unbound()?.send_to(entry, socket).map(drop)
+    let from = UnixDatagram::unbound()?;
+    from.set_write_timeout(Some(PATIENCE))?;
+    from.send_to(entry, socket).map(drop)
 }
 
 /// systemd's Native Journal Protocol: a value that may hold line breaks has its length before it.
@@ -259,5 +264,20 @@ mod tests {
             journal_entry(Level::Error, "x", "a\nb"),
             b"PRIORITY=3\nSYSLOG_IDENTIFIER=x\nMESSAGE\n\x03\0\0\0\0\0\0\0a\nb\n"
         );
+    }
+
+    #[test]
+    fn one_who_does_not_listen_is_not_waited_for() {
+        let path = std::env::temp_dir().join(format!("kan-log-{}", std::process::id()));
+        let _ = std::fs::remove_file(&path);
+        let listens = std::os::unix::net::UnixDatagram::bind(&path).unwrap();
+        let socket = path.to_str().unwrap();
+        let began = std::time::Instant::now();
+        // Its queue is full at some time, unix(7): net.unix.max_dgram_qlen.
+        let given_up = (0..100_000).any(|_| send(socket, b"entry").is_err());
+        assert!(given_up && began.elapsed() < Duration::from_secs(10));
+        let mut heard = [0; 16];
+        assert_eq!(listens.recv(&mut heard).unwrap(), 5);
+        std::fs::remove_file(&path).unwrap();
     }
 }

@@ -104,6 +104,42 @@ fn what_the_document_says_wrongly_has_its_place_too() {
     );
 }
 
+/// What is wrong with a part of the document hides nothing of the others.
+#[test]
+fn the_host_is_looked_at_beside_a_wrong_document() {
+    let config = WRONG_HERE.replace(r#""cwd": "/""#, r#""cwd": 7"#);
+    let config = config.replace(r#""type": "proc"}"#, r#""type": "proc", "options": 1}"#);
+    let bundle = Bundle::new("both", &config);
+    let said = kan(&["check", bundle.path()]).stdout;
+    let said = text(&said);
+    for line in [
+        "config.json:4:42: error: process.cwd: ",
+        "config.json:4:23: error: process.args: \"nosuch\" is not in the root file system",
+        "config.json:7:5: error: mounts[1]: /nowhere/at/all: no such file or directory",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+    let wrong: Vec<_> = said
+        .lines()
+        .filter(|line| line.contains("mounts[0]"))
+        .collect();
+    assert_eq!(
+        wrong.len(),
+        1,
+        "said of a part that is not understood: {said}"
+    );
+    let contradiction = WRONG_HERE.replace(r#"["bind"]"#, r#"["bind", "tmpcopyup"]"#);
+    let bundle = Bundle::new("plan", &contradiction);
+    let said = kan(&["check", bundle.path()]).stdout;
+    let said = text(&said);
+    for line in [
+        "error: mounts[1].options[1]: tmpcopyup is an option of tmpfs",
+        "error: mounts[2]: the kernel has no file system \"banana\"",
+    ] {
+        assert!(said.contains(line), "{line}\n{said}");
+    }
+}
+
 #[test]
 fn a_good_bundle_is_good() {
     let hello = concat!(env!("CARGO_MANIFEST_DIR"), "/../../bundles/hello");

@@ -5,7 +5,7 @@ use crate::finding::{Finding, Verdict};
 use crate::{CgroupOptions, Result, create, facts};
 use kan_op::init::{Program, TreeSource};
 use kan_op::{HostStep, InitStep};
-use kan_plan::{Facts, Plan, plan_create};
+use kan_plan::{Facts, Plan, plan_create_unsound};
 use kan_spec::{Bundle, Problem};
 use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
@@ -26,55 +26,60 @@ pub struct Checked {
 /// Looks for everything that would make `create` fail or the container's program not start.
 ///
 /// # Errors
-/// The bundle or its config.json can't be read, or is no JSON.
+/// The bundle or its config.json can't be read, or is no JSON. What is wrong with a part of the
+/// document is a finding, and the rest is looked at.
 pub fn check(bundle: &Path, config: Option<&Path>, cgroups: CgroupOptions) -> Result<Checked> {
-    let name = config.unwrap_or(Path::new("config.json"));
-    let file = bundle.join(name);
-    let opened = match Bundle::open(bundle, config) {
-        Ok(opened) => opened,
-        Err(error) if error.problems().is_empty() => return Err(error.into()),
-        Err(error) => {
-            let text = std::fs::read(&file).unwrap_or_default();
-            let findings = error.problems().iter().map(from_problem).collect();
-            return Ok(Checked {
-                file,
-                text,
-                findings,
-            });
+    let file = bundle.join(config.unwrap_or(Path::new("config.json")));
+    let (opened, problems) = Bundle::open_unsound(bundle, config)?;
+    let mut findings: Vec<_> = problems.iter().map(from_problem).collect();
+    if !problems.iter().any(decides_much) {
+        match facts::gather(&opened.config, "example", cgroups) {
+            Err(error) => {
+                let why = error.to_string();
+                findings.push(Finding::new("linux.cgroupsPath", Verdict::Fails, why));
+            }
+            Ok((facts, _)) => on_this_host(&opened, &facts, &mut findings),
         }
-    };
-    let mut findings = Vec::new();
-    match facts::gather(&opened.config, "example", cgroups) {
-        Err(error) => findings.push(Finding::new(
-            "linux.cgroupsPath",
-            Verdict::Fails,
-            error.to_string(),
-        )),
-        Ok((facts, _)) => on_this_host(&opened, &facts, &mut findings),
     }
-    let text = opened.text;
     Ok(Checked {
         file,
-        text,
+        text: opened.text,
         findings,
     })
+}
+
+/// Whether what is wrong has a bearing on all the rest, so that nothing true could be said of it.
+fn decides_much(problem: &Problem) -> bool {
+    ["linux.namespaces", "root"]
+        .iter()
+        .any(|field| overlap(field, &problem.at))
 }
 
 fn from_problem(problem: &Problem) -> Finding {
     Finding::new(&problem.at, Verdict::Fails, &problem.why)
 }
 
+/// Whether one field is the other or a part of it.
+fn overlap(one: &str, other: &str) -> bool {
+    let (short, long) = if one.len() < other.len() {
+        (one, other)
+    } else {
+        (other, one)
+    };
+    let rest = long.strip_prefix(short);
+    rest.is_some_and(|rest| short.is_empty() || matches!(rest.as_bytes(), [] | [b'.' | b'[', ..]))
+}
+
+/// Fields that are known to be wrong are looked at no further.
 fn on_this_host(bundle: &Bundle, facts: &Facts, findings: &mut Vec<Finding>) {
     let request = create::example_request(bundle, "example");
-    let plan = match plan_create(&bundle.config, facts, &request) {
-        Ok(plan) => plan,
-        Err(problems) => {
-            findings.extend(problems.iter().map(from_problem));
-            return;
-        }
-    };
-    let warnings = plan.warnings.iter();
-    findings.extend(warnings.map(|text| Finding::new("", Verdict::Limited, text)));
+    let (plan, problems) = plan_create_unsound(&bundle.config, facts, &request);
+    add(findings, problems.iter().map(from_problem).collect());
+    let mut found: Vec<_> = plan
+        .warnings
+        .iter()
+        .map(|text| Finding::new("", Verdict::Limited, text))
+        .collect();
     let root = bundle.config.root.as_ref();
     let root = root.map(|root| bundle.path.join(&root.path));
     let checker = Checker {
@@ -82,7 +87,22 @@ fn on_this_host(bundle: &Bundle, facts: &Facts, findings: &mut Vec<Finding>) {
         facts,
         paths: ContainerPaths::new(root.unwrap_or_default(), &bundle.path, &bundle.config),
     };
-    checker.all(findings);
+    checker.all(&mut found);
+    add(findings, found);
+}
+
+/// Adds those that are about other fields.
+fn add(findings: &mut Vec<Finding>, found: Vec<Finding>) {
+    let known = findings.len();
+    for one in found {
+        let is_other = |known: &Finding| {
+            let is_of_all = known.about.is_empty() || one.about.is_empty();
+            is_of_all || !overlap(&known.about, &one.about)
+        };
+        if findings[..known].iter().all(is_other) {
+            findings.push(one);
+        }
+    }
 }
 
 /// Looks at what the steps of a plan will need.

@@ -23,6 +23,20 @@ pub fn plan_create(
     facts: &Facts,
     request: &Request,
 ) -> Result<Plan, Vec<Problem>> {
+    match plan_create_unsound(config, facts, request) {
+        (plan, problems) if problems.is_empty() => Ok(plan),
+        (_, problems) => Err(problems),
+    }
+}
+
+/// The same with every field that cannot be honoured beside a plan without them, which is for
+/// looking at, never for a container.
+#[must_use]
+pub fn plan_create_unsound(
+    config: &Config,
+    facts: &Facts,
+    request: &Request,
+) -> (Plan, Vec<Problem>) {
     let mut builder = Builder::new(config, facts, request);
     builder.hidden = namespaces::hides(&builder);
     program::require(&mut builder);
@@ -32,7 +46,7 @@ pub fn plan_create(
     host_half(&mut builder);
     init_half(&mut builder);
     let Builder { plan, problems, .. } = builder;
-    problems.finish(plan)
+    (plan, problems.finish(()).err().unwrap_or_default())
 }
 
 /// The state is saved before anything that would have to be cleaned up is made, so that

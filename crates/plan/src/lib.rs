@@ -43,7 +43,7 @@ mod user_namespace;
 mod variant;
 
 pub use cgroups::{cgroup_below_unit, cgroups_path};
-pub use create::plan_create;
+pub use create::{plan_create, plan_create_unsound};
 pub use exec::plan_exec;
 pub use explain::{explain_init, explain_lost};
 pub use facts::{AppArmor, CgroupFact, Cgroups, Facts, Unit};

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::config::Config;
 use crate::json::Json;
-use crate::{Error, read};
+use crate::{Error, Problem, read};
 
 /// A config.json larger than this is refused before it fills the memory. Podman's are 40 KB.
 pub const LARGEST: u64 = 16 << 20;
@@ -52,20 +52,42 @@ impl Bundle {
     /// If the directory or the file is missing or can't be read, is not JSON, or says something
     /// that the specification forbids; then with every problem.
     pub fn open(dir: &Path, config: Option<&Path>) -> Result<Self, Error> {
+        let read = |name: &str, text: &[u8]| {
+            let Document { value, ignored } = Document::parse(name, text)?;
+            Ok((value, ignored, ()))
+        };
+        Self::read(dir, config, read).map(|(bundle, ())| bundle)
+    }
+
+    /// The same with a config.json that need not be sound, and everything that is wrong with it.
+    /// What can't be read is blank: such a config is for looking at, never for a container.
+    ///
+    /// # Errors
+    /// If the directory or the file is missing or can't be read, or is not JSON.
+    pub fn open_unsound(dir: &Path, config: Option<&Path>) -> Result<(Self, Vec<Problem>), Error> {
+        Self::read(dir, config, |name, text| {
+            let json = Json::parse(text).map_err(|at| Error::syntax(name, at))?;
+            Ok(read::as_far_as_possible(&json))
+        })
+    }
+
+    fn read<T>(
+        dir: &Path,
+        config: Option<&Path>,
+        read: impl FnOnce(&str, &[u8]) -> Result<(Config, Vec<String>, T), Error>,
+    ) -> Result<(Self, T), Error> {
         let path = dir.canonicalize().map_err(|e| Error::bundle(dir, &e))?;
         let file = path.join(config.unwrap_or(Path::new("config.json")));
         let text = read_file(&file)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
-        let Document {
-            value: config,
-            ignored,
-        } = Document::parse(&name, &text)?;
-        Ok(Self {
+        let (config, ignored, rest) = read(&name, &text)?;
+        let bundle = Self {
             path,
             config,
             text,
             ignored,
-        })
+        };
+        Ok((bundle, rest))
     }
 }
 

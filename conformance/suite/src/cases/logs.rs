@@ -1,6 +1,8 @@
 //! What the runtime says, and where: engines read the log file, people read standard error.
 
 use std::fs;
+use std::os::unix::net::UnixDatagram;
+use std::time::Duration;
 
 use crate::harness::container::text;
 use crate::harness::prelude::*;
@@ -41,6 +43,17 @@ pub fn cases() -> Vec<Case> {
             "not in the spec; crun has its own command line",
             "invalid option -- 'h'",
         ),
+        Case::new("logs::journald_hears_it", |ctx| {
+            delivered(ctx, "journald", "/run/systemd/journal", "socket")
+        })
+        .deviates(
+            "crun 1.8",
+            "crun(1): --log=journald:IDENTIFIER",
+            "no identifier",
+        ),
+        Case::new("logs::syslog_hears_it", |ctx| {
+            delivered(ctx, "syslog", "/dev", "log")
+        }),
     ]
 }
 
@@ -251,5 +264,56 @@ fn help(ctx: &mut Ctx) -> Outcome {
         let done = ctx.oci(&args).run()?.ok()?;
         check!(!done.stdout.is_empty(), "{args:?} prints nothing");
     }
+    Ok(())
+}
+
+/// crun's `--log=journald:ID` and `--log=syslog:ID`: a failure reaches who listens at the usual
+/// place, here a socket of the case's own, in a mount namespace of the command's.
+fn delivered(ctx: &mut Ctx, kind: &str, place: &str, name: &str) -> Outcome {
+    if ctx.runtime().matches("runc") {
+        skip!("runc's log is a file");
+    }
+    let path = ctx.dir.join("listens");
+    let listens = UnixDatagram::bind(&path)?;
+    listens.set_read_timeout(Some(Duration::from_secs(5)))?;
+    let covered = if place.starts_with("/run") {
+        "/run"
+    } else {
+        place
+    };
+    let script = format!(
+        "mount -t tmpfs none {covered} && mkdir -p {place} && ln -s {} {place}/{name} && exec \"$@\"",
+        text(&path)?
+    );
+    let log = format!("{kind}:somebody");
+    let cmd = ctx.oci_with(&["--log", &log], &["state", "nosuch"]);
+    let private = [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        &script,
+        "sh",
+    ];
+    let done = cmd.wrapped(&private).run()?;
+    check!(!done.status.success(), "there is such a container");
+    let mut entry = [0; 4096];
+    let Ok(length) = listens.recv(&mut entry) else {
+        fail!("nothing came: {}", done.stderr);
+    };
+    let heard = String::from_utf8_lossy(&entry[..length]);
+    check!(heard.contains("somebody"), "no identifier: {heard:?}");
+    let error = done.stderr.trim();
+    let why = error.rsplit(": ").next().unwrap_or(error);
+    check!(heard.contains(why), "not {why:?}: {heard:?}");
+    let graves = if kind == "syslog" {
+        &["<27>", "<11>"][..]
+    } else {
+        &["PRIORITY=3\n"]
+    };
+    let is_error = graves.iter().any(|grave| heard.contains(grave));
+    check!(is_error, "not an error: {heard:?}");
     Ok(())
 }

@@ -27,12 +27,18 @@ struct Placed {
 impl Report {
     /// The value if nothing was wrong, with the unknown keys that were passed over.
     pub fn finish<T>(self, value: T) -> Result<(T, Vec<String>), Vec<Problem>> {
-        let mut placed = self.problems.into_inner();
-        if placed.is_empty() {
-            return Ok((value, self.ignored.into_inner()));
+        match self.all() {
+            (ignored, problems) if problems.is_empty() => Ok((value, ignored)),
+            (_, problems) => Err(problems),
         }
+    }
+
+    /// The unknown keys, and what is wrong, in document order.
+    pub fn all(self) -> (Vec<String>, Vec<Problem>) {
+        let mut placed = self.problems.into_inner();
         placed.sort_by(|a, b| a.place.cmp(&b.place));
-        Err(placed.into_iter().map(|placed| placed.problem).collect())
+        let problems = placed.into_iter().map(|placed| placed.problem);
+        (self.ignored.into_inner(), problems.collect())
     }
 }
 

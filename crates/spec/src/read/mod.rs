@@ -28,6 +28,15 @@ pub fn document<T: Read>(json: &Json<'_>) -> Result<(T, Vec<String>), Vec<Proble
     report.finish(value)
 }
 
+/// Likewise, with blanks where something is wrong, and what that is.
+pub fn as_far_as_possible<T: Read>(json: &Json<'_>) -> (T, Vec<String>, Vec<Problem>) {
+    let report = Report::default();
+    let mut value = T::blank();
+    value.read(&Cursor::document(json, &report));
+    let (ignored, problems) = report.all();
+    (value, ignored, problems)
+}
+
 /// A value that can be read from JSON.
 pub trait Read: Sized {
     /// Whether an empty string in an optional field counts as absent: so in Go, where such fields
