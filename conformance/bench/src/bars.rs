@@ -28,6 +28,9 @@ const PODMAN: &str = "run (podman's config)";
 /// A count may exceed the committed one by this factor.
 const COUNT_TOLERANCE: f64 = 1.05;
 
+/// What a missing figure's reason ends in where there is none.
+const NOT_MEASURED: &str = " not measured";
+
 /// How a promise stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -48,6 +51,13 @@ pub struct Bar {
     pub verdict: Verdict,
     /// The figures behind the verdict, or what is missing.
     pub detail: String,
+}
+
+impl Bar {
+    /// Whether a figure is missing that nobody tried to measure.
+    pub fn is_of_what_was_left_out(&self) -> bool {
+        self.detail.ends_with(NOT_MEASURED)
+    }
 }
 
 /// All of them, but for those of growth; `kan` is its binary.
@@ -162,7 +172,7 @@ pub fn missing(figures: &[Figure], what: &str, runtime: &str) -> String {
         .find(|figure| figure.what == what && figure.runtime == runtime);
     match figure.map(|figure| &figure.samples) {
         Some(Err(why)) => format!("{runtime} not measured: {why}"),
-        _ => format!("{runtime} not measured"),
+        _ => format!("{runtime}{NOT_MEASURED}"),
     }
 }
 
@@ -282,5 +292,8 @@ mod tests {
         );
         let detail = &check(&[], Path::new("/nowhere/kan"))[5].detail;
         assert!(detail.starts_with("/nowhere/kan: No such file"), "{detail}");
+        let left_out = check(&[], Path::new("/bin/sh"));
+        let left_out = left_out.iter().filter(|bar| bar.is_of_what_was_left_out());
+        assert_eq!(left_out.count(), check(&[], Path::new("/bin/sh")).len() - 1);
     }
 }

@@ -2,6 +2,7 @@
 
 mod bars;
 mod config;
+mod contest;
 mod counts;
 mod filter;
 mod footprint;
@@ -26,14 +27,12 @@ use std::process::ExitCode;
 use serde_json::Value;
 
 use crate::bars::{Bar, Verdict};
+use crate::contest::Contest;
 use crate::growth::Growth;
 use crate::options::{Options, USAGE};
 use crate::process::Stderr;
-use crate::runtime::{Runtime, find_program};
-use crate::samples::Figure;
 use crate::scenarios::Bench;
 use crate::svg::Plot;
-use crate::view::View;
 use crate::workspace::Workspace;
 
 fn main() -> ExitCode {
@@ -64,6 +63,9 @@ fn bench(options: &Options) -> Result<ExitCode, String> {
     let Growth { figures, curves } = &measured.growth;
     let mut bars = bars::check(figures, &measured.kan);
     bars.extend(growth::promises::check(figures, curves));
+    if !options.only.is_empty() {
+        bars.retain(|bar| !bar.is_of_what_was_left_out());
+    }
     print(
         &mut std::io::stdout(),
         &format!("{}\n{}", report::table(figures), report::bars(&bars)),
@@ -121,14 +123,7 @@ fn measure(options: &Options, beside: &Path) -> Result<Measured, String> {
         samples: options.samples,
     };
     let contest = Contest::new(&workspace, options, beside);
-    let mut growth = Growth {
-        figures: hybrid_figures(&bench, &contest, options.full)?,
-        curves: Vec::new(),
-    };
-    growth.figures.extend(contest.v2_figures(&bench));
-    if options.full {
-        growth.add(growth::measure(&bench, &contest.floor, &contest.all()));
-    }
+    let growth = contest.measure(&bench, options)?;
     let plots = match options.svg {
         Some(_) => svg::of_phases(&bench, &contest.kan)?,
         None => Vec::new(),
@@ -138,89 +133,4 @@ fn measure(options: &Options, beside: &Path) -> Result<Measured, String> {
         plots,
         kan: contest.kan.program,
     })
-}
-
-/// Who is measured.
-struct Contest {
-    floor: Runtime,
-    crun: Runtime,
-    /// crun that need not compile its filter.
-    given: Runtime,
-    kan: Runtime,
-    runc: Runtime,
-    peers: Vec<Runtime>,
-}
-
-impl Contest {
-    fn new(workspace: &Workspace, options: &Options, beside: &Path) -> Self {
-        let runtime = |name: &str| workspace.runtime(name, program(options, name, beside));
-        let peers = options.peers.iter();
-        Self {
-            floor: workspace.runtime("floor", beside.join("floor")),
-            crun: runtime("crun"),
-            given: workspace.runtime(filter::GIVEN, program(options, "crun", beside)),
-            kan: runtime("kan"),
-            runc: runtime("runc"),
-            peers: peers
-                .map(|(name, file)| workspace.runtime(name, file.clone()))
-                .collect(),
-        }
-    }
-
-    /// All but the floor.
-    fn all(&self) -> Vec<&Runtime> {
-        [&self.crun, &self.kan, &self.runc]
-            .into_iter()
-            .chain(&self.peers)
-            .collect()
-    }
-
-    fn v2_figures(&self, bench: &Bench<'_>) -> Vec<Figure> {
-        let all = self.all();
-        let before = |first| -> Vec<&Runtime> { [first].into_iter().chain(self.all()).collect() };
-        let (with_floor, with_given) = (before(&self.floor), before(&self.given));
-        let parts = [
-            bench.run(&with_floor, View::V2),
-            bench.run_filtered(&with_given),
-            bench.run_as_podman(&with_given),
-            bench.lifecycle(&all),
-            bench.commands(&all),
-            bench.version(&all),
-            footprint::memory(bench, &all),
-            growth::crowd::memory(bench, &[&self.crun, &self.kan]),
-            counts::calls(bench, &self.floor, &all),
-            instructions::measure(bench, &self.kan),
-            footprint::size(&with_floor),
-        ];
-        parts.into_iter().flatten().collect()
-    }
-}
-
-/// What the command line says, else kan beside this program and the others from PATH.
-fn program(options: &Options, name: &str, beside: &Path) -> PathBuf {
-    let named = options
-        .programs
-        .iter()
-        .rfind(|(runtime, _)| *runtime == name);
-    let found = || match name {
-        "kan" => beside.join(name),
-        _ => find_program(name, &std::env::var_os("PATH").unwrap_or_default())
-            .unwrap_or_else(|| name.into()),
-    };
-    named.map_or_else(found, |(_, file)| file.clone())
-}
-
-/// The host's own view where it has version 1 controllers. Enters the v2 view for good.
-fn hybrid_figures(bench: &Bench<'_>, contest: &Contest, full: bool) -> Result<Vec<Figure>, String> {
-    if view::of_host(Path::new(view::CGROUP))? == View::V2 {
-        return Ok(Vec::new());
-    }
-    let runtimes = [&contest.kan, &contest.runc];
-    let mut figures = bench.run(&runtimes, View::Hybrid);
-    if full {
-        figures.extend(growth::limit::measure(bench, &runtimes, View::Hybrid));
-    }
-    leftovers::of_this_benchmark();
-    view::enter_v2()?;
-    Ok(figures)
 }

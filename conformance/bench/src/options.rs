@@ -2,13 +2,19 @@
 
 use std::path::PathBuf;
 
+use crate::contest::PARTS;
+
 /// What `bench --help` prints.
 pub const USAGE: &str = "\
 usage: bench [-n SAMPLES] [--full] [--check] [--json FILE] [--svg DIRECTORY] [--counts DIRECTORY]
+             [--only PART,...]
              [--kan FILE] [--crun FILE] [--runc FILE] [--peer NAME=FILE]...
 
   -n SAMPLES   how often `run` is measured per runtime; the rest is measured half as often (200)
   --full       growth as well: with containers alive, mounts, variables, rules, hooks (minutes)
+  --only PART,...
+               only these parts, and only their bars: hybrid, limit, run, seccomp, podman, life,
+               commands, version, memory, calls, instructions, size, items, together, alive
   --check      exit 1 if kan misses a bar
   --json FILE  where the figures are saved (bench.json beside this program)
   --svg DIRECTORY
@@ -34,6 +40,8 @@ pub struct Options {
     pub counts: Option<PathBuf>,
     /// Whether growth is measured as well.
     pub full: bool,
+    /// Parts that alone are measured; all where there is none.
+    pub only: Vec<String>,
     /// Whether a missed bar is a failure.
     pub check: bool,
     /// Whether only [`USAGE`] is wanted.
@@ -53,6 +61,7 @@ impl Options {
             svg: None,
             counts: None,
             full: false,
+            only: Vec::new(),
             check: false,
             help: false,
             programs: Vec::new(),
@@ -69,6 +78,7 @@ impl Options {
                 "--json" => options.json = Some(value()?.into()),
                 "--svg" => options.svg = Some(value()?.into()),
                 "--counts" => options.counts = Some(value()?.into()),
+                "--only" => options.only = parts(&value()?)?,
                 "--full" => options.full = true,
                 "--check" => options.check = true,
                 "--peer" => options.peers.push(peer(&value()?)?),
@@ -89,6 +99,15 @@ fn samples(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(number) if number >= 10 => Ok(number),
         _ => Err(format!("-n {text}: a number from 10 on is needed")),
+    }
+}
+
+/// Names of parts between commas.
+fn parts(text: &str) -> Result<Vec<String>, String> {
+    let parts: Vec<String> = text.split(',').map(str::to_owned).collect();
+    match parts.iter().find(|part| !PARTS.contains(&part.as_str())) {
+        Some(part) => Err(format!("--only {part}: no part is called so, see --help")),
+        None => Ok(parts),
     }
 }
 
@@ -135,6 +154,11 @@ mod tests {
             "-n 9: a number from 10 on is needed"
         );
         assert_eq!(parse(&["run"]).unwrap_err(), "unknown argument run");
+        assert_eq!(
+            parse(&["--only", "run,x"]).unwrap_err(),
+            "--only x: no part is called so, see --help"
+        );
+        assert!(PARTS.iter().all(|part| USAGE.contains(part)));
         for peer in ["crun", "=crun", "a/b=crun"] {
             let error = parse(&["--peer", peer]).unwrap_err();
             assert!(

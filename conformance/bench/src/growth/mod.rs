@@ -1,18 +1,14 @@
 //! How cost grows: with what a config holds, with containers alive, with starts at once. And what
 //! belongs to the same questions: the memory of many containers, and the least that one needs.
 
-mod alive;
+pub mod alive;
 pub mod crowd;
 pub mod items;
 pub mod limit;
 pub mod promises;
-mod together;
+pub mod together;
 
-pub use together::COUNT as TOGETHER;
-
-use crate::runtime::Runtime;
 use crate::samples::Figure;
-use crate::scenarios::Bench;
 
 /// Figures along an axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,18 +49,4 @@ impl Growth {
         self.figures.extend(other.figures);
         self.curves.extend(other.curves);
     }
-}
-
-/// Everything that takes minutes, in the view of version 2. `runtimes` are kan, crun, and peers
-/// that are measured where that is quick.
-pub fn measure(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Growth {
-    let quick: Vec<&Runtime> = runtimes
-        .iter()
-        .copied()
-        .filter(|runtime| runtime.name != "runc")
-        .collect();
-    let mut growth = items::measure(bench, &quick);
-    growth.figures.extend(together::measure(bench, runtimes));
-    growth.add(alive::measure(bench, floor, runtimes));
-    growth
 }

@@ -1,6 +1,7 @@
 //! What kan promises of growth, checked.
 
-use super::{Curve, Promise, TOGETHER, crowd, limit};
+use super::together::COUNT;
+use super::{Curve, Promise, crowd, limit};
 use crate::bars::{Bar, bar, missing};
 use crate::samples::{Figure, median_of};
 
@@ -19,15 +20,12 @@ pub fn check(figures: &[Figure], curves: &[Curve]) -> Vec<Bar> {
         .iter()
         .map(|curve| of_curve(figures, curve))
         .collect();
-    if !curves.is_empty() {
+    let measured = |what: &str| figures.iter().any(|figure| figure.what == what);
+    if measured(&together("at once")) {
         bars.push(at_once(figures));
     }
-    let measured = |what: &str| figures.iter().any(|figure| figure.what == what);
     if measured(limit::WHAT) {
-        let promise = format!("{}: at most {LIMIT} KiB", limit::WHAT);
-        bars.push(held_if(figures, promise, &[limit::WHAT], |limits| {
-            limits[0] <= LIMIT
-        }));
+        bars.push(smallest_limit(figures));
     }
     if measured(&crowd::row()) {
         bars.push(crowd(figures));
@@ -91,8 +89,22 @@ fn is_linear(counts: &[f64], medians: &[f64]) -> bool {
     all - free <= LINEAR * predicted + NOISE * free
 }
 
+fn together(how: &str) -> String {
+    format!("{COUNT} runs {how}")
+}
+
+/// crun's where that was measured, which is where version 2 has a memory controller.
+fn smallest_limit(figures: &[Figure]) -> Bar {
+    let (most, whose) = match median_of(figures, limit::WHAT, "crun") {
+        Some(crun) => (crun, "crun's".to_owned()),
+        None => (LIMIT, format!("{LIMIT} KiB")),
+    };
+    let promise = format!("{}: at most {whose}", limit::WHAT);
+    held_if(figures, promise, &[limit::WHAT], |limits| limits[0] <= most)
+}
+
 fn at_once(figures: &[Figure]) -> Bar {
-    let [row, once] = ["in a row", "at once"].map(|how| format!("{TOGETHER} runs {how}"));
+    let [row, once] = ["in a row", "at once"].map(together);
     let promise = format!("{once}: at most {AT_ONCE} x in a row");
     held_if(figures, promise, &[&once, &row], |medians| {
         medians[0] <= AT_ONCE * medians[1]
@@ -239,5 +251,10 @@ mod tests {
         ];
         assert_eq!(verdicts(&well, &[]), [Verdict::Held, Verdict::Held]);
         assert!(check(&[], &[]).is_empty());
+        let mut crun = figure(limit::WHAT, 300.0);
+        crun.runtime = "crun".to_owned();
+        let against = |kan: f64| verdicts(&[figure(limit::WHAT, kan), crun.clone()], &[]);
+        assert_eq!(against(300.0), [Verdict::Held]);
+        assert_eq!(against(304.0), [Verdict::Missed]);
     }
 }
