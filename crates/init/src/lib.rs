@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+mod bare;
 mod copy_up;
 mod credentials;
 mod devices;

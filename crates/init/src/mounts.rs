@@ -1,6 +1,5 @@
 //! The container's mounts.
 
-use crate::devices::PROC_SUPER_MAGIC;
 use crate::rootpath::{self, INSIDE, Make, Text};
 use crate::{Slots, Step, Stop};
 use core::ffi::CStr;
@@ -92,7 +91,7 @@ fn octal(mode: u32) -> [u8; 5] {
 }
 
 /// The failing parameter's index is the failure's part.
-fn configured_filesystem(
+pub(crate) fn configured_filesystem(
     fstype: &CStr,
     parameters: &[Parameter],
     attributes: u32,
@@ -296,8 +295,7 @@ pub(crate) fn enter_root(root: OwnedFd, entry: RootEntry) -> Step {
     match entry {
         RootEntry::Pivot { slave_first } => pivot(slave_first)?,
         RootEntry::Move => {
-            hide_bare(c"/proc")?;
-            hide_bare(c"/sys")?;
+            crate::bare::hide()?;
             let here = file::open(c".", O_PATH | O_DIRECTORY, 0)?;
             let over = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
             mount::attach(here.as_fd(), over)?;
@@ -308,29 +306,7 @@ pub(crate) fn enter_root(root: OwnedFd, entry: RootEntry) -> Step {
     Ok(file::chdir(c"/")?)
 }
 
-/// Below a root that is moved over it the host's stays, out of sight. But a procfs or sysfs on
-/// which nothing is masked would entitle the container's user namespaces to one of their own
-/// without masks (the kernel's mount_too_revealing), so it goes, or where it is locked something
-/// lies on it.
-fn hide_bare(path: &CStr) -> Step {
-    // The host keeps its own, even where the mounts are shared with it.
-    mount::change_at_path(c"/", SLAVE, Depth::Single)?;
-    while mount::change_at_path(path, SLAVE, Depth::Recursive).is_ok()
-        && mount::detach(path).is_ok()
-    {}
-    let Ok(there) = file::open(path, O_PATH | O_DIRECTORY, 0) else {
-        return Ok(());
-    };
-    const SYSFS_MAGIC: i64 = 0x6265_6572;
-    let magic = mount::filesystem_magic(&there)?;
-    if magic != PROC_SUPER_MAGIC && magic != SYSFS_MAGIC {
-        return Ok(());
-    }
-    let cover = configured_filesystem(c"tmpfs", &[], mount::MOUNT_ATTR_RDONLY, None)?;
-    Ok(mount::attach(cover, there)?)
-}
-
-const SLAVE: Change = Change {
+pub(crate) const SLAVE: Change = Change {
     set: 0,
     clear: 0,
     propagation: 1 << 19,

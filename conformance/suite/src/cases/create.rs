@@ -57,11 +57,6 @@ pub fn cases() -> Vec<Case> {
             "create::no_pivot_hides_every_proc",
             no_pivot_hides_every_proc,
         )
-        .lacks(
-            "kan",
-            "the hiding of a procfs elsewhere on the host",
-            "got \"bare\"",
-        )
         .deviates(
             "crun 1.8",
             "user_namespaces(7): none that would show more; runc's way, not in the spec",

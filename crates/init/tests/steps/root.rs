@@ -1,10 +1,13 @@
 //! `EnterRoot`: leaving the host's root.
 
 use crate::harness::{Test, alone, tests, wait};
-use crate::scene::{ROOT, at, c, inside, mount_at, mounts, names, perform, perform_with, set};
+use crate::scene::{
+    OUTSIDE, ROOT, at, c, inside, mount_at, mounts, names, perform, perform_with, set,
+};
 use kan_init::Slots;
 use kan_op::init::{MountChange, MountTarget, RootEntry, TreeSource};
 use kan_op::{InitStep, Slot};
+use kan_sys::fd::IntoRawFd;
 use kan_sys::namespace::CLONE_NEWNS;
 use kan_sys::process::{self, Ended};
 use kan_sys::{file, mount, namespace};
@@ -14,6 +17,7 @@ use std::path::Path;
 pub const TESTS: &[Test] = &tests![
     crate::root::pivot_leaves_the_old_root,
     crate::root::move_covers_the_old_root,
+    crate::root::move_hides_every_procfs_of_the_host,
     crate::root::chroot_changes_the_root_alone,
     crate::root::a_clone_attached_at_its_own_place_becomes_the_root,
     crate::root::a_pivot_with_a_slave_takes_nothing_from_the_host,
@@ -54,6 +58,28 @@ fn move_covers_the_old_root() {
         prepared();
         assert_eq!(perform(&[InitStep::EnterRoot(RootEntry::Move)]), Ok(()));
         assert_inside();
+    });
+}
+
+/// The kernel's mount_too_revealing asks for any procfs in the mount namespace.
+fn move_hides_every_procfs_of_the_host() {
+    alone(|| {
+        prepared();
+        let names = ["plain", "two words", "back\\slash"].map(|name| format!("{OUTSIDE}/{name}"));
+        for name in &names {
+            fs::create_dir(name).unwrap();
+            mount_at("proc", name);
+        }
+        let outside = file::open(&c(OUTSIDE), file::O_PATH, 0)
+            .unwrap()
+            .into_raw_fd();
+        assert_eq!(perform(&[InitStep::EnterRoot(RootEntry::Move)]), Ok(()));
+        assert_inside();
+        for name in &names {
+            let left = name.replace(OUTSIDE, &format!("/proc/self/fd/{outside}"));
+            assert_eq!(fs::read_dir(&left).unwrap().count(), 0, "{left}");
+        }
+        assert!(Path::new("/proc/self").exists(), "the container's own");
     });
 }
 
