@@ -2,8 +2,9 @@
 
 set shell := ["bash", "-euo", "pipefail", "-c"]
 
-# Where `install` puts things: `just PREFIX=/usr install`.
+# Where `install` puts things: `just PREFIX=/usr install`; below DESTDIR, for packages.
 PREFIX := env("PREFIX", "/usr/local")
+DESTDIR := env("DESTDIR", "")
 
 # The suite has a runtime to find and the benchmark is a program, not a set of tests.
 unit := "--workspace --exclude kan-conformance-suite"
@@ -85,8 +86,8 @@ deb:
 # Put the binary, manual pages and shell completions under PREFIX (/usr/local), and say how podman learns of it
 install:
     cargo build --release --locked -p kan
-    cargo run --quiet --release --locked -p kan-manual -- {{ quote(PREFIX) }}/share
-    install -D -m 755 {{ release }}/kan {{ quote(PREFIX) }}/bin/kan
+    cargo run --quiet --release --locked -p kan-manual -- {{ quote(DESTDIR + PREFIX) }}/share
+    install -D -m 755 {{ release }}/kan {{ quote(DESTDIR + PREFIX) }}/bin/kan
     @printf '%s\n' 'For podman, in /etc/containers/containers.conf:' '' \
         '    [engine]' \
         '    runtime_supports_json = ["crun", "runc", "kan"]' \

@@ -1,6 +1,7 @@
 #!/usr/bin/env bats
 # shellcheck disable=SC2016,SC2086 # scripts in single quotes; images are one word
-# containerd by `ctr`, through its shim for runc. What has the tag `vm` runs in the test machine, too.
+# containerd by `ctr`, through its shim for runc; ctr has no command for an update, which CRI's cases
+# have. What has the tag `vm` runs in the test machine, too.
 
 bats_require_minimum_version 1.5.0
 load stage
@@ -158,6 +159,13 @@ pid_of() { ctr tasks ls | awk -v name="$1" '$1 == name { print $2 }'; }
     run crun_ bad --rm --mount "type=bind,src=/nonexistent-source,dst=/v,options=rbind:rw" -- true
     [[ $status != 0 ]]
     expect_in message "$output" /nonexistent-source
+}
+
+@test "a bad seccomp profile is named in the runtime's words" {
+    echo '{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["mkdir"],"action":"SCMP_ACT_NOSUCH"}]}' >"$STAGE/tmp/profile.json"
+    run crun_ filtered --rm --seccomp --seccomp-profile "$STAGE/tmp/profile.json" -- true
+    [[ $status != 0 ]]
+    expect_in message "$output" SCMP_ACT_NOSUCH
 }
 
 @test "network of the host, namespaces of another task" {

@@ -193,7 +193,6 @@ ended() { [[ $(status) == CONTAINER_EXITED ]]; }
     eventually grep -qF "$(readlink /proc/self/ns/net)" "$STAGE/tmp/logs-outer/main.log"
 }
 
-# bats test_tags=vm
 @test "resources, and their update" {
     pod limited
     start main '{"linux": {"resources": {"memory_limit_in_bytes": 67108864, "cpu_period": 100000, "cpu_quota": 50000, "cpu_shares": 512, "cpuset_cpus": "0"}}}' sleep 100

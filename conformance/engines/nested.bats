@@ -47,7 +47,9 @@ outer() { # FLAG… -- FLAG…
 @test "a filter denies a call: the message names it and says what to do" {
     local call answer
     for answer in 38 1; do
-        for call in clone3 openat2 fsopen move_mount mount_setattr; do
+        for call in clone3 openat2 open_tree fsopen fsconfig fsmount move_mount mount_setattr; do
+            # Masks may be the reason for this answer, too.
+            [[ $call:$answer != fsmount:1 ]] || continue
             printf '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["%s"], "action": "SCMP_ACT_ERRNO", "errnoRet": %s}]}' \
                 $call $answer >"$STAGE/tmp/filter.json"
             run ! outer --cap-add all --security-opt "seccomp=$STAGE/tmp/filter.json" --security-opt unmask=all -- \
