@@ -19,6 +19,7 @@ impl<'p> Init<'p> {
             InitStep::NewSession => Ok(process::setsid()?),
             InitStep::NewKeyring { name } => credentials::new_keyring(name),
             InitStep::HideMemory => Ok(process::set_dumpable(false)?),
+            InitStep::ShowMemory => show_memory(),
             InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
             InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
             InitStep::ChangeMount { target, change } => mounts::change(slots, target, *change),
@@ -162,6 +163,13 @@ impl<'p> Init<'p> {
         }
         Ok(io::close_range(from, u32::MAX)?)
     }
+}
+
+/// What kan was started with is nobody's business who enters the container before it is started.
+/// The rest of the memory is about this container.
+fn show_memory() -> Step {
+    kan_sys::memory::forget_environment();
+    Ok(process::set_dumpable(true)?)
 }
 
 fn reset_signals(ignored: u64) -> Step {

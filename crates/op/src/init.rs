@@ -186,6 +186,9 @@ pub enum InitStep {
     /// PR_SET_DUMPABLE off: from here on other processes can't look into this one
     /// (CVE-2016-9962).
     HideMemory,
+    /// Undoes that, once kan's environment is overwritten: for a user who is not root, and could
+    /// not enter a container that waits for `start` otherwise.
+    ShowMemory,
     /// Joins the namespace in a slot, or with a pidfd several at once.
     Join {
         /// What to join.

@@ -50,6 +50,7 @@ impl InitStep {
             | Self::NewSession
             | Self::NewKeyring { .. }
             | Self::HideMemory
+            | Self::ShowMemory
             | Self::Unshare { .. }
             | Self::SetHostname(_)
             | Self::SetDomainname(_)

@@ -11,7 +11,7 @@ use crate::{
 };
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
-use kan_spec::config::Config;
+use kan_spec::config::{Config, NamespaceType};
 use std::ffi::CStr;
 
 /// Plans `create` (or `run`) of a container.
@@ -147,11 +147,24 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     if b.request.wait_for_start {
         b.init("", InitStep::DropPages);
     }
+    show_memory(b);
     seccomp::at_the_end(b);
     b.init("", InitStep::Tell(Sync::Ready));
     b.init("", InitStep::Wait(Sync::Saved));
     if b.request.wait_for_start {
         b.init("", InitStep::AwaitStart);
+    }
+}
+
+/// Init: setns(2) into the namespaces of a process that hides its memory takes CAP_SYS_PTRACE where
+/// kan was executed, which a user does not have; so he could not enter the container before its
+/// program runs. Its memory is shown where nobody but he can be in there, for it made the
+/// namespaces.
+fn show_memory(b: &mut Builder<'_>) {
+    let is_new = |kind| b.makes_namespace(kind);
+    let is_alone = is_new(NamespaceType::User) && is_new(NamespaceType::Pid);
+    if b.request.wait_for_start && b.facts.uid != 0 && is_alone {
+        b.init("", InitStep::ShowMemory);
     }
 }
 

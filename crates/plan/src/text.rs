@@ -256,6 +256,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::NewSession => "new session".into(),
         InitStep::NewKeyring { name } => format!("new session keyring {}", text(name)),
         InitStep::HideMemory => "hide memory from other processes".into(),
+        InitStep::ShowMemory => "forget the environment, show memory to the user".into(),
         InitStep::Join { flags, .. } => format!("join namespaces: {}", namespaces(*flags)),
         InitStep::Unshare { flags } => format!("new namespaces: {}", namespaces(*flags)),
         InitStep::SetHostname(name) => format!("set hostname {}", text(name)),

@@ -19,6 +19,28 @@ pub fn shared_words(count: usize) -> Result<&'static [AtomicU64]> {
     Ok(unsafe { core::slice::from_raw_parts(at as *const AtomicU64, count) })
 }
 
+/// Overwrites the environment of this process with nothing, where it lies (environ(7)). Every
+/// variable is empty from then on, and has no name. For a process with one thread: the standard
+/// library copies what it reads, and kan keeps no pointer of getenv(3).
+pub fn forget_environment() {
+    unsafe extern "C" {
+        static mut environ: *mut *mut u8;
+    }
+    // SAFETY: the C library's list of this process' own strings, each of which ends in a NUL; the
+    // list ends in a null, or is one. Nobody else reads them at the same time.
+    unsafe {
+        let mut place = environ;
+        while !place.is_null() && !(*place).is_null() {
+            let mut letter = *place;
+            while *letter != 0 {
+                letter.write_volatile(0);
+                letter = letter.add(1);
+            }
+            place = place.add(1);
+        }
+    }
+}
+
 /// clock_gettime(2) CLOCK_MONOTONIC, nanoseconds.
 pub fn monotonic_ns() -> u64 {
     use linux_raw_sys::general::{CLOCK_MONOTONIC, timespec};

@@ -20,6 +20,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("rootless::one_id", one_id),
         Case::new("rootless::own_spec", own_spec),
         Case::new("rootless::life", life),
+        Case::new("rootless::exec_before_start", exec_before_start).lacks(
+            "crun 1.8",
+            "cgroups that a machine has of both versions",
+            "drop all controllers",
+        ),
         Case::new("rootless::oom_score_of_exec", oom_score_of_exec).lacks(
             "crun 1.8",
             "cgroups that a machine has of both versions",
@@ -190,6 +195,23 @@ fn life(ctx: &mut Ctx) -> Outcome {
     until("stopped", || status("\"stopped\""))?;
     home.oci(ctx, &["delete", &ctx.id])?.run()?.ok()?;
     ctx.expect_nothing_left()
+}
+
+/// In a container that is created and not started, and whose first process is the runtime still:
+/// with what the runtime was told, and nobody else is to know.
+fn exec_before_start(ctx: &mut Ctx) -> Outcome {
+    let mut home = Home::new(ctx)?;
+    home.bundle.probe(&["sleep"]);
+    let create = home.making(ctx, &["create"])?;
+    create.env("OF_THE_CALLER", "psst").run()?.ok()?;
+    let exec = ["exec", &ctx.id, "/probe", "cat", "/proc/1/environ"];
+    let said = home.oci(ctx, &exec)?.run()?.ok()?;
+    check!(
+        !said.stdout.contains("psst"),
+        "the caller's: {:?}",
+        said.stdout
+    );
+    home.delete(ctx)
 }
 
 /// The process that enters can't write its own score once its memory is hidden.

@@ -33,6 +33,7 @@ kinds! {
     InitStep::NewSession => crate::process::new_session_has_its_own_id,
     InitStep::NewKeyring { .. } => crate::credentials::a_new_keyring_replaces_the_callers,
     InitStep::HideMemory => crate::process::hide_memory_is_not_dumpable,
+    InitStep::ShowMemory => crate::process::what_is_shown_has_no_environment,
     InitStep::Join { .. } => crate::process::join_enters_a_namespace_by_its_file,
     InitStep::Unshare { .. } => crate::process::unshare_leaves_the_old_namespace,
     InitStep::ChangeMount { .. } => crate::mounts::change_reaches_slot_container_and_host,

@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &tests![
     crate::process::reset_signals_refuses_what_the_kernel_refuses,
     crate::process::new_session_has_its_own_id,
     crate::process::hide_memory_is_not_dumpable,
+    crate::process::what_is_shown_has_no_environment,
     crate::process::join_enters_a_namespace_by_its_file,
     crate::process::join_enters_several_by_a_pidfd,
     crate::process::join_refuses_another_file,
@@ -131,6 +132,18 @@ pub fn hide_memory_is_not_dumpable() {
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
         assert_eq!(perform(&[InitStep::HideMemory]), Ok(()));
         assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::NotDumpable));
+    });
+}
+
+pub fn what_is_shown_has_no_environment() {
+    alone(|| {
+        set();
+        let environment = || fs::read("/proc/self/environ").unwrap();
+        assert!(environment().iter().any(|byte| *byte != 0));
+        let steps = [InitStep::HideMemory, InitStep::ShowMemory];
+        assert_eq!(perform(&steps), Ok(()));
+        assert_eq!(dumpable_behavior(), Ok(DumpableBehavior::Dumpable));
+        assert!(environment().iter().all(|byte| *byte == 0));
     });
 }
 

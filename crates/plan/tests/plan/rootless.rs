@@ -205,3 +205,31 @@ fn the_oom_score_is_there_before_a_user_hides_his_memory() {
     assert_eq!(clone, Some(false));
     assert!(created.init.steps().iter().any(writes));
 }
+
+/// For him alone, and as late as a filter lets it.
+#[test]
+fn a_user_can_look_into_his_container_that_waits() {
+    let own = config(|config| mapped(config, false));
+    let shows = |facts: &Facts, config: &Config, waits: bool| {
+        let request = kan_plan::Request {
+            wait_for_start: waits,
+            ..request()
+        };
+        let plan = plan_create(config, facts, &request).unwrap();
+        let steps = plan.init.steps();
+        let place = |what: fn(&InitStep) -> bool| steps.iter().position(what);
+        let shown = place(|step| matches!(step, InitStep::ShowMemory));
+        if shown.is_some() {
+            assert!(place(|step| matches!(step, InitStep::SetCapabilities { .. })) < shown);
+            assert!(shown < place(|step| matches!(step, InitStep::Tell(kan_op::Sync::Ready))));
+        }
+        shown.is_some()
+    };
+    assert!(shows(&user(), &own, true));
+    assert!(!shows(&user(), &own, false));
+    assert!(!shows(&Facts::example("c"), &own, true));
+    let mut shared = own.clone();
+    let namespaces = &mut shared.linux.as_mut().unwrap().namespaces;
+    namespaces.retain(|one| one.r#type != NamespaceType::Pid);
+    assert!(!shows(&user(), &shared, true));
+}
