@@ -91,10 +91,15 @@ pub struct Figure {
 
 /// The median of `what` for `runtime`, where it was measured.
 pub fn median_of(figures: &[Figure], what: &str, runtime: &str) -> Option<f64> {
+    samples_of(figures, what, runtime).map(Samples::median)
+}
+
+/// The samples of `what` for `runtime`, where it was measured.
+pub fn samples_of<'a>(figures: &'a [Figure], what: &str, runtime: &str) -> Option<&'a Samples> {
     let figure = figures
         .iter()
         .find(|figure| figure.what == what && figure.runtime == runtime)?;
-    figure.samples.as_ref().ok().map(Samples::median)
+    figure.samples.as_ref().ok()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::config::Payload;
 use crate::process::timed_payload;
 use crate::rounds::interleave;
 use crate::runtime::Runtime;
+use crate::samples::Figure;
 use crate::scenarios::Bench;
 use crate::view::{View, cgroup2};
 
@@ -23,6 +24,12 @@ struct Kind {
     points: &'static [usize],
     /// Puts so many of them into the config of a container with this rootfs.
     add: fn(&mut Value, usize, &Path),
+}
+
+impl Kind {
+    fn row(&self, count: usize) -> String {
+        format!("run ({count} {})", self.axis)
+    }
 }
 
 /// 18,000 times [`LENGTH`], with the terminating zero and a pointer each, is close to the quarter of
@@ -59,28 +66,42 @@ const KINDS: [Kind; 5] = [
 pub fn measure(bench: &Bench<'_>, runtimes: &[&Runtime]) -> Growth {
     let mut growth = Growth::default();
     for kind in KINDS {
-        let row = |count: usize| format!("run ({count} {})", kind.axis);
-        for &count in kind.points {
-            let contenders = runtimes.iter().map(|runtime| {
-                let bundle = bundle(bench, runtime, &kind, count);
-                bench.contender(runtime, move || {
-                    let bundle = bundle.clone()?;
-                    let mut run = runtime.run(&bundle, &cgroup2(View::V2));
-                    timed_payload(&mut run, bench.stderr)
-                })
-            });
-            let samples = SAMPLES.min(bench.samples);
-            let figures = interleave(&row(count), samples, contenders.collect());
-            growth.figures.extend(figures);
-        }
+        growth.figures.extend(runs(bench, runtimes, &kind));
         growth.curves.push(Curve {
             title: "run".to_owned(),
             axis: kind.axis,
-            points: kind.points.iter().map(|&n| (n, row(n))).collect(),
+            points: kind.points.iter().map(|&n| (n, kind.row(n))).collect(),
             promise: Promise::Linear,
         });
     }
     growth
+}
+
+/// All points of all runtimes in turn, so that whatever else the machine does bends no curve.
+fn runs(bench: &Bench<'_>, runtimes: &[&Runtime], kind: &Kind) -> Vec<Figure> {
+    let container = |count: usize| format!("{}-{count}", kind.axis.replace(' ', "-"));
+    let each = |&count: &usize| {
+        let runtimes = runtimes.iter();
+        runtimes.map(move |runtime| (count, runtime.with_container(&container(count))))
+    };
+    let runners: Vec<(usize, Runtime)> = kind.points.iter().flat_map(each).collect();
+    let contenders = runners.iter().map(|(count, runtime)| {
+        let bundle = bundle(bench, runtime, kind, *count);
+        bench.contender(runtime, move || {
+            let bundle = bundle.clone()?;
+            let mut run = runtime.run(&bundle, &cgroup2(View::V2));
+            timed_payload(&mut run, bench.stderr)
+        })
+    });
+    let samples = SAMPLES.min(bench.samples);
+    let figures = interleave("", samples, contenders.collect());
+    let named = figures.into_iter().zip(&runners);
+    named
+        .map(|(figure, (count, _))| Figure {
+            what: kind.row(*count),
+            ..figure
+        })
+        .collect()
 }
 
 /// A bundle with so many of what `axis` names.
@@ -95,7 +116,7 @@ pub fn bundle_with(
     bundle(bench, runtime, kind, count)
 }
 
-/// The bundle of this runtime's one container, written anew for each point.
+/// The bundle of this runtime's container.
 fn bundle(
     bench: &Bench<'_>,
     runtime: &Runtime,

@@ -3,7 +3,7 @@
 use super::together::COUNT;
 use super::{Curve, Promise, crowd, limit};
 use crate::bars::{Bar, bar, missing};
-use crate::samples::{Figure, median_of};
+use crate::samples::{Figure, Samples, median_of, samples_of};
 
 /// Cost per item may exceed what the middle of a curve predicts by this factor, and by this share of
 /// what it costs without any, which is more than the noise.
@@ -33,27 +33,29 @@ pub fn check(figures: &[Figure], curves: &[Curve]) -> Vec<Bar> {
     bars
 }
 
-/// Checks kan's medians of these rows, if all were measured.
+/// Which of the samples a bar looks at.
+type Pick = fn(&Samples) -> f64;
+
+/// Checks what is picked from kan's samples of these rows, if all were measured.
 fn held_if(
     figures: &[Figure],
     promise: String,
     rows: &[&str],
+    pick: Pick,
     test: impl Fn(&[f64]) -> bool,
 ) -> Bar {
-    let mut medians = Vec::new();
+    let mut picked = Vec::new();
     for row in rows {
-        match median_of(figures, row, "kan") {
-            Some(median) => medians.push(median),
+        match samples_of(figures, row, "kan") {
+            Some(samples) => picked.push(pick(samples)),
             None => return bar(promise, false, missing(figures, row, "kan")),
         }
     }
-    let words: Vec<String> = medians
-        .iter()
-        .map(|median| format!("{median:.2}"))
-        .collect();
-    bar(promise, test(&medians), words.join(", "))
+    let words: Vec<String> = picked.iter().map(|value| format!("{value:.2}")).collect();
+    bar(promise, test(&picked), words.join(", "))
 }
 
+/// The shape of a curve is that of its smallest samples: noise only adds, and bends it.
 fn of_curve(figures: &[Figure], curve: &Curve) -> Bar {
     let rows: Vec<&str> = curve.points.iter().map(|(_, row)| row.as_str()).collect();
     let counts: Vec<f64> = curve
@@ -64,18 +66,24 @@ fn of_curve(figures: &[Figure], curve: &Curve) -> Bar {
     let name = format!("{} by {}", curve.title, curve.axis);
     let last = |medians: &[f64]| medians.last().copied().unwrap_or(f64::INFINITY);
     match curve.promise {
-        Promise::Linear => held_if(figures, format!("{name}: linear"), &rows, |medians| {
-            is_linear(&counts, medians)
-        }),
+        Promise::Linear => held_if(
+            figures,
+            format!("{name}: linear"),
+            &rows,
+            Samples::min,
+            |medians| is_linear(&counts, medians),
+        ),
         Promise::Flat(times) => {
             let promise = format!("{name}: the most at most {times} x the fewest");
-            held_if(figures, promise, &rows, |medians| {
+            held_if(figures, promise, &rows, Samples::min, |medians| {
                 last(medians) <= times * medians[0]
             })
         }
         Promise::Below(limit) => {
             let promise = format!("{name}: the most below {limit} ms");
-            held_if(figures, promise, &rows, |medians| last(medians) < limit)
+            held_if(figures, promise, &rows, Samples::median, |medians| {
+                last(medians) < limit
+            })
         }
     }
 }
@@ -100,15 +108,25 @@ fn smallest_limit(figures: &[Figure]) -> Bar {
         None => (LIMIT, format!("{LIMIT} KiB")),
     };
     let promise = format!("{}: at most {whose}", limit::WHAT);
-    held_if(figures, promise, &[limit::WHAT], |limits| limits[0] <= most)
+    held_if(
+        figures,
+        promise,
+        &[limit::WHAT],
+        Samples::median,
+        |limits| limits[0] <= most,
+    )
 }
 
 fn at_once(figures: &[Figure]) -> Bar {
     let [row, once] = ["in a row", "at once"].map(together);
     let promise = format!("{once}: at most {AT_ONCE} x in a row");
-    held_if(figures, promise, &[&once, &row], |medians| {
-        medians[0] <= AT_ONCE * medians[1]
-    })
+    held_if(
+        figures,
+        promise,
+        &[&once, &row],
+        Samples::median,
+        |medians| medians[0] <= AT_ONCE * medians[1],
+    )
 }
 
 fn crowd(figures: &[Figure]) -> Bar {
@@ -118,6 +136,7 @@ fn crowd(figures: &[Figure]) -> Bar {
         figures,
         promise,
         &[&row, "created: proportional"],
+        Samples::median,
         |medians| medians[0] <= count * medians[1],
     )
 }
@@ -126,7 +145,7 @@ fn crowd(figures: &[Figure]) -> Bar {
 mod tests {
     use super::*;
     use crate::bars::Verdict;
-    use crate::samples::{Samples, Unit};
+    use crate::samples::Unit;
 
     fn figure(what: &str, value: f64) -> Figure {
         Figure {
@@ -208,6 +227,18 @@ mod tests {
             verdict(Promise::Below(20.0), &[1.0, 1.0, 1.0, 1.0, 20.0]),
             Verdict::Missed
         );
+    }
+
+    #[test]
+    fn noise_bends_no_curve_but_counts_against_a_limit() {
+        let noisy = |promise: Promise| {
+            let (mut figures, curve) = curve(promise, &[3.0, 3.1, 4.0, 6.0, 13.0]);
+            figures[4].samples = Ok(Samples::new(vec![13.0, 90.0, 95.0]).unwrap());
+            of_curve(&figures, &curve).verdict
+        };
+        assert_eq!(noisy(Promise::Linear), Verdict::Held);
+        assert_eq!(noisy(Promise::Flat(5.0)), Verdict::Held);
+        assert_eq!(noisy(Promise::Below(20.0)), Verdict::Missed);
     }
 
     #[test]
