@@ -14,20 +14,21 @@ pub use args::command;
 pub use exit::ExitCode;
 
 use clap::error::ErrorKind;
+use std::ffi::OsString;
 
-/// kan, from its arguments to its exit code.
+/// kan, from its command line, which begins with its own name, to its exit code.
 #[must_use]
-pub fn main() -> ExitCode {
+pub fn main(line: Vec<OsString>) -> ExitCode {
     if let Err(error) = kan_sys::start::prepare() {
-        let (words, _) = args::Words::read(std::env::args_os());
+        let (words, _) = args::Words::read(line.into_iter());
         let code = complain(&words, &format!("prepare kan's own descriptors: {error}"));
         return own_failure(&words, code);
     }
-    if let Some(version) = args::version_alone() {
+    if let Some(version) = args::version_alone(&line) {
         output::print(&version);
         return ExitCode::SUCCESS;
     }
-    let (words, command) = args::Words::read(std::env::args_os());
+    let (words, command) = args::Words::read(line.into_iter());
     if let Some(name) = &words.unknown {
         return complain(&words, &args::unknown_command(name));
     }

@@ -13,17 +13,18 @@ use crate::{Error, Result};
 use kan_sys::file::{self, O_PATH, O_RDONLY};
 use kan_sys::mount::{self, Change, Depth};
 use kan_sys::{Errno, memory, process};
-use std::ffi::CString;
+use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 /// Says that the process of this pid has been here before, so that it does not go round for ever.
 const MARK: &str = "_KAN_SEALING";
 
-/// Executes kan again from a sealed copy, unless this is one already. Returns only then.
+/// Executes kan again from a sealed copy, with `words` as its command line, unless this is one already.
+/// Returns only then.
 ///
 /// # Errors
 /// The copy can't be made or executed.
-pub fn ensure() -> Result<()> {
+pub fn ensure(words: &[OsString]) -> Result<()> {
     if is_sealed().map_err(during("look at kan's own executable"))? {
         return process::set_name(c"kan").map_err(during("set kan's name"));
     }
@@ -37,19 +38,24 @@ pub fn ensure() -> Result<()> {
         Err(error) if error.errno == Errno::EPERM => memory_copy()?,
         other => other.map_err(during("seal kan's executable"))?,
     };
-    let strings = |all: Vec<Vec<u8>>| -> Vec<CString> {
-        all.into_iter()
-            .filter_map(|text| CString::new(text).ok())
-            .collect()
-    };
-    let args = strings(std::env::args_os().map(OsStringExt::into_vec).collect());
+    let args = strings(words.iter().cloned());
     let env = std::env::vars_os();
-    let env = env.map(|(key, value)| [key.into_vec(), b"=".into(), value.into_vec()].concat());
-    let env = strings(env.chain([format!("{MARK}={mark}").into()]).collect());
+    let env = env.map(|(mut entry, value)| {
+        entry.push("=");
+        entry.push(value);
+        entry
+    });
+    let env = strings(env.chain([format!("{MARK}={mark}").into()]));
     Err(Error::Call {
         what: "execute kan's sealed copy",
         source: process::execve_file(&sealed, &args, &env),
     })
+}
+
+/// As execve(2) takes them. What comes from a command line or an environment has no NUL in it.
+fn strings(all: impl Iterator<Item = OsString>) -> Vec<CString> {
+    all.filter_map(|text| CString::new(text.into_vec()).ok())
+        .collect()
 }
 
 /// A process that was executed from a detached clone of a mount reads `/` as its executable's

@@ -3,6 +3,8 @@
 use crate::call::{call, raw};
 use crate::file::{self, O_RDWR};
 use crate::{Result, io, signal};
+use alloc::vec::Vec;
+use core::ffi::{CStr, c_char};
 use linux_raw_sys::general::{F_SETFD, POLLNVAL, SIGPIPE, pollfd, timespec};
 
 /// Ignores SIGPIPE, so that a reader that went away is an error of write(2), and opens `/dev/null`
@@ -31,6 +33,25 @@ pub fn prepare() -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The words of the command line, as a program's `main` is handed them. The standard library's own
+/// list is filled by its start, or by what only some C libraries do for it.
+///
+/// # Safety
+/// `words` are C strings, the last of which is followed by a null pointer.
+#[must_use]
+pub unsafe fn command_line(words: *const *const c_char) -> Vec<Vec<u8>> {
+    let mut line = Vec::new();
+    let mut next = words;
+    // SAFETY: promised by the caller; nothing is read past the null.
+    while let Some(word) = unsafe { next.as_ref() }.filter(|word| !word.is_null()) {
+        // SAFETY: likewise.
+        line.push(unsafe { CStr::from_ptr(*word) }.to_bytes().to_vec());
+        // SAFETY: the array goes on, since this was not its last.
+        next = unsafe { next.add(1) };
+    }
+    line
 }
 
 /// On the lowest free number, open(2): the lowest closed one of the three. It stays open on exec.

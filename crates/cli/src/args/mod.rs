@@ -14,6 +14,7 @@ pub(crate) use words::{Words, log_flags};
 
 use crate::commands::{self, Verb};
 use clap::{ArgMatches, Command};
+use std::ffi::OsString;
 
 const TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}\n";
 
@@ -73,11 +74,9 @@ pub(crate) fn read(words: &Words, command: Command) -> Result<ArgMatches, clap::
 }
 
 /// What `--version` prints, if nothing else is asked for: engines do so often.
-pub(crate) fn version_alone() -> Option<String> {
-    let mut words = std::env::args_os().skip(1);
-    let first = words.next()?;
-    let is_version = first == "--version" || first == "-v";
-    (is_version && words.next().is_none()).then(|| format!("kan {}\n", version()))
+pub(crate) fn version_alone(words: &[OsString]) -> Option<String> {
+    let [_, word] = words else { return None };
+    (word == "--version" || word == "-v").then(|| format!("kan {}\n", version()))
 }
 
 /// The help of a command, or of kan.

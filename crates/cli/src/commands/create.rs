@@ -68,7 +68,7 @@ pub(super) fn options(call: &Call<'_>) -> Result<CreateOptions, Failure> {
 }
 
 fn run(call: &Call<'_>) -> Outcome {
-    seal()?;
+    seal(call)?;
     let options = options(call)?;
     let mut timeline = timeline(call);
     let made = kan_lifecycle::create(&call.store, &options, &mut timeline);

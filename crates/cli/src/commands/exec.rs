@@ -132,7 +132,7 @@ fn run(call: &Call<'_>) -> Outcome {
         code: u8::MAX,
         ..failure
     };
-    seal().map_err(own)?;
+    seal(call).map_err(own)?;
     let options = options(call.matches).map_err(own)?;
     let mut timeline = timeline(call);
     let ran = kan_lifecycle::exec(&call.store, &options, &mut timeline);

@@ -29,6 +29,7 @@ use crate::args::{Globals, Words};
 use crate::log::Log;
 use clap::{ArgMatches, Command};
 use kan_lifecycle::Store;
+use std::ffi::OsString;
 
 /// A command of kan.
 #[derive(Debug)]
@@ -98,6 +99,8 @@ pub(crate) fn find(name: &str) -> Option<&'static Verb> {
 
 /// One use of a command.
 pub(crate) struct Call<'c> {
+    /// The whole command line.
+    pub(crate) words: &'c [OsString],
     pub(crate) matches: &'c ArgMatches,
     pub(crate) globals: &'c Globals,
     pub(crate) log: &'c Log,
@@ -144,6 +147,7 @@ pub(crate) fn dispatch(
         return Ok(ExitCode::SUCCESS);
     };
     (verb.run)(&Call {
+        words: &words.all,
         matches,
         globals,
         log,

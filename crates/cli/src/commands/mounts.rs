@@ -45,7 +45,7 @@ fn read(path: &Path) -> Result<Vec<Mount>, Failure> {
 }
 
 fn run(call: &Call<'_>) -> Outcome {
-    seal()?;
+    seal(call)?;
     let mounts = read(&given_path(call.matches, "file").unwrap_or_default())?;
     let id = id(call.matches);
     let action = call.matches.get_one::<String>("action");

@@ -21,7 +21,7 @@ pub(super) const VERB: Verb = Verb {
 };
 
 fn run(call: &Call<'_>) -> Outcome {
-    seal()?;
+    seal(call)?;
     let options = options(call)?;
     let mut timeline = timeline(call);
     let ran = kan_lifecycle::run(&call.store, &options, &mut timeline);

@@ -52,9 +52,9 @@ pub(super) fn warn(call: &Call<'_>, timeline: &Timeline) {
 }
 
 /// Before kan may enter any namespace of a container.
-pub(super) fn seal() -> Result<(), Failure> {
+pub(super) fn seal(call: &Call<'_>) -> Result<(), Failure> {
     if cfg!(feature = "unsealed") {
         return Ok(());
     }
-    Ok(kan_lifecycle::seal::ensure()?)
+    Ok(kan_lifecycle::seal::ensure(call.words)?)
 }
