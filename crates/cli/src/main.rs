@@ -21,5 +21,6 @@ extern "C" fn main(_count: c_int, words: *const *const c_char) -> c_int {
     kan::main(line.into_iter().map(OsString::from_vec).collect()).number()
 }
 
+#[cfg(target_env = "musl")]
 #[global_allocator]
-static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+static HEAP: kan_sys::heap::Heap = kan_sys::heap::Heap::new();

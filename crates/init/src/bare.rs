@@ -3,7 +3,7 @@
 //! without masks (the kernel's mount_too_revealing), so each goes, or where it is locked something lies
 //! on it.
 
-use crate::Step;
+use crate::{Slots, Step};
 use crate::devices::PROC_SUPER_MAGIC;
 use crate::mounts::{SLAVE, configured_filesystem};
 use core::ffi::CStr;
@@ -12,7 +12,7 @@ use kan_sys::io;
 use kan_sys::mount::{self, Depth};
 
 /// Hides them all, but for what lies in the container's root, the working directory.
-pub(crate) fn hide() -> Step {
+pub(crate) fn hide(slots: &Slots) -> Step {
     // The host keeps its own, even where the mounts are shared with it.
     mount::change_at_path(c"/", SLAVE, Depth::Single)?;
     let mut own = [0; 4096];
@@ -32,17 +32,17 @@ pub(crate) fn hide() -> Step {
                 continue;
             }
             if let Some(point) = line.bare_outside(own) {
-                hide_at(point)?;
+                hide_at(slots, point)?;
             }
             line = Line::default();
         }
     }
     // Not in the table where /proc or /sys lies below another mount.
-    hide_at(c"/proc")?;
-    hide_at(c"/sys")
+    hide_at(slots, c"/proc")?;
+    hide_at(slots, c"/sys")
 }
 
-fn hide_at(path: &CStr) -> Step {
+fn hide_at(slots: &Slots, path: &CStr) -> Step {
     while mount::change_at_path(path, SLAVE, Depth::Recursive).is_ok()
         && mount::detach(path).is_ok()
     {}
@@ -54,7 +54,7 @@ fn hide_at(path: &CStr) -> Step {
     if magic != PROC_SUPER_MAGIC && magic != SYSFS_MAGIC {
         return Ok(());
     }
-    let cover = configured_filesystem(c"tmpfs", &[], mount::MOUNT_ATTR_RDONLY, None)?;
+    let cover = configured_filesystem(slots, c"tmpfs", &[], mount::MOUNT_ATTR_RDONLY, None)?;
     Ok(mount::attach(cover, there)?)
 }
 

@@ -1,7 +1,7 @@
 //! Device nodes, links, and files of the host's /proc.
 
 use crate::rootpath;
-use crate::{Step, Stop};
+use crate::{Slots, Step, Stop};
 use core::ffi::CStr;
 use kan_op::Flaw;
 use kan_op::init::{NodeKind, RootPath};
@@ -42,8 +42,10 @@ impl<'p> LastDirectory<'p> {
     }
 
     /// Closes it.
-    pub(crate) fn forget(&mut self) {
-        self.0 = None;
+    pub(crate) fn forget(&mut self, slots: &Slots) {
+        if let Some((_, directory)) = self.0.take() {
+            slots.spend(directory);
+        }
     }
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn new_filesystem(slots: &Slots, new: &NewMount) -> Result<OwnedFd, S
         Some(path) => mode_at(slots, path)?,
         None => None,
     };
-    let made = configured_filesystem(&new.fstype, &new.parameters, new.attributes, mode);
+    let made = configured_filesystem(slots, &new.fstype, &new.parameters, new.attributes, mode);
     let (Err(stop), Some(path)) = (&made, &new.instead) else {
         return made;
     };
@@ -92,6 +92,7 @@ fn octal(mode: u32) -> [u8; 5] {
 
 /// The failing parameter's index is the failure's part.
 pub(crate) fn configured_filesystem(
+    slots: &Slots,
     fstype: &CStr,
     parameters: &[Parameter],
     attributes: u32,
@@ -114,7 +115,9 @@ pub(crate) fn configured_filesystem(
     }
     let created = mount::fsconfig_create(&context);
     created.map_err(|error| Stop::from(error).in_part(whole))?;
-    mount::fsmount(&context, attributes).map_err(|error| Stop::from(error).in_part(whole))
+    let tree = mount::fsmount(&context, attributes);
+    slots.spend(context);
+    tree.map_err(|error| Stop::from(error).in_part(whole))
 }
 
 pub(crate) fn clone_tree(
@@ -137,30 +140,35 @@ pub(crate) fn clone_tree(
 }
 
 /// The mount point is made as a directory or a file, as the tree's own root is.
-pub(crate) fn attach(
-    root: BorrowedFd<'_>,
-    tree: &OwnedFd,
-    at: &RootPath,
-    point: MountPoint,
-) -> Step {
-    let found = file::status(tree, c"")?;
-    if point == MountPoint::CopiedLink && found.is(S_IFLNK) {
-        return copy_link(root, tree, at);
-    }
-    let make = if found.is(S_IFDIR) {
+pub(crate) fn attach(slots: &Slots, tree: OwnedFd, at: &RootPath, point: MountPoint) -> Step {
+    let root = slots.get(Slot::Root)?;
+    let onto = match point {
+        MountPoint::Any => rootpath::look_up_or_make(root, at, kind_of(&tree)?)?,
+        MountPoint::Directory => rootpath::look_up_or_make(root, at, Make::Directory)?,
+        MountPoint::Ordinary => ordinary_directory(root, at)?,
+        MountPoint::Link => link_or_made(root, at, kind_of(&tree)?)?,
+        MountPoint::CopiedLink if file::status(&tree, c"")?.is(S_IFLNK) => {
+            return copy_link(root, &tree, at);
+        }
+        MountPoint::CopiedLink => rootpath::look_up_or_make(root, at, kind_of(&tree)?)?,
+    };
+    mount::attach(&tree, &onto)?;
+    slots.spend(tree);
+    slots.spend(onto);
+    Ok(())
+}
+
+/// What a mount point for the tree has to be.
+fn kind_of(tree: &OwnedFd) -> Result<Make, Error> {
+    Ok(if file::status(tree, c"")?.is(S_IFDIR) {
         Make::Directory
     } else {
         Make::File
-    };
-    let onto = match point {
-        MountPoint::Any | MountPoint::CopiedLink => rootpath::look_up_or_make(root, at, make)?,
-        MountPoint::Link => link_or_made(root, at, make)?,
-        MountPoint::Ordinary => ordinary_directory(root, at)?,
-    };
-    Ok(mount::attach(tree, &onto)?)
+    })
 }
 
 /// What lies at the path, be it a link; made if missing.
+#[inline(never)]
 fn link_or_made(root: BorrowedFd<'_>, at: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
     let (directory, name) = rootpath::parent(root, at)?;
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
@@ -171,6 +179,7 @@ fn link_or_made(root: BorrowedFd<'_>, at: &RootPath, make: Make) -> Result<Owned
 }
 
 /// Makes the link that the tree is. One that says the same may be there already.
+#[inline(never)]
 fn copy_link(root: BorrowedFd<'_>, tree: &OwnedFd, at: &RootPath) -> Step {
     let mut buffer = [0; Text::SIZE];
     let mut target = Text::EMPTY;
@@ -235,9 +244,11 @@ fn ordinary_directory(root: BorrowedFd<'_>, at: &RootPath) -> Result<OwnedFd, St
     }
 }
 
-pub(crate) fn attach_on_host(tree: BorrowedFd<'_>, at: &CStr) -> Step {
+pub(crate) fn attach_on_host(slots: &Slots, tree: Slot, at: &CStr) -> Step {
     let onto = file::open(at, O_PATH, 0)?;
-    Ok(mount::attach(tree, onto)?)
+    mount::attach(slots.get(tree)?, &onto)?;
+    slots.spend(onto);
+    Ok(())
 }
 
 /// The number of /dev/null, `mem` devices in the kernel's admin-guide/devices.txt.
@@ -264,11 +275,14 @@ pub(crate) fn mask(slots: &Slots, path: &RootPath) -> Step {
         Slot::Null
     };
     let cover = mount::clone_tree(slots.get(cover)?, c"", Depth::Single)?;
-    Ok(mount::attach(&cover, &found)?)
+    mount::attach(&cover, &found)?;
+    slots.spend(cover);
+    slots.spend(found);
+    Ok(())
 }
 
-pub(crate) fn lock(root: BorrowedFd<'_>, path: &RootPath) -> Step {
-    let Some(found) = look_up_present(root, path)? else {
+pub(crate) fn lock(slots: &Slots, path: &RootPath) -> Step {
+    let Some(found) = look_up_present(slots.get(Slot::Root)?, path)? else {
         return Ok(());
     };
     let tree = mount::clone_tree(&found, c"", Depth::Recursive)?;
@@ -277,7 +291,10 @@ pub(crate) fn lock(root: BorrowedFd<'_>, path: &RootPath) -> Step {
         ..Change::default()
     };
     mount::change(&tree, read_only, Depth::Single)?;
-    Ok(mount::attach(&tree, &found)?)
+    mount::attach(&tree, &found)?;
+    slots.spend(tree);
+    slots.spend(found);
+    Ok(())
 }
 
 /// Only a path that does not exist is left alone; any other failure to see it must not leave it
@@ -289,13 +306,14 @@ fn look_up_present(root: BorrowedFd<'_>, path: &RootPath) -> Result<Option<Owned
     }
 }
 
-pub(crate) fn enter_root(root: OwnedFd, entry: RootEntry) -> Step {
+pub(crate) fn enter_root(slots: &mut Slots, entry: RootEntry) -> Step {
+    let root = slots.take(Slot::Root)?;
     file::fchdir(&root)?;
     drop(root);
     match entry {
         RootEntry::Pivot { slave_first } => pivot(slave_first)?,
         RootEntry::Move => {
-            crate::bare::hide()?;
+            crate::bare::hide(slots)?;
             let here = file::open(c".", O_PATH | O_DIRECTORY, 0)?;
             let over = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
             mount::attach(here.as_fd(), over)?;

@@ -3,18 +3,21 @@
 use crate::{Init, Step, copy_up, credentials, devices, mounts, rootpath, schedule, terminal};
 use kan_op::{InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
-use kan_sys::{io, namespace, process, resource, signal};
+use kan_sys::{namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
     pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
         if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
-            self.last_directory.forget();
+            self.last_directory.forget(&self.slots);
+            self.slots.sweep(is_of_the_file_system(step))?;
         }
         let slots = &mut self.slots;
         match step {
             InitStep::Wait(sync) => self.wait(*sync),
             InitStep::Tell(sync) => self.tell(*sync),
-            InitStep::CloseInherited { preserved } => self.close_inherited(*preserved),
+            InitStep::CloseInherited { preserved } => {
+                self.slots.own_all(preserved.saturating_add(3))
+            },
             InitStep::ResetSignals { ignored } => reset_signals(*ignored),
             InitStep::NewSession => Ok(process::setsid()?),
             InitStep::NewKeyring { name } => credentials::new_keyring(name),
@@ -39,7 +42,7 @@ impl<'p> Init<'p> {
             }
             InitStep::Attach { tree, at, point } => {
                 let tree = slots.take(*tree)?;
-                mounts::attach(slots.get(Slot::Root)?, &tree, at, *point)
+                mounts::attach(slots, tree, at, *point)
             }
             InitStep::MountByPath {
                 fstype,
@@ -51,9 +54,13 @@ impl<'p> Init<'p> {
             InitStep::CopyUp { tree, from } => {
                 copy_up::perform(slots.get(Slot::Root)?, from, slots.get(*tree)?)
             }
-            InitStep::AttachOnHost { tree, at } => mounts::attach_on_host(slots.get(*tree)?, at),
+            InitStep::AttachOnHost { tree, at } => mounts::attach_on_host(slots, *tree, at),
             InitStep::Unmount { directory, name } => mounts::unmount(slots, directory, name),
-            InitStep::Close(slot) => slots.take(*slot).map(drop),
+            InitStep::Close(slot) => {
+                let closed = slots.take(*slot)?;
+                slots.spend(closed);
+                Ok(())
+            }
             InitStep::OpenNull => {
                 slots.fill(Slot::Null, mounts::open_null()?);
                 Ok(())
@@ -68,7 +75,8 @@ impl<'p> Init<'p> {
         let directories = &mut self.last_directory;
         match step {
             InitStep::MakeDirectory { at } => {
-                rootpath::make_directory(slots.get(Slot::Root)?, at).map(drop)
+                slots.spend(rootpath::make_directory(slots.get(Slot::Root)?, at)?);
+                Ok(())
             }
             InitStep::MakeNode {
                 at,
@@ -86,8 +94,8 @@ impl<'p> Init<'p> {
                 replace,
             } => devices::make_link(directories, slots.get(Slot::Root)?, at, target, *replace),
             InitStep::MaskPath { path } => mounts::mask(slots, path),
-            InitStep::LockPath { path } => mounts::lock(slots.get(Slot::Root)?, path),
-            InitStep::EnterRoot(entry) => mounts::enter_root(slots.take(Slot::Root)?, *entry),
+            InitStep::LockPath { path } => mounts::lock(slots, path),
+            InitStep::EnterRoot(entry) => mounts::enter_root(slots, *entry),
             InitStep::OpenRoot => {
                 slots.fill(Slot::Root, file::open(c"/", O_PATH | O_DIRECTORY, 0)?);
                 Ok(())
@@ -151,18 +159,29 @@ impl<'p> Init<'p> {
             other => unreachable_step(other),
         }
     }
+}
 
-    /// Closes what lies between the preserved descriptors and those in slots.
-    fn close_inherited(&self, preserved: u32) -> Step {
-        let mut from = preserved.saturating_add(3);
-        while let Some(kept) = self.slots.next_number(from) {
-            if kept > from {
-                io::close_range(from, kept - 1)?;
-            }
-            from = kept + 1;
-        }
-        Ok(io::close_range(from, u32::MAX)?)
-    }
+/// Whether the step only puts the container's file system together, of which there may be thousands:
+/// no process that could look at init's descriptors comes in between.
+fn is_of_the_file_system(step: &InitStep) -> bool {
+    matches!(
+        step,
+        InitStep::ChangeMount { .. }
+            | InitStep::NewFilesystem(_)
+            | InitStep::CloneTree { .. }
+            | InitStep::Attach { .. }
+            | InitStep::AttachOnHost { .. }
+            | InitStep::MountByPath { .. }
+            | InitStep::CopyUp { .. }
+            | InitStep::OpenNull
+            | InitStep::MakeDirectory { .. }
+            | InitStep::MakeNode { .. }
+            | InitStep::MakeLink { .. }
+            | InitStep::MaskPath { .. }
+            | InitStep::LockPath { .. }
+            | InitStep::WriteProc { .. }
+            | InitStep::Close(_)
+    )
 }
 
 /// What kan was started with is nobody's business who enters the container before it is started.

@@ -40,23 +40,40 @@ pub(crate) fn look_up_or_make(
     make: Make,
 ) -> Result<OwnedFd, Stop> {
     match look_up(root, path) {
-        Err(error) if error.errno == Errno::ENOENT => {
-            let mut walk = Walk::new(&path.0)?;
-            while let Some(name) = walk.next_name()? {
-                let last = walk.rest.is_blank();
-                let kind = if last { make } else { Make::Directory };
-                walk.step(root, &name, kind)?;
-            }
-            Ok(file::openat2(
-                root,
-                walk.done.as_c_str(),
-                O_PATH,
-                0,
-                INSIDE,
-            )?)
-        }
-        other => Ok(other?),
+        Err(error) if error.errno == Errno::ENOENT => {}
+        other => return Ok(other?),
     }
+    if made_last(root, path, make)? {
+        return Ok(look_up(root, path)?);
+    }
+    make_all(root, path, make)
+}
+
+/// Most often only the last name is missing, in a directory that was just mounted. Whatever else is
+/// the case is left to the walk: a link that leads nowhere, say.
+fn made_last(root: BorrowedFd<'_>, path: &RootPath, make: Make) -> Result<bool, Stop> {
+    let name = last_name(path);
+    if matches!(name.to_bytes(), b"" | b"." | b"..") {
+        return Ok(false);
+    }
+    match open_above(root, path)? {
+        Ok(directory) => Ok(make_here(&directory, name, make).is_ok()),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Goes along the path name by name, making what is missing. The buffers of a walk are large, and
+/// few paths need one: they stay off the stack of those that do not.
+#[inline(never)]
+fn make_all(root: BorrowedFd<'_>, path: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
+    let mut walk = Walk::new(&path.0)?;
+    while let Some(name) = walk.next_name()? {
+        let last = walk.rest.is_blank();
+        let kind = if last { make } else { Make::Directory };
+        walk.step(root, &name, kind)?;
+    }
+    let done = walk.done.as_c_str();
+    Ok(file::openat2(root, done, O_PATH, 0, INSIDE)?)
 }
 
 /// What comes before the last name of `path`, without a slash at its end.
@@ -78,17 +95,33 @@ pub(crate) fn parent<'p>(
     root: BorrowedFd<'_>,
     path: &'p RootPath,
 ) -> Result<(OwnedFd, &'p CStr), Stop> {
+    let opened = match open_above(root, path)? {
+        Err(error) if error.errno == Errno::ENOENT => make_above(root, path)?,
+        other => other?,
+    };
+    Ok((opened, last_name(path)))
+}
+
+/// The directory that holds the last name of `path`, or why it can't be opened.
+fn open_above(
+    root: BorrowedFd<'_>,
+    path: &RootPath,
+) -> Result<kan_sys::Result<OwnedFd>, Stop> {
     let mut directory = Text::EMPTY;
     directory.push(b"/")?;
     directory.push(above(path).get(1..).unwrap_or_default())?;
-    let open = |path: &CStr| file::openat2(root, path, O_PATH | O_DIRECTORY, 0, INSIDE);
-    match open(directory.as_c_str()) {
-        Err(error) if error.errno == Errno::ENOENT => {
-            let walk = Walk::to_the_end(root, directory.bytes())?;
-            Ok((open(walk.done.as_c_str())?, last_name(path)))
-        }
-        other => Ok((other?, last_name(path))),
-    }
+    Ok(open_directory(root, directory.as_c_str()))
+}
+
+fn open_directory(root: BorrowedFd<'_>, path: &CStr) -> kan_sys::Result<OwnedFd> {
+    file::openat2(root, path, O_PATH | O_DIRECTORY, 0, INSIDE)
+}
+
+/// As [`make_all`], for what comes before the last name.
+#[inline(never)]
+fn make_above(root: BorrowedFd<'_>, path: &RootPath) -> Result<OwnedFd, Stop> {
+    let walk = Walk::to_the_end(root, above(path))?;
+    Ok(open_directory(root, walk.done.as_c_str())?)
 }
 
 /// A walk along a path whose parts may be missing.
@@ -176,16 +209,19 @@ impl Walk {
 /// mkdirat(2) and its like only ever see one name. Somebody else may be faster; what they made
 /// is looked at when the walk comes back to it.
 fn make_one(here: &OwnedFd, name: &Text, make: Make) -> Result<(), Stop> {
-    let made = match make {
-        Make::Directory => file::mkdirat(here, name.as_c_str(), 0o755),
-        Make::File => {
-            let flags = O_CREAT | O_EXCL | O_WRONLY;
-            file::openat2(here, name.as_c_str(), flags, 0o644, INSIDE).map(drop)
-        }
-    };
-    match made {
+    match make_here(here, name.as_c_str(), make) {
         Err(error) if error.errno == Errno::EEXIST => Ok(()),
         other => Ok(other?),
+    }
+}
+
+fn make_here(here: &OwnedFd, name: &CStr, make: Make) -> kan_sys::Result<()> {
+    match make {
+        Make::Directory => file::mkdirat(here, name, 0o755),
+        Make::File => {
+            let flags = O_CREAT | O_EXCL | O_WRONLY;
+            file::openat2(here, name, flags, 0o644, INSIDE).map(drop)
+        }
     }
 }
 

@@ -1,22 +1,37 @@
 //! The descriptors that the steps pass to each other.
 
-use crate::Stop;
+use crate::{Step, Stop};
+use core::cell::Cell;
 use kan_op::{Flaw, Slot};
 use kan_sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use kan_sys::io;
+
+/// As many descriptors wait at most to be closed together. A process may have few (RLIMIT_NOFILE).
+const MOST_SPENT: u32 = 24;
 
 /// A table with a place for each slot.
+///
+/// In init, which has no other descriptors than these and the preserved ones, what a step is done
+/// with need not be closed at once: close_range(2) closes all but those at the next
+/// [`Slots::sweep`], which leaves nothing open that somebody forgot.
 #[derive(Debug, Default)]
-pub struct Slots([Option<OwnedFd>; Slot::COUNT]);
+pub struct Slots {
+    table: [Option<OwnedFd>; Slot::COUNT],
+    /// The lowest number above what is preserved, once all else is known to be the table's.
+    swept_from: Option<u32>,
+    /// How many descriptors wait for the next sweep.
+    spent: Cell<u32>,
+}
 
 impl Slots {
     /// Puts a descriptor into a slot; what was there is closed.
     pub fn fill(&mut self, slot: Slot, fd: OwnedFd) {
-        self.0[slot.index()] = Some(fd);
+        self.table[slot.index()] = Some(fd);
     }
 
     /// The descriptor in a slot. The planner's tests show that no step reads an empty one.
     pub(crate) fn get(&self, slot: Slot) -> Result<BorrowedFd<'_>, Stop> {
-        self.0[slot.index()]
+        self.table[slot.index()]
             .as_ref()
             .map(AsFd::as_fd)
             .ok_or(Stop::from(Flaw::OutOfStep))
@@ -25,25 +40,62 @@ impl Slots {
     /// What is in a slot, for whoever fills them.
     #[must_use]
     pub fn peek(&self, slot: Slot) -> Option<BorrowedFd<'_>> {
-        self.0[slot.index()].as_ref().map(AsFd::as_fd)
+        self.table[slot.index()].as_ref().map(AsFd::as_fd)
     }
 
     /// Takes out what is in a slot, for whoever fills them.
     #[must_use]
     pub fn withdraw(&mut self, slot: Slot) -> Option<OwnedFd> {
-        self.0[slot.index()].take()
+        self.table[slot.index()].take()
     }
 
     /// Takes the descriptor out of a slot.
     pub(crate) fn take(&mut self, slot: Slot) -> Result<OwnedFd, Stop> {
-        self.0[slot.index()]
+        self.table[slot.index()]
             .take()
             .ok_or(Stop::from(Flaw::OutOfStep))
     }
 
+    /// Does away with a descriptor that a step has opened and has no more use for.
+    pub(crate) fn spend(&self, fd: OwnedFd) {
+        if self.swept_from.is_some() {
+            self.spent.set(self.spent.get() + 1);
+            io::keep(fd);
+        }
+    }
+
+    /// From here on all descriptors from `from` on are the slots' own: closes the others.
+    pub(crate) fn own_all(&mut self, from: u32) -> Step {
+        self.swept_from = Some(from);
+        self.close_all_others()
+    }
+
+    /// Closes what was spent; while `more` is to come, only if it has become much. Nothing may be
+    /// open but what is in slots.
+    pub(crate) fn sweep(&self, more: bool) -> Step {
+        if self.spent.get() == 0 || more && self.spent.get() < MOST_SPENT {
+            return Ok(());
+        }
+        self.close_all_others()
+    }
+
+    fn close_all_others(&self) -> Step {
+        self.spent.set(0);
+        let Some(mut from) = self.swept_from else {
+            return Ok(());
+        };
+        while let Some(kept) = self.next_number(from) {
+            if kept > from {
+                io::close_range(from, kept - 1)?;
+            }
+            from = kept + 1;
+        }
+        Ok(io::close_range(from, u32::MAX)?)
+    }
+
     /// The smallest descriptor number at or above `from` that is in a slot.
-    pub(crate) fn next_number(&self, from: u32) -> Option<u32> {
-        let numbers = self.0.iter().flatten();
+    fn next_number(&self, from: u32) -> Option<u32> {
+        let numbers = self.table.iter().flatten();
         numbers
             .filter_map(|fd| u32::try_from(fd.as_raw_fd()).ok())
             .filter(|number| *number >= from)

@@ -102,6 +102,8 @@ pub enum MountTarget {
 pub enum MountPoint {
     /// Any path below the root; links are followed inside it, what is missing is made.
     Any,
+    /// As `Any`, made as a directory without a look at the tree: a new file system's root is one.
+    Directory,
     /// A directory reached without links, made if missing: for /proc and /sys (CVE-2019-19921).
     Ordinary,
     /// As `Any`, but a link that is the last part of the path is the mount point itself.

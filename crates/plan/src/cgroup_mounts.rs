@@ -119,7 +119,7 @@ impl Entry<'_> {
             InitStep::Attach {
                 tree: Slot::Tree,
                 at,
-                point: MountPoint::Any,
+                point: MountPoint::Directory,
             },
         );
         for controller in fact

@@ -298,6 +298,8 @@ impl<'a> Entry<'a> {
             MountPoint::CopiedLink
         } else if self.options.has(Extra::DestinationLink) {
             MountPoint::Link
+        } else if self.is_bind().is_none() {
+            MountPoint::Directory
         } else {
             MountPoint::Any
         };

@@ -109,7 +109,7 @@ pub(crate) fn by_path(fstype: &CStr, flags: u32, data: &CStr, at: &RootPath) -> 
 
 fn mount_point(point: MountPoint) -> &'static str {
     match point {
-        MountPoint::Any => "",
+        MountPoint::Any | MountPoint::Directory => "",
         MountPoint::Ordinary => ", which must be an ordinary directory",
         MountPoint::Link => ", on the link itself if that is one",
         MountPoint::CopiedLink => ", or if it is a link make the same there",

@@ -12,6 +12,7 @@ pub mod credentials;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod early;
 pub mod file;
+pub mod heap;
 pub mod io;
 pub mod memory;
 pub mod mount;
