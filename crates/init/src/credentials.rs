@@ -22,13 +22,20 @@ pub(crate) fn drop_bounding(drop: u64) -> Step {
 /// Groups first, while it is still allowed; the capabilities survive leaving uid 0 only under
 /// PR_SET_KEEPCAPS, capabilities(7).
 pub(crate) fn set_ids(ids: &Ids) -> Step {
-    credentials::keep_capabilities(true)?;
+    // Root keeps them anyway.
+    let leaves_root = ids.uid != 0;
+    if leaves_root {
+        credentials::keep_capabilities(true)?;
+    }
     if let Some(groups) = &ids.groups {
         credentials::set_groups(groups)?;
     }
     credentials::set_gid(ids.gid)?;
     credentials::set_uid(ids.uid)?;
-    Ok(credentials::keep_capabilities(false)?)
+    if leaves_root {
+        credentials::keep_capabilities(false)?;
+    }
+    Ok(())
 }
 
 pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64) -> Step {

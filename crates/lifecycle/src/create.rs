@@ -11,6 +11,7 @@ use crate::{
 use kan_plan::{Attachment, Plan, Request, plan_create};
 use kan_spec::Bundle;
 use kan_spec::config::NamespaceType;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
 
 /// What the command line says of a new container.
@@ -75,8 +76,10 @@ impl CreateOptions {
 
 /// A bundle that was read, and what will be made of it.
 struct Prepared {
-    bundle: Bundle,
-    plan: Plan,
+    /// Neither this nor the plan is ever freed: kan ends soon, and until then their pages are shared
+    /// with its child, and would be copied to be given back.
+    bundle: ManuallyDrop<Bundle>,
+    plan: ManuallyDrop<Plan>,
     record: Record,
 }
 
@@ -109,8 +112,8 @@ fn prepare(
         record.resctrl = kan_plan::resctrl_own_groups(&bundle.config, resctrl, &options.id);
     }
     Ok(Prepared {
-        bundle,
-        plan,
+        bundle: ManuallyDrop::new(bundle),
+        plan: ManuallyDrop::new(plan),
         record,
     })
 }

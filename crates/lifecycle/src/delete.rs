@@ -36,7 +36,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         Status::Running | Status::Paused if force => {}
         status => return Err(Error::status("delete", id, status)),
     }
-    end(&container)?;
+    end(&container, status)?;
     forget(&container.directory)?;
     Ok(container
         .record
@@ -79,11 +79,13 @@ pub(crate) fn remove_stopped(store: &Store, id: &str) -> Result<Vec<Error>> {
 
 /// Ends every process and removes the cgroup. A container whose `create` was killed may have
 /// processes that state.json does not know: the cgroup does.
-fn end(container: &Container) -> Result<()> {
+fn end(container: &Container, status: Status) -> Result<()> {
     let Some(record) = &container.record else {
         return Ok(());
     };
-    if let Some(init) = record.init.map(InitProcess::open).transpose()?.flatten() {
+    let living = record.init.filter(|_| status != Status::Stopped);
+    let mut is_removed = false;
+    if let Some(init) = living.map(InitProcess::open).transpose()?.flatten() {
         match pidfd_send_signal(&init, nix::libc::SIGKILL) {
             Err(error) if error.errno == kan_sys::Errno::ESRCH => {}
             other => other.map_err(during("kill the container"))?,
@@ -98,11 +100,17 @@ fn end(container: &Container) -> Result<()> {
             let why = format!("process {pid} of the container was killed and does not end");
             return Err(Error::Step(why));
         }
-    } else if record.unit.is_some() || !kan_cgroup::remove_unused(&record.cgroups) {
-        kan_cgroup::kill_all(&record.cgroups)?;
+    } else {
+        is_removed = record.unit.is_none() && kan_cgroup::remove_unused(&record.cgroups);
+        if !is_removed {
+            kan_cgroup::kill_all(&record.cgroups)?;
+        }
     }
     record.uncover()?;
     resctrl::remove(&record.resctrl)?;
+    if is_removed {
+        return Ok(());
+    }
     record.remove_cgroups()
 }
 

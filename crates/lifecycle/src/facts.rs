@@ -57,7 +57,7 @@ fn of_process(config: &Config) -> Result<Facts> {
         is_rootless: false,
         uid,
         gid,
-        denies_groups: denies_groups(),
+        denies_groups: !is_host_root()? && denies_groups(),
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
         ignored_signals: hex(&status, "SigIgn:"),

@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod exec;
 mod facts;
+mod files;
 mod finding;
 mod foreground;
 mod hooks;

@@ -2,8 +2,9 @@
 
 use crate::error::{during, with};
 use crate::record::InitProcess;
-use crate::{Error, Result};
+use crate::{Error, Result, files};
 use kan_sys::fd::OwnedFd;
+use kan_sys::file::O_RDONLY;
 use std::path::Path;
 
 /// What /proc/PID/stat tells of a process.
@@ -40,7 +41,8 @@ fn is_gone(error: &std::io::Error) -> bool {
 /// Reads a file of /proc that fits into `buffer`, by one call: such files make their whole
 /// contents anew for every read.
 pub(crate) fn read_small<'b>(path: &str, buffer: &'b mut [u8]) -> std::io::Result<&'b [u8]> {
-    let count = std::io::Read::read(&mut std::fs::File::open(path)?, buffer)?;
+    let mut file = files::open(Path::new(path), O_RDONLY, 0)?;
+    let count = std::io::Read::read(&mut file, buffer)?;
     Ok(&buffer[..count])
 }
 

@@ -3,16 +3,14 @@
 use crate::error::{during, with};
 use crate::host::c_path;
 use crate::unit::Unit;
-use crate::{Error, Result, hooks};
+use crate::{Error, Result, files, hooks};
 use kan_cgroup::Placement;
 use kan_op::host::HostHook;
 use kan_spec::state::{State, Status};
-use kan_sys::file::{self, O_PATH};
+use kan_sys::file::{self, O_CREAT, O_NONBLOCK, O_PATH, O_RDONLY, O_TRUNC, O_WRONLY};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 /// The version of the file's layout. A reader refuses any other.
@@ -252,9 +250,7 @@ impl Record {
 
 /// Reads a file, and waits for nobody: were it a FIFO, it would be empty.
 fn read_at_once(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut options = OpenOptions::new();
-    let flags = nix::libc::O_NONBLOCK;
-    let mut file = options.read(true).custom_flags(flags).open(path)?;
+    let mut file = files::open(path, O_RDONLY | O_NONBLOCK, 0)?;
     // Most are smaller, and a read that gives less than asked for was the last: `list` does this for
     // every container.
     let (mut text, mut length) = (vec![0; 8192], 0);
@@ -270,14 +266,7 @@ fn read_at_once(path: &Path) -> std::io::Result<Vec<u8>> {
 
 /// Writes a file that only kan's user may read: a config's environment holds secrets.
 pub(crate) fn write_private(path: &Path, text: &[u8]) -> Result<()> {
-    let mut options = OpenOptions::new();
-    let opened = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
-    opened
+    files::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
         .and_then(|mut file| file.write_all(text))
         .map_err(with("write", path))
 }

@@ -10,7 +10,7 @@
 
 use crate::error::during;
 use crate::{Error, Result};
-use kan_sys::file::{self, O_PATH, O_RDONLY};
+use kan_sys::file::{self, O_RDONLY};
 use kan_sys::mount::{self, Change, Depth};
 use kan_sys::{Errno, memory, process};
 use std::ffi::{CString, OsString};
@@ -70,7 +70,7 @@ fn is_sealed() -> kan_sys::Result<bool> {
             0,
         )?));
     }
-    Ok(path == b"/" && mount::is_read_only(file::open(c"/proc/self/exe", O_PATH, 0)?)?)
+    Ok(path == b"/" && mount::is_read_only(c"/proc/self/exe")?)
 }
 
 fn clone_own_mount() -> kan_sys::Result<kan_sys::fd::OwnedFd> {

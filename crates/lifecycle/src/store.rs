@@ -3,7 +3,8 @@
 use crate::cgroups::is_host_root;
 use crate::container::Container;
 use crate::error::with;
-use crate::{Error, Result, check_id};
+use crate::{Error, Result, check_id, files};
+use kan_sys::file::{O_DIRECTORY, O_RDONLY};
 use std::fs::{DirBuilder, File, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
@@ -96,20 +97,16 @@ impl Store {
 
 fn lock(directory: &Path) -> Result<Locked> {
     loop {
-        let open = File::open(directory).map_err(with("open", directory))?;
-        open.lock().map_err(with("lock", directory))?;
-        // While kan waited, another one may have removed the directory, and a third made it anew.
-        if is_at(directory, &open)? {
-            return Ok(Locked(open));
+        let opened = files::open(directory, O_RDONLY | O_DIRECTORY, 0);
+        let opened = opened.map_err(with("open", directory))?;
+        opened.lock().map_err(with("lock", directory))?;
+        // While kan waited, another one may have removed the directory, and a third made it anew:
+        // one that is removed has no link left (rmdir(2) of every file system).
+        let now = opened.metadata().map_err(with("look at", directory))?;
+        if now.nlink() > 0 {
+            return Ok(Locked(opened));
         }
     }
-}
-
-/// Whether an open directory is the one that lies at a path now.
-fn is_at(path: &Path, open: &File) -> Result<bool> {
-    let now = std::fs::metadata(path).map_err(with("look at", path))?;
-    let opened = open.metadata().map_err(with("look at", path))?;
-    Ok((now.dev(), now.ino()) == (opened.dev(), opened.ino()))
 }
 
 /// Whether some kan holds the lock.

@@ -1,7 +1,9 @@
 //! A bundle on disk: bundle.md, and reading its config.json.
 
+use rustix::fs::{CWD, Mode, OFlags, openat};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use crate::config::Config;
@@ -76,7 +78,10 @@ impl Bundle {
         config: Option<&Path>,
         read: impl FnOnce(&str, &[u8]) -> Result<(Config, Vec<String>, T), Error>,
     ) -> Result<(Self, T), Error> {
-        let path = dir.canonicalize().map_err(|e| Error::bundle(dir, &e))?;
+        let opened = open(CWD, dir, OFlags::PATH | OFlags::DIRECTORY);
+        let opened = opened.map_err(|e| Error::bundle(dir, &e))?;
+        let path = path_of(&opened).or_else(|_| dir.canonicalize());
+        let path = path.map_err(|e| Error::bundle(dir, &e))?;
         let file = path.join(config.unwrap_or(Path::new("config.json")));
         let text = read_file(&file)?;
         let name = file.file_name().unwrap_or_default().to_string_lossy();
@@ -100,13 +105,24 @@ pub fn parse_config(text: &[u8]) -> Result<Document<Config>, Error> {
     Document::parse("config.json", text)
 }
 
+fn open(at: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    Ok(openat(at, path, flags | OFlags::CLOEXEC, Mode::empty())?)
+}
+
+/// The path of an open directory as the kernel has it: absolute, without links, at the price of one
+/// call however many parts it has.
+fn path_of(directory: &OwnedFd) -> io::Result<PathBuf> {
+    fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
-    let about = fs::metadata(path).map_err(|e| Error::file(path, &e))?;
-    // Asked before it is opened: opening a FIFO waits for a writer.
+    // Opening a FIFO would wait for a writer.
+    let opened = open(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK);
+    let file = File::from(opened.map_err(|e| Error::file(path, &e))?);
+    let about = file.metadata().map_err(|e| Error::file(path, &e))?;
     if !about.is_file() {
         return Err(Error::unreadable(path, "not a regular file"));
     }
-    let file = File::open(path).map_err(|e| Error::file(path, &e))?;
     let mut text = Vec::with_capacity(usize::try_from(about.len().min(LARGEST)).unwrap_or(0) + 1);
     let read = file.take(LARGEST + 1).read_to_end(&mut text);
     read.map_err(|e| Error::file(path, &e))?;

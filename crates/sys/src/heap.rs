@@ -6,6 +6,10 @@ use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, Ordering};
 use dlmalloc::Dlmalloc;
 
+/// How much is asked of the kernel at a time, bytes: enough for most commands. Only what is touched
+/// takes memory.
+const GRANULARITY: usize = 1 << 20;
+
 /// Doug Lea's allocator behind a lock that costs one instruction. musl's own allocator asks the
 /// kernel for each larger block and gives it back at once, some sixty calls in a `run`.
 ///
@@ -23,9 +27,11 @@ impl Heap {
     #[must_use]
     #[allow(clippy::new_without_default, reason = "a static is made by a const fn")]
     pub const fn new() -> Self {
+        let mut heap = Dlmalloc::new();
+        heap.set_granularity(GRANULARITY);
         Self {
             locked: AtomicBool::new(false),
-            heap: UnsafeCell::new(Dlmalloc::new()),
+            heap: UnsafeCell::new(heap),
         }
     }
 

@@ -227,13 +227,13 @@ pub fn filesystem_magic(file: impl AsFd) -> Result<i64> {
     Ok(found.f_type)
 }
 
-/// Whether an open file lies on a mount or file system that is read-only (ST_RDONLY).
-pub fn is_read_only(file: impl AsFd) -> Result<bool> {
+/// statfs(2): whether a file lies on a mount or file system that is read-only (ST_RDONLY).
+pub fn is_read_only(path: &CStr) -> Result<bool> {
     const ST_RDONLY: i64 = 1;
     // SAFETY: the all-zero pattern is a valid statfs.
     let mut found: linux_raw_sys::general::statfs64 = unsafe { core::mem::zeroed() };
     // SAFETY: the buffer has the size the kernel writes.
-    unsafe { call!(fstatfs, raw(&file), &raw mut found) }?;
+    unsafe { call!(statfs, ptr(path), &raw mut found) }?;
     Ok(found.f_flags & ST_RDONLY != 0)
 }
 
