@@ -141,16 +141,15 @@ pub(crate) fn clone_tree(
 
 /// The mount point is made as a directory or a file, as the tree's own root is.
 pub(crate) fn attach(slots: &Slots, tree: OwnedFd, at: &RootPath, point: MountPoint) -> Step {
-    let root = slots.get(Slot::Root)?;
     let onto = match point {
-        MountPoint::Any => rootpath::look_up_or_make(root, at, kind_of(&tree)?)?,
-        MountPoint::Directory => rootpath::look_up_or_make(root, at, Make::Directory)?,
-        MountPoint::Ordinary => ordinary_directory(root, at)?,
-        MountPoint::Link => link_or_made(root, at, kind_of(&tree)?)?,
+        MountPoint::Any => rootpath::look_up_or_make(slots, at, kind_of(&tree)?)?,
+        MountPoint::Directory => rootpath::look_up_or_make(slots, at, Make::Directory)?,
+        MountPoint::Ordinary => ordinary_directory(slots, at)?,
+        MountPoint::Link => link_or_made(slots, at, kind_of(&tree)?)?,
         MountPoint::CopiedLink if file::status(&tree, c"")?.is(S_IFLNK) => {
-            return copy_link(root, &tree, at);
+            return copy_link(slots.get(Slot::Root)?, &tree, at);
         }
-        MountPoint::CopiedLink => rootpath::look_up_or_make(root, at, kind_of(&tree)?)?,
+        MountPoint::CopiedLink => rootpath::look_up_or_make(slots, at, kind_of(&tree)?)?,
     };
     mount::attach(&tree, &onto)?;
     slots.spend(tree);
@@ -169,11 +168,11 @@ fn kind_of(tree: &OwnedFd) -> Result<Make, Error> {
 
 /// What lies at the path, be it a link; made if missing.
 #[inline(never)]
-fn link_or_made(root: BorrowedFd<'_>, at: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
-    let (directory, name) = rootpath::parent(root, at)?;
+fn link_or_made(slots: &Slots, at: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
+    let (directory, name) = rootpath::parent(slots.get(Slot::Root)?, at)?;
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     match file::openat2(directory, name, O_PATH | O_NOFOLLOW, 0, resolve) {
-        Err(error) if error.errno == Errno::ENOENT => rootpath::look_up_or_make(root, at, make),
+        Err(error) if error.errno == Errno::ENOENT => rootpath::look_up_or_make(slots, at, make),
         other => Ok(other?),
     }
 }
@@ -200,16 +199,16 @@ fn copy_link(root: BorrowedFd<'_>, tree: &OwnedFd, at: &RootPath) -> Step {
 /// mount(2), at a mount point that was looked up as any other, and is named by its descriptor in
 /// the host's /proc.
 pub(crate) fn by_path(
-    root: BorrowedFd<'_>,
+    slots: &Slots,
     (fstype, source): (&CStr, &CStr),
     flags: u32,
     data: &CStr,
     at: &RootPath,
 ) -> Step {
     let onto = if flags & MS_REMOUNT == 0 {
-        rootpath::look_up_or_make(root, at, Make::Directory)?
+        rootpath::look_up_or_make(slots, at, Make::Directory)?
     } else {
-        rootpath::look_up(root, at)?
+        rootpath::look_up(slots.get(Slot::Root)?, at)?
     };
     crate::devices::host_proc()?;
     let mut path = Text::EMPTY;
@@ -218,7 +217,8 @@ pub(crate) fn by_path(
     Ok(mount::mount(source, path.as_c_str(), fstype, flags, data)?)
 }
 
-fn ordinary_directory(root: BorrowedFd<'_>, at: &RootPath) -> Result<OwnedFd, Stop> {
+fn ordinary_directory(slots: &Slots, at: &RootPath) -> Result<OwnedFd, Stop> {
+    let root = slots.get(Slot::Root)?;
     let open = || {
         file::openat2(
             root,
@@ -230,7 +230,7 @@ fn ordinary_directory(root: BorrowedFd<'_>, at: &RootPath) -> Result<OwnedFd, St
     };
     let opened = match open() {
         Err(error) if error.errno == Errno::ENOENT => {
-            rootpath::make_directory(root, at)?;
+            rootpath::make_directory(slots, at)?;
             open()
         }
         other => other,
@@ -245,10 +245,7 @@ fn ordinary_directory(root: BorrowedFd<'_>, at: &RootPath) -> Result<OwnedFd, St
 }
 
 pub(crate) fn attach_on_host(slots: &Slots, tree: Slot, at: &CStr) -> Step {
-    let onto = file::open(at, O_PATH, 0)?;
-    mount::attach(slots.get(tree)?, &onto)?;
-    slots.spend(onto);
-    Ok(())
+    Ok(mount::attach_at_path(slots.get(tree)?, at)?)
 }
 
 /// The number of /dev/null, `mem` devices in the kernel's admin-guide/devices.txt.

@@ -17,7 +17,7 @@ impl<'p> Init<'p> {
             InitStep::Tell(sync) => self.tell(*sync),
             InitStep::CloseInherited { preserved } => {
                 self.slots.own_all(preserved.saturating_add(3))
-            },
+            }
             InitStep::ResetSignals { ignored } => reset_signals(*ignored),
             InitStep::NewSession => Ok(process::setsid()?),
             InitStep::NewKeyring { name } => credentials::new_keyring(name),
@@ -50,7 +50,7 @@ impl<'p> Init<'p> {
                 flags,
                 data,
                 at,
-            } => mounts::by_path(slots.get(Slot::Root)?, (fstype, source), *flags, data, at),
+            } => mounts::by_path(slots, (fstype, source), *flags, data, at),
             InitStep::CopyUp { tree, from } => {
                 copy_up::perform(slots.get(Slot::Root)?, from, slots.get(*tree)?)
             }
@@ -75,7 +75,7 @@ impl<'p> Init<'p> {
         let directories = &mut self.last_directory;
         match step {
             InitStep::MakeDirectory { at } => {
-                slots.spend(rootpath::make_directory(slots.get(Slot::Root)?, at)?);
+                slots.spend(rootpath::make_directory(slots, at)?);
                 Ok(())
             }
             InitStep::MakeNode {

@@ -1,8 +1,8 @@
 //! Paths inside the container: every lookup starts at the root's descriptor and cannot leave it.
 
-use crate::Stop;
+use crate::{Slots, Stop};
 use core::ffi::CStr;
-use kan_op::{Flaw, init::RootPath};
+use kan_op::{Flaw, Slot, init::RootPath};
 use kan_sys::fd::{BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
@@ -29,21 +29,18 @@ pub(crate) fn look_up(root: BorrowedFd<'_>, path: &RootPath) -> Result<OwnedFd, 
     file::openat2(root, &path.0, O_PATH, 0, INSIDE)
 }
 
-pub(crate) fn make_directory(root: BorrowedFd<'_>, path: &RootPath) -> Result<OwnedFd, Stop> {
-    look_up_or_make(root, path, Make::Directory)
+pub(crate) fn make_directory(slots: &Slots, path: &RootPath) -> Result<OwnedFd, Stop> {
+    look_up_or_make(slots, path, Make::Directory)
 }
 
 /// Opens what lies at `path`, with O_PATH; what is missing of it is made.
-pub(crate) fn look_up_or_make(
-    root: BorrowedFd<'_>,
-    path: &RootPath,
-    make: Make,
-) -> Result<OwnedFd, Stop> {
+pub(crate) fn look_up_or_make(slots: &Slots, path: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
+    let root = slots.get(Slot::Root)?;
     match look_up(root, path) {
         Err(error) if error.errno == Errno::ENOENT => {}
         other => return Ok(other?),
     }
-    if made_last(root, path, make)? {
+    if made_last(slots, path, make)? {
         return Ok(look_up(root, path)?);
     }
     make_all(root, path, make)
@@ -51,15 +48,17 @@ pub(crate) fn look_up_or_make(
 
 /// Most often only the last name is missing, in a directory that was just mounted. Whatever else is
 /// the case is left to the walk: a link that leads nowhere, say.
-fn made_last(root: BorrowedFd<'_>, path: &RootPath, make: Make) -> Result<bool, Stop> {
+fn made_last(slots: &Slots, path: &RootPath, make: Make) -> Result<bool, Stop> {
     let name = last_name(path);
     if matches!(name.to_bytes(), b"" | b"." | b"..") {
         return Ok(false);
     }
-    match open_above(root, path)? {
-        Ok(directory) => Ok(make_here(&directory, name, make).is_ok()),
-        Err(_) => Ok(false),
-    }
+    let Ok(directory) = open_above(slots.get(Slot::Root)?, path)? else {
+        return Ok(false);
+    };
+    let made = make_here(&directory, name, make);
+    slots.spend(directory);
+    Ok(made.is_ok())
 }
 
 /// Goes along the path name by name, making what is missing. The buffers of a walk are large, and
@@ -103,10 +102,7 @@ pub(crate) fn parent<'p>(
 }
 
 /// The directory that holds the last name of `path`, or why it can't be opened.
-fn open_above(
-    root: BorrowedFd<'_>,
-    path: &RootPath,
-) -> Result<kan_sys::Result<OwnedFd>, Stop> {
+fn open_above(root: BorrowedFd<'_>, path: &RootPath) -> Result<kan_sys::Result<OwnedFd>, Stop> {
     let mut directory = Text::EMPTY;
     directory.push(b"/")?;
     directory.push(above(path).get(1..).unwrap_or_default())?;

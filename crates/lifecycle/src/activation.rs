@@ -26,7 +26,7 @@ impl Activation {
     pub fn from_environment() -> Self {
         let text = |name: &str| std::env::var(name).ok();
         let pid = text("LISTEN_PID").and_then(|pid| pid.parse::<u32>().ok());
-        let is_meant = pid == Some(std::process::id());
+        let is_meant = pid.is_some_and(|pid| pid == std::process::id());
         let descriptors = text("LISTEN_FDS").and_then(|count| count.parse().ok());
         Self {
             notify: std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty()),

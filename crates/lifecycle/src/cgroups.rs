@@ -8,6 +8,7 @@ use kan_cgroup::{CgroupsPath, Hierarchy, Kind, Layout, Placement, Scope, Version
 use kan_plan::{CgroupFact, Cgroups};
 use kan_spec::config::Config;
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// Who makes cgroups: `--cgroup-manager`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,9 +132,15 @@ impl Home {
 /// Whether kan's user is root, and that of the host: root of a user namespace may not do what root
 /// may. The first namespace maps every id to itself, user_namespaces(7).
 pub(crate) fn is_host_root() -> Result<bool> {
-    if kan_sys::credentials::effective_uid() != 0 {
-        return Ok(false);
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    if let Some(known) = KNOWN.get() {
+        return Ok(*known);
     }
+    let is_root = kan_sys::credentials::effective_uid() == 0 && maps_all_ids()?;
+    Ok(*KNOWN.get_or_init(|| is_root))
+}
+
+fn maps_all_ids() -> Result<bool> {
     let (path, mut buffer) = ("/proc/self/uid_map", [0; 4096]);
     let map = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let map = String::from_utf8_lossy(map);

@@ -86,7 +86,10 @@ impl Host<'_> {
             .collect();
         let slots = std::mem::take(&mut self.slots);
         let mut init = Init::new(self.plan.init.steps(), self.board, slots);
-        self.cloned_at = memory::monotonic_ns();
+        self.is_cloned = true;
+        if self.board.is_traced() {
+            self.cloned_at = memory::monotonic_ns();
+        }
         let cgroup = cgroup.as_ref().map(AsFd::as_fd);
         // A child's memory is as hidden as its maker's.
         if hidden {

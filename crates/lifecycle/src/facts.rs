@@ -50,13 +50,12 @@ fn of_process(config: &Config) -> Result<Facts> {
     let (path, mut buffer) = ("/proc/self/status", [0; 8192]);
     let status = read_small(path, &mut buffer).map_err(with("read", Path::new(path)))?;
     let status = String::from_utf8_lossy(status);
-    let (uid, gid) = kan_sys::credentials::effective_ids();
     Ok(Facts {
         cgroups: Cgroups::Absent,
         unit: None,
         is_rootless: false,
-        uid,
-        gid,
+        uid: kan_sys::credentials::effective_uid(),
+        gid: kan_sys::credentials::effective_gid(),
         denies_groups: !is_host_root()? && denies_groups(),
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),

@@ -50,7 +50,8 @@ impl Foreground {
             if let Some(terminal) = &mut terminal {
                 terminal.copy();
             }
-            while let Ok(Some(info)) = self.signals.read_signal() {
+            // One at a time: more of them end the next wait at once.
+            if let Ok(Some(info)) = self.signals.read_signal() {
                 pass_on(info.ssi_signo, child, terminal.as_ref());
             }
             if let Some(ended) = reap(child)? {

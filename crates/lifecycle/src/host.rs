@@ -51,6 +51,9 @@ pub(crate) struct Host<'p> {
     hooks_said: Vec<u8>,
     /// The seccomp listener, where init sent it.
     listener: Option<OwnedFd>,
+    /// Whether init was cloned, or an attempt made.
+    pub(crate) is_cloned: bool,
+    /// When, if somebody wants to know: nanoseconds of CLOCK_MONOTONIC.
     pub(crate) cloned_at: u64,
     /// kan's own oom_score_adj, while it has the child's.
     pub(crate) own_oom_score: Option<String>,
@@ -99,6 +102,7 @@ impl<'p> Host<'p> {
             hook_errors: None,
             hooks_said: Vec::new(),
             listener: None,
+            is_cloned: false,
             cloned_at: 0,
             own_oom_score: None,
         })
@@ -465,7 +469,7 @@ impl Drop for Host<'_> {
             let _ = std::fs::remove_dir_all(directory);
             // runtime.md, Lifecycle: a hook that fails leads on to the end of the container. What
             // goes wrong here as well would only hide why.
-            if self.cloned_at != 0 {
+            if self.is_cloned {
                 drop(self.record.run_poststop());
             }
         }

@@ -115,6 +115,18 @@ fn path_of(directory: &OwnedFd) -> io::Result<PathBuf> {
     fs::read_link(format!("/proc/self/fd/{}", directory.as_raw_fd()))
 }
 
+/// Reads a regular file up to its end or [`LARGEST`], with room for what is expected to be in it. A
+/// read that leaves room was the last one.
+fn read_all(file: File, room: usize) -> io::Result<Vec<u8>> {
+    let mut text = vec![0; room];
+    let count = (&file).read(&mut text)?;
+    text.truncate(count);
+    if count == room {
+        file.take(LARGEST + 1).read_to_end(&mut text)?;
+    }
+    Ok(text)
+}
+
 fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     // Opening a FIFO would wait for a writer.
     let opened = open(CWD, path, OFlags::RDONLY | OFlags::NONBLOCK);
@@ -123,9 +135,8 @@ fn read_file(path: &Path) -> Result<Vec<u8>, Error> {
     if !about.is_file() {
         return Err(Error::unreadable(path, "not a regular file"));
     }
-    let mut text = Vec::with_capacity(usize::try_from(about.len().min(LARGEST)).unwrap_or(0) + 1);
-    let read = file.take(LARGEST + 1).read_to_end(&mut text);
-    read.map_err(|e| Error::file(path, &e))?;
+    let size = usize::try_from(about.len().min(LARGEST)).unwrap_or(0);
+    let text = read_all(file, size + 1).map_err(|e| Error::file(path, &e))?;
     if text.len() as u64 > LARGEST {
         return Err(Error::unreadable(
             path,

@@ -42,11 +42,10 @@ pub fn effective_uid() -> u32 {
     unsafe { call!(geteuid).map_or(0, |uid| uid as u32) }
 }
 
-/// geteuid(2) and getegid(2).
-pub fn effective_ids() -> (u32, u32) {
+/// getegid(2).
+pub fn effective_gid() -> u32 {
     // SAFETY: no arguments. The call cannot fail.
-    let gid = unsafe { call!(getegid).map_or(0, |gid| gid as u32) };
-    (effective_uid(), gid)
+    unsafe { call!(getegid).map_or(0, |gid| gid as u32) }
 }
 
 /// prctl(2) PR_SET_KEEPCAPS: whether permitted capabilities survive leaving uid 0.

@@ -5,8 +5,8 @@ use crate::{Errno, Error, Result};
 use core::ffi::CStr;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MNT_DETACH,
-    MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, OPEN_TREE_CLOEXEC, OPEN_TREE_CLONE,
-    UMOUNT_NOFOLLOW, fsconfig_command, mount_attr,
+    MOVE_MOUNT_F_EMPTY_PATH, MOVE_MOUNT_T_EMPTY_PATH, MOVE_MOUNT_T_SYMLINKS, OPEN_TREE_CLOEXEC,
+    OPEN_TREE_CLONE, UMOUNT_NOFOLLOW, fsconfig_command, mount_attr,
 };
 use rustix::fd::{AsFd, OwnedFd};
 
@@ -96,6 +96,14 @@ fn open_tree(at: isize, path: &CStr, flags: u32) -> Result<OwnedFd> {
     let flags = flags | OPEN_TREE_CLOEXEC | empty;
     // SAFETY: the path is a live C string; the result is ours.
     unsafe { call!(open_tree, at, ptr(path), flags).map(|fd| owned(fd)) }
+}
+
+/// move_mount(2): attaches a detached tree at a path of the calling process, links followed.
+pub fn attach_at_path(tree: impl AsFd, path: &CStr) -> Result<()> {
+    let here = linux_raw_sys::general::AT_FDCWD as isize;
+    let flags = MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_SYMLINKS;
+    // SAFETY: both paths are live C strings.
+    unsafe { call!(move_mount, raw(&tree), ptr(c""), here, ptr(path), flags).map(drop) }
 }
 
 /// move_mount(2): attaches a detached tree on the file or directory that `onto` is.

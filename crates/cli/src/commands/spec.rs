@@ -15,7 +15,8 @@ pub(super) const VERB: Verb = Verb {
 
 fn run(call: &Call<'_>) -> Outcome {
     let text = if has(call.matches, "rootless") {
-        let (uid, gid) = kan_sys::credentials::effective_ids();
+        use kan_sys::credentials::{effective_gid, effective_uid};
+        let (uid, gid) = (effective_uid(), effective_gid());
         kan_spec::rootless_config(uid, gid)
     } else {
         kan_spec::default_config()
