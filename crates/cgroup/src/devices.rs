@@ -13,7 +13,7 @@ mod model;
 mod replace;
 mod rules;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use kan_op::host::DeviceRule;
@@ -96,16 +96,21 @@ impl DevicesError {
 
 /// Limits the devices of a cgroup that was just made and holds no process: of each access that is
 /// asked for, the last rule that speaks of it decides; what no rule speaks of is allowed. On a
-/// hybrid host v1's controller does it, and without cgroups nothing does.
+/// hybrid host v1's controller does it, and without cgroups nothing does. `opened` is what
+/// [`Placement::open`] gave, if that was called.
 ///
 /// # Errors
 /// [`DevicesError::NoController`] and [`DevicesError::Inexpressible`] on v1; else the call that
 /// failed. [`DevicesError::is_permission`] tells what a rootless container can do without.
-pub fn limit_devices(placement: &Placement, rules: &[DeviceRule]) -> Result<(), DevicesError> {
+pub fn limit_devices(
+    placement: &Placement,
+    opened: Option<BorrowedFd<'_>>,
+    rules: &[DeviceRule],
+) -> Result<(), DevicesError> {
     match (placement.v1("devices"), placement.directories()) {
         (Some(dir), _) => write_list(&dir.path(), rules),
         (None, []) => Ok(()),
-        (None, [dir]) if dir.is_v2() => attach_filter(dir, rules),
+        (None, [dir]) if dir.is_v2() => attach_filter(dir, opened, rules),
         (None, _) => Err(DevicesError::NoController),
     }
 }
@@ -137,11 +142,18 @@ fn write_list(cgroup: &Path, rules: &[DeviceRule]) -> Result<(), DevicesError> {
 /// By this people and [`replace_devices`] know the program.
 const NAME: &[u8] = b"kan_devices";
 
-fn attach_filter(dir: &Directory, rules: &[DeviceRule]) -> Result<(), DevicesError> {
+fn attach_filter(
+    dir: &Directory,
+    opened: Option<BorrowedFd<'_>>,
+    rules: &[DeviceRule],
+) -> Result<(), DevicesError> {
     let path = dir.path();
-    let cgroup = open(&path)?;
     let program = load(&path, rules)?;
-    bpf::attach_device_filter(&cgroup, &program, None).map_err(failed("attaching", &path))
+    let attached = match opened {
+        Some(cgroup) => bpf::attach_device_filter(cgroup, &program, None),
+        None => bpf::attach_device_filter(open(&path)?, &program, None),
+    };
+    attached.map_err(failed("attaching", &path))
 }
 
 fn open(path: &Path) -> Result<OwnedFd, DevicesError> {

@@ -48,6 +48,21 @@ pub(crate) fn whole<Fd: AsFd, P: rustix::path::Arg>(at: Fd, path: P) -> io::Resu
     }
 }
 
+/// Reads a file of any length that the kernel makes as a whole: a short read is its end (single_open
+/// in the kernel's seq_file.rst).
+pub(crate) fn at_once<Fd: AsFd, P: rustix::path::Arg>(at: Fd, path: P) -> io::Result<String> {
+    let file = openat(at, path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    let (mut text, mut length) = (vec![0; PAGE], 0);
+    loop {
+        length += io::read(&file, &mut text[length..])?;
+        if length < text.len() {
+            text.truncate(length);
+            return Ok(String::from_utf8_lossy(&text).into_owned());
+        }
+        text.resize(2 * length, 0);
+    }
+}
+
 /// Writes a value with a single write, which is what cgroup files want.
 pub(crate) fn put(path: &Path, value: &str) -> io::Result<()> {
     // Without O_CREAT: on a tmpfs that only looks like a cgroup hierarchy nothing appears.

@@ -30,7 +30,7 @@ impl Line {
 
 /// Reads the caller's lines. A kernel without cgroups has none.
 pub(crate) fn read() -> Result<Vec<Line>> {
-    match file::whole(CWD, FILE) {
+    match file::at_once(CWD, FILE) {
         Ok(text) => Ok(parse(&text)),
         Err(Errno::NOENT) => Ok(Vec::new()),
         Err(errno) => Err(Error::call(Operation::Read, Path::new(FILE), errno)),

@@ -150,7 +150,7 @@ impl Limited {
     /// What a process in the cgroup is permitted, one answer for each of [`every_try`].
     fn answers(&self, rules: &[DeviceRule]) -> Result<Vec<bool>, DevicesError> {
         self.fresh();
-        limit_devices(&self.placement, rules)?;
+        limit_devices(&self.placement, None, rules)?;
         Ok(self.present_answers())
     }
 
@@ -191,7 +191,7 @@ impl Limited {
     /// Replaces rules by rules, each list by the next.
     fn check_replaced(&self, lists: &[Vec<DeviceRule>]) {
         self.fresh();
-        limit_devices(&self.placement, &lists[0]).unwrap();
+        limit_devices(&self.placement, None, &lists[0]).unwrap();
         for rules in lists.iter().chain(lists.iter().rev()) {
             replace_devices(&self.placement, rules).unwrap();
             self.compare(rules, self.present_answers());
@@ -206,7 +206,7 @@ impl Limited {
         ];
         let lists = lists.map(rules);
         self.fresh();
-        limit_devices(&self.placement, &lists[0]).unwrap();
+        limit_devices(&self.placement, None, &lists[0]).unwrap();
         let script = "read go
             while true </dev/null || echo denied; do
                 (true </dev/full) 2>/dev/null && echo opened
@@ -349,10 +349,10 @@ fn v2_takes_thousands_of_devices() {
 fn what_an_earlier_user_left_in_a_v1_cgroup_does_not_count() {
     let Some(limited) = v1("v1-left") else { return };
     limited.fresh();
-    limit_devices(&limited.placement, &rules(LISTS[1])).unwrap();
-    limit_devices(&limited.placement, &rules(&["deny c 1:5 w"])).unwrap();
-    limit_devices(&limited.placement, &rules(&["deny c 120:3 w"])).unwrap();
-    limit_devices(&limited.placement, &rules(LISTS[2])).unwrap();
+    limit_devices(&limited.placement, None, &rules(LISTS[1])).unwrap();
+    limit_devices(&limited.placement, None, &rules(&["deny c 1:5 w"])).unwrap();
+    limit_devices(&limited.placement, None, &rules(&["deny c 120:3 w"])).unwrap();
+    limit_devices(&limited.placement, None, &rules(LISTS[2])).unwrap();
     let list = limited.placement.directories()[0]
         .path()
         .join("devices.list");
@@ -367,7 +367,7 @@ fn a_v1_host_without_the_controller_is_told() {
         .unwrap()
         .replace("devices\"]", "pids\"]");
     let none: Placement = serde_json::from_str(&text).unwrap();
-    let error = limit_devices(&none, &rules(LISTS[0])).unwrap_err();
+    let error = limit_devices(&none, None, &rules(LISTS[0])).unwrap_err();
     assert!(matches!(error, DevicesError::NoController), "{error}");
     assert!(error.to_string().contains("devices controller"));
 }
@@ -379,7 +379,7 @@ fn a_missing_cgroup_is_named() {
         ("unified", "/sys/fs/cgroup"),
     ] {
         let missing = placement(kind, mount, "kan-devices-test-missing");
-        let error = limit_devices(&missing, &rules(LISTS[0])).unwrap_err();
+        let error = limit_devices(&missing, None, &rules(LISTS[0])).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("kan-devices-test-missing"), "{text}");
         assert!(text.contains("no such file"), "{text}");
@@ -390,7 +390,7 @@ fn a_missing_cgroup_is_named() {
 #[test]
 fn a_host_without_cgroups_limits_nothing() {
     let absent = serde_json::from_str("[]").unwrap();
-    limit_devices(&absent, &rules(LISTS[0])).unwrap();
+    limit_devices(&absent, None, &rules(LISTS[0])).unwrap();
 }
 
 #[test]

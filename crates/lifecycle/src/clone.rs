@@ -90,7 +90,8 @@ impl Host<'_> {
         if self.board.is_traced() {
             self.cloned_at = memory::monotonic_ns();
         }
-        let cgroup = cgroup.as_ref().map(AsFd::as_fd);
+        self.cgroup = cgroup;
+        let cgroup = self.cgroup.as_ref().map(AsFd::as_fd);
         // A child's memory is as hidden as its maker's.
         if hidden {
             process::set_dumpable(false).map_err(during("hide the memory"))?;

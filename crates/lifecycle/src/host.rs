@@ -39,6 +39,8 @@ pub(crate) struct Host<'p> {
     pub(crate) pid_namespace: Option<(OwnedFd, OwnedFd)>,
     /// kan's end of the console socket, where kan itself receives the terminal.
     pub(crate) console: Option<OwnedFd>,
+    /// The cgroup that the child was cloned into.
+    pub(crate) cgroup: Option<OwnedFd>,
     pub(crate) child: Option<Child>,
     /// The service manager that a container started here reports to.
     pub(crate) manager: Option<OsString>,
@@ -95,6 +97,7 @@ impl<'p> Host<'p> {
             stage: None,
             pid_namespace: None,
             console: None,
+            cgroup: None,
             child: None,
             manager: None,
             relay: None,
@@ -196,7 +199,8 @@ impl<'p> Host<'p> {
     }
 
     fn limit_devices(&self, rules: &[DeviceRule]) -> Result<()> {
-        let limited = kan_cgroup::limit_devices(&self.record.cgroups, rules);
+        let opened = self.cgroup.as_ref().map(AsFd::as_fd);
+        let limited = kan_cgroup::limit_devices(&self.record.cgroups, opened, rules);
         limited.map_err(|error| Error::devices("", &error))
     }
 
