@@ -6,6 +6,7 @@ use kan_sys::file::{self, O_DIRECTORY, O_PATH};
 use kan_sys::{namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
+    #[unsafe(link_section = ".text.hot.waiting")]
     pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
         if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
             self.last_directory.forget(&self.slots);
@@ -70,6 +71,7 @@ impl<'p> Init<'p> {
     }
 
     /// The steps that follow the mounts.
+    #[unsafe(link_section = ".text.hot.waiting")]
     fn perform_inside(&mut self, step: &'p InitStep) -> Step {
         let slots = &mut self.slots;
         let directories = &mut self.last_directory;
@@ -119,6 +121,7 @@ impl<'p> Init<'p> {
     }
 
     /// The steps that turn init into the container's process.
+    #[unsafe(link_section = ".text.hot.waiting")]
     fn perform_last(&mut self, step: &InitStep) -> Step {
         match step {
             InitStep::SetLimit {

@@ -7,6 +7,7 @@ use kan_sys::io;
 impl Init<'_> {
     /// Reads one byte, the point that the host has reached. An end of file means that the host
     /// died: init must die as well, for nobody would ever find it.
+    #[unsafe(link_section = ".text.hot.waiting")]
     pub(crate) fn wait(&self, sync: Sync) -> Step {
         let mut told = [0];
         let length = io::read(self.slots.get(Slot::Channel)?, &mut told)?;
@@ -16,6 +17,7 @@ impl Init<'_> {
         Err(Flaw::OutOfStep.into())
     }
 
+    #[unsafe(link_section = ".text.hot.waiting")]
     pub(crate) fn tell(&self, sync: Sync) -> Step {
         io::write(self.slots.get(Slot::Channel)?, &[sync as u8])?;
         Ok(())
@@ -23,6 +25,7 @@ impl Init<'_> {
 
     /// The FIFO is open for reading and writing here, so that opening it never blocked and its
     /// end of file never comes: only a byte ends the wait.
+    #[unsafe(link_section = ".text.hot.waiting")]
     pub(crate) fn await_start(&self) -> Step {
         let fifo = self.slots.get(Slot::Fifo)?;
         let mut byte = [0];

@@ -83,31 +83,96 @@ pub fn is_sealed(file: impl AsFd) -> bool {
         .is_ok_and(|seals| seals as u32 & SEALS == SEALS)
 }
 
+const PAGE: usize = 4096;
+
 unsafe extern "C" {
-    /// Where the program begins, and where its instructions end: symbols of the linker, ld(1).
-    static __executable_start: u8;
-    static etext: u8;
+    /// The program's own first header, elf(5): a symbol of the linker, ld(1).
+    static __ehdr_start: elf::Header;
+}
+
+/// elf(5), of 64 bits.
+mod elf {
+    #[repr(C)]
+    pub struct Header {
+        pub identification: [u8; 16],
+        pub kind_and_machine: [u16; 2],
+        pub version: u32,
+        pub entry: u64,
+        pub segments_at: u64,
+        pub sections_at: u64,
+        pub flags: u32,
+        pub size: u16,
+        pub segment_size: u16,
+        pub segment_count: u16,
+    }
+
+    #[repr(C)]
+    pub struct Segment {
+        pub kind: u32,
+        pub flags: u32,
+        pub offset: u64,
+        pub address: u64,
+        pub physical: u64,
+        pub file_size: u64,
+        pub memory_size: u64,
+        pub alignment: u64,
+    }
+
+    pub const PT_LOAD: u32 = 1;
+    pub const PF_W: u32 = 2;
 }
 
 /// madvise(2) MADV_DONTNEED for what a process that is about to wait has no use for: the pages of
 /// its program, which come back from the page cache when they are needed, and the part of its
 /// stack that earlier, deeper calls have used. Failing to do so is no harm.
+#[unsafe(link_section = ".text.hot.waiting")]
 pub fn drop_unused_pages() {
-    const PAGE: usize = 4096;
     /// The most that earlier calls are taken to have used of the stack, bytes.
     const DEEPEST: usize = 256 << 10;
     /// Left alone below this function's own frame: the red zone, and the calls made from here.
     const MARGIN: usize = 2 * PAGE;
     let marker = 0u8;
     let top = ((&raw const marker) as usize - MARGIN) & !(PAGE - 1);
-    let (start, end) = (
-        &raw const __executable_start as usize,
-        &raw const etext as usize,
-    );
-    // SAFETY: instructions and constants are mapped from the file and never written.
-    let _ = unsafe { advise_unneeded(start, (end & !(PAGE - 1)) - start) };
+    drop_program();
     // SAFETY: nothing lives below the frames of the calls that are active.
     let _ = unsafe { advise_unneeded(top - DEEPEST, DEEPEST) };
+}
+
+/// Instructions and constants: what the program's own header says is never written.
+#[unsafe(link_section = ".text.hot.waiting")]
+fn drop_program() {
+    // The compiler must not take the symbol for an object of that size: more follows it.
+    let header_at = core::hint::black_box(&raw const __ehdr_start as usize);
+    // SAFETY: the kernel has mapped this header, and read it to start the program.
+    let header = unsafe { &*(header_at as *const elf::Header) };
+    let segments = (header_at + header.segments_at as usize) as *const elf::Segment;
+    let mut base = None;
+    // All are read before the first is dropped, or the header would come back.
+    let mut ranges = [(0, 0); 4];
+    let mut room = ranges.iter_mut();
+    for index in 0..usize::from(header.segment_count) {
+        // SAFETY: the header says that there are so many.
+        let segment = unsafe { &*segments.add(index) };
+        if segment.kind != elf::PT_LOAD {
+            continue;
+        }
+        // The first of them holds the header. A program without a fixed place counts from there.
+        let address = segment.address as usize;
+        let base = *base.get_or_insert(header_at.wrapping_sub(address));
+        let start = base.wrapping_add(address);
+        // A last page that is not full could be shared with what is written to.
+        let end = (start + segment.memory_size as usize) & !(PAGE - 1);
+        let start = start & !(PAGE - 1);
+        if segment.flags & elf::PF_W == 0
+            && let Some(range) = room.next()
+        {
+            *range = (start, end.saturating_sub(start));
+        }
+    }
+    for (start, length) in ranges {
+        // SAFETY: mapped from the file and never written.
+        let _ = unsafe { advise_unneeded(start, length) };
+    }
 }
 
 /// # Safety

@@ -15,7 +15,6 @@ pub(crate) use words::{Words, log_flags};
 use crate::commands::{self, Verb};
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
-use std::mem::ManuallyDrop;
 
 const TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}\n";
 
@@ -71,8 +70,7 @@ pub(crate) fn read(words: &Words, command: Command) -> Result<ArgMatches, clap::
         Some(_) => command,
         None => command.subcommands(commands::ALL.iter().map(without_args)),
     };
-    // Never freed: that takes as long as reading the words did.
-    ManuallyDrop::new(command).try_get_matches_from_mut(&words.all)
+    command.try_get_matches_from(&words.all)
 }
 
 /// What `--version` prints, if nothing else is asked for: engines do so often.
