@@ -10,7 +10,7 @@ use kan_op::init::{MountChange, MountTarget, TreeSource};
 use kan_op::{Flaw, InitStep, Slot};
 use kan_sys::fd::AsRawFd;
 use kan_sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_RDONLY};
-use kan_sys::{Errno, Sysno, io};
+use kan_sys::{Errno, Sysno, io, resource};
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
@@ -27,6 +27,7 @@ pub const TESTS: &[Test] = &tests![
     crate::mounts::attach_on_host_keeps_the_slot,
     crate::mounts::what_is_mounted_goes_away,
     crate::mounts::what_is_not_mounted_is_refused,
+    crate::mounts::many_mounts_need_few_descriptors,
     crate::mounts::close_closes_one_slot,
     crate::mounts::closing_an_empty_slot_is_out_of_step,
 ];
@@ -242,8 +243,32 @@ pub fn attach_on_host_keeps_the_slot() {
         assert_eq!(perform_with(&steps, Slots::default()), Ok(()));
         assert_eq!(mount_on("/srv").unwrap().fstype, "tmpfs");
         let missing = [tmpfs(Slot::Tree), on_host("/mnt/missing")];
-        let expected = refused(1, Sysno::openat, Errno::ENOENT);
+        let expected = refused(1, Sysno::move_mount, Errno::ENOENT);
         assert_eq!(perform_with(&missing, Slots::default()), expected);
+    });
+}
+
+/// What steps are done with is closed in one go: often enough for a process that may have few
+/// descriptors, and before anything but mounts is made.
+fn many_mounts_need_few_descriptors() {
+    alone(|| {
+        set();
+        const RLIMIT_NOFILE: u32 = 7;
+        resource::set_limit(RLIMIT_NOFILE, 48, 48).unwrap();
+        let mut steps = vec![InitStep::CloseInherited { preserved: 0 }];
+        for number in 0..40 {
+            steps.push(tmpfs(Slot::Tree));
+            steps.push(attach(&format!("/m{number}")));
+        }
+        let open = || (0..48).filter(|number| io::is_open(*number)).count();
+        let waiting = |steps: &[InitStep]| {
+            let mut count = 0;
+            assert_eq!(perform_then(steps, root_slots(), || count = open()), Ok(()));
+            count
+        };
+        assert!(waiting(&steps) > 4, "closed together, later");
+        steps.push(InitStep::SetUmask(0o22));
+        assert_eq!(waiting(&steps), 4, "stdio and the root");
     });
 }
 
