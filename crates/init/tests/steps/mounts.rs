@@ -256,7 +256,7 @@ fn many_mounts_need_few_descriptors() {
         const RLIMIT_NOFILE: u32 = 7;
         resource::set_limit(RLIMIT_NOFILE, 48, 48).unwrap();
         let mut steps = vec![InitStep::CloseInherited { preserved: 0 }];
-        for number in 0..40 {
+        for number in 0..41 {
             steps.push(tmpfs(Slot::Tree));
             steps.push(attach(&format!("/m{number}")));
         }
