@@ -4,12 +4,6 @@
 use std::ffi::{OsString, c_char, c_int};
 use std::os::unix::ffi::OsStringExt;
 
-#[cfg(not(target_env = "gnu"))]
-compile_error!(
-    "kan is built for targets of the GNU C library, such as x86_64-unknown-linux-gnu, which hands \
-     the command line to what runs before main: with another one kan would see no arguments"
-);
-
 /// What the C library calls. The standard library's own start is left out: it reads
 /// `/proc/self/maps` and sets up handlers for a message about stack overflows, some twenty calls in
 /// each of the many short lives of a runtime. What of it kan wants, [`kan::main`] sees to.
