@@ -3,9 +3,9 @@
 //! without masks (the kernel's mount_too_revealing), so each goes, or where it is locked something lies
 //! on it.
 
-use crate::{Slots, Step};
 use crate::devices::PROC_SUPER_MAGIC;
 use crate::mounts::{SLAVE, configured_filesystem};
+use crate::{Slots, Step};
 use core::ffi::CStr;
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY};
 use kan_sys::io;
