@@ -4,6 +4,8 @@ use crate::container::Owners;
 use crate::error::with;
 use crate::{Error, Result, Store};
 use kan_spec::state::State;
+use std::num::NonZero;
+use std::thread;
 
 /// What was found under an id.
 #[derive(Debug)]
@@ -35,19 +37,52 @@ impl Found {
 /// # Errors
 /// The state directory can't be read; with `must_exist` also if there is none.
 pub fn list(store: &Store, must_exist: bool) -> Result<Vec<Found>> {
+    let ids = store.ids(must_exist)?;
+    if ids.len() <= A_THREADS_WORTH {
+        return Ok(find_all(store, &ids));
+    }
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    let share = ids.len().div_ceil(processors).max(A_THREADS_WORTH);
+    Ok(find_in_threads(store, ids.chunks(share)))
+}
+
+/// A thread costs as much as looking at a few containers, which takes some thirty microseconds each:
+/// most of it is the kernel's.
+const A_THREADS_WORTH: usize = 64;
+
+fn find_in_threads<'i>(store: &Store, shares: impl Iterator<Item = &'i [String]>) -> Vec<Found> {
+    thread::scope(|scope| {
+        let work = |share: &'i [String]| {
+            let started = thread::Builder::new().spawn_scoped(scope, || find_all(store, share));
+            // Where there may be no more threads, this one does it.
+            started.map_err(|_| share)
+        };
+        let started: Vec<_> = shares.map(work).collect();
+        let found = started.into_iter().map(|share| match share {
+            Ok(thread) => thread.join().unwrap_or_default(),
+            Err(share) => find_all(store, share),
+        });
+        found.flatten().collect()
+    })
+}
+
+fn find_all(store: &Store, ids: &[String]) -> Vec<Found> {
     let mut owners = Owners::default();
-    let mut all = Vec::new();
-    for id in store.ids(must_exist)? {
+    let mut all = Vec::with_capacity(ids.len());
+    for id in ids {
         let found = store
-            .find(&id)
+            .find(id)
             .and_then(|container| container.state_with(&mut owners));
         match found {
             Ok(state) => all.push(Found::Container(state)),
             Err(Error::Unknown(_)) => {}
-            Err(why) => all.push(Found::Broken { id, why }),
+            Err(why) => all.push(Found::Broken {
+                id: id.clone(),
+                why,
+            }),
         }
     }
-    Ok(all)
+    all
 }
 
 impl Store {

@@ -2,7 +2,6 @@
 
 use core::alloc::{GlobalAlloc, Layout};
 use core::cell::UnsafeCell;
-use core::hint::spin_loop;
 use core::sync::atomic::{AtomicBool, Ordering};
 use dlmalloc::Dlmalloc;
 
@@ -13,7 +12,7 @@ const GRANULARITY: usize = 1 << 20;
 /// Doug Lea's allocator behind a lock that costs one instruction. musl's own allocator asks the
 /// kernel for each larger block and gives it back at once, some sixty calls in a `run`.
 ///
-/// Whoever finds it locked spins: a program of kan's has one thread, and rarely a second one.
+/// Whoever finds it locked lets others run: a program of kan's has one thread, and rarely more.
 pub struct Heap {
     locked: AtomicBool,
     heap: UnsafeCell<Dlmalloc>,
@@ -37,7 +36,8 @@ impl Heap {
 
     fn with<T>(&self, work: impl FnOnce(&mut Dlmalloc) -> T) -> T {
         while self.locked.swap(true, Ordering::Acquire) {
-            spin_loop();
+            // The holder may have lost the processor to this very thread.
+            crate::schedule::give_way();
         }
         // SAFETY: locked, and nothing below calls back.
         let done = work(unsafe { &mut *self.heap.get() });

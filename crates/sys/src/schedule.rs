@@ -68,3 +68,9 @@ pub fn set_personality(domain: u32) -> Result<()> {
     // SAFETY: a plain number.
     unsafe { call!(personality, domain).map(drop) }
 }
+
+/// sched_yield(2).
+pub fn give_way() {
+    // SAFETY: no arguments. The call cannot fail.
+    let _ = unsafe { call!(sched_yield) };
+}
