@@ -26,10 +26,10 @@ test-root:
 
 # The black-box suite on kan, runc, crun or any path; further arguments go to the suite
 conformance RUNTIME="kan" *ARGUMENTS:
-    cargo build --release -p kan
+    cargo build --release {{ musl }} -p kan
     cargo build --release -p kan-conformance-probe -p kan-conformance-suite
     RUNTIME={{ quote(RUNTIME) }} {{ if RUNTIME == "crun" { in_v2 } else { "" } }} \
-        cargo run --release -p kan-conformance-suite -- {{ ARGUMENTS }}
+        KAN={{ kan }} cargo run --release -p kan-conformance-suite -- {{ ARGUMENTS }}
 
 # Debian's crun refuses a hybrid host: there it gets a mount namespace that shows cgroup version 2 alone.
 in_v2 := if path_exists("/sys/fs/cgroup/cgroup.controllers") == "true" { "" } else {
@@ -44,10 +44,11 @@ vm *COMMAND:
 
 # The suite's part for cgroup v2, systemd and users who are not root, in the test machine
 vm-test *RUNTIMES="kan runc crun":
-    cargo build --release -p kan -p kan-conformance-probe -p kan-conformance-suite
+    cargo build --release {{ musl }} -p kan
+    cargo build --release -p kan-conformance-probe -p kan-conformance-suite
     mkdir -p {{ target }}/vm
     rm -rf {{ target }}/vm/*
-    cp {{ release }}/{kan,kan-conformance-probe,kan-conformance-suite} conformance/vm/{test,engines,systemd.bats} {{ target }}/vm/
+    cp {{ kan }} {{ release }}/{kan-conformance-probe,kan-conformance-suite} conformance/vm/{test,engines,systemd.bats} {{ target }}/vm/
     cp -r conformance/engines {{ target }}/vm/engines.d
     conformance/engines/make-image {{ target }}/vm
     just vm -s {{ target }}/vm -t 1800 ./test {{ RUNTIMES }} || true
@@ -60,8 +61,8 @@ golden:
 
 # kan, crun, runc and the floor side by side, as root (docs/performance.md); arguments go to bench
 bench *ARGUMENTS:
-    cargo build --release -p kan
-    cargo run --release -p kan-conformance-bench -- {{ ARGUMENTS }}
+    cargo build --release {{ musl }} -p kan
+    cargo run --release -p kan-conformance-bench -- --kan {{ kan }} {{ ARGUMENTS }}
 
 # The same with growth: with containers alive, mounts, variables, rules, hooks (some minutes)
 bench-full *ARGUMENTS:
@@ -73,21 +74,21 @@ counts:
 
 # The release binary and its SHA-256 sum in dist/ under cargo's target folder
 dist:
-    cargo build --release --locked -p kan
+    cargo build --release --locked {{ musl }} -p kan
     mkdir -p {{ target }}/dist
-    install -m 755 {{ release }}/kan {{ target }}/dist/kan
+    install -m 755 {{ kan }} {{ target }}/dist/kan
     cd {{ target }}/dist && sha256sum kan >kan.sha256 && ls -l "$PWD"/*
 
 # A Debian package in dist/ under cargo's target folder
 deb:
-    cargo build --release --locked -p kan
-    conformance/deb {{ release }}/kan {{ target }}/dist
+    cargo build --release --locked {{ musl }} -p kan
+    conformance/deb {{ kan }} {{ target }}/dist
 
 # Put the binary, manual pages and shell completions under PREFIX (/usr/local), and say how podman learns of it
 install:
-    cargo build --release --locked -p kan
+    cargo build --release --locked {{ musl }} -p kan
     cargo run --quiet --release --locked -p kan-manual -- {{ quote(DESTDIR + PREFIX) }}/share
-    install -D -m 755 {{ release }}/kan {{ quote(DESTDIR + PREFIX) }}/bin/kan
+    install -D -m 755 {{ kan }} {{ quote(DESTDIR + PREFIX) }}/bin/kan
     @printf '%s\n' 'For podman, in /etc/containers/containers.conf:' '' \
         '    [engine]' \
         '    runtime_supports_json = ["crun", "runc", "kan"]' \
@@ -98,3 +99,7 @@ install:
 # Cargo's target folder, and the release folder of this host's target.
 target := shell("cargo metadata --no-deps --format-version 1 | sed -n 's/.*\"target_directory\":\"\\([^\"]*\\)\".*/\\1/p'")
 release := target / shell("rustc -vV | sed -n 's/^host: //p'") / "release"
+
+# What cargo is told for kan, and where it puts it then: with musl where the toolchain has it.
+musl := shell("conformance/musl")
+kan := target / (if musl == "" { file_name(parent_directory(release)) } else { trim_start_match(musl, "--target=") }) / "release/kan"
