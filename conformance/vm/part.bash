@@ -69,6 +69,7 @@ run_in_vm() { # SECONDS
     status=$?
     # Runs that there was no time for are no failures, tests that failed are.
     for log in "$share"/*.{log,tap}; do
+        [[ -e $log ]] || continue
         name=${log##*/}
         case $name in
             *.log) read_tests "vm-${name%.log}" "$log" 0 1 ;;
