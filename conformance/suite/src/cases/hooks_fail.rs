@@ -256,6 +256,17 @@ fn endless_start_container(ctx: &mut Ctx) -> Outcome {
     check!(began.elapsed() < Duration::from_secs(10), "it took long");
     started.wait()?;
     check!(!bundle.inside("ran").exists(), "the program ran");
+    ctx.expect_nothing_left()?;
+    fs::remove_file(bundle.inside("hooked"))?;
+    let started = ctx.with_bundle("run", &[], &bundle)?.spawn()?;
+    until("the hook has begun", || {
+        Ok(bundle.inside("hooked").exists())
+    })?;
+    let began = Instant::now();
+    ctx.verb(&["delete", "--force"])?.ok()?;
+    check!(began.elapsed() < Duration::from_secs(10), "it took long");
+    started.wait()?;
+    check!(!bundle.inside("ran").exists(), "the program ran");
     ctx.expect_nothing_left()
 }
 

@@ -179,7 +179,11 @@ impl Agent {
         Ok(agent)
     }
 
+    /// The runtime does not wait until the agent has written down what it heard.
     pub fn told(&self) -> Result<Vec<Value>, Fault> {
+        crate::harness::command::until("a message to the agent", || {
+            Ok(fs::read(&self.log).is_ok_and(|text| text.ends_with(b"\n")))
+        })?;
         let text = read(&self.log)?;
         let lines = text.lines().map(serde_json::from_str);
         Ok(lines.collect::<Result<_, _>>()?)
