@@ -1,12 +1,13 @@
 # shellcheck shell=bash
 # What the cases that drive podman share: a podman with a configuration and stores of its own.
 
-# The names of podman's files. Where systemd starts a podman of its own, as for healthchecks, they must
-# be where every podman looks.
+# The names of podman's files; PODMAN_CONF is for the cases. Where systemd starts a podman of its own,
+# as for healthchecks, they must be where every podman looks.
 configuration_files() {
     local folder
     if [[ -z ${NO_STAGE:-} ]]; then
         export CONTAINERS_CONF=$STAGE/containers.conf CONTAINERS_STORAGE_CONF=$STAGE/storage.conf
+        export PODMAN_CONF=$CONTAINERS_CONF
         return
     elif ((EUID == 0)); then
         folder=/etc/containers
@@ -15,6 +16,7 @@ configuration_files() {
     fi
     mkdir -p "$folder"
     CONTAINERS_CONF=$folder/containers.conf CONTAINERS_STORAGE_CONF=$folder/storage.conf
+    export PODMAN_CONF=$CONTAINERS_CONF
 }
 
 setup_file() {

@@ -320,7 +320,7 @@ load podman
     expect exec "$(podman exec free echo hello)" hello
     podman stop -t 0 free
     expect code "$(podman wait free)" 137
-    sed '/^runtime_supports_nocgroup/d' "$CONTAINERS_CONF" >"$STAGE/tmp/cgroups.conf"
+    sed '/^runtime_supports_nocgroup/d' "$PODMAN_CONF" >"$STAGE/tmp/cgroups.conf"
     run ! env CONTAINERS_CONF="$STAGE/tmp/cgroups.conf" podman run --rm --cgroups disabled --net none $IMAGE true
     expect_in refused "$output" "not compatible with NoCgroups"
 }
