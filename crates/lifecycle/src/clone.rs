@@ -187,7 +187,11 @@ impl Host<'_> {
     }
 
     pub(crate) fn leave_stage(&mut self) -> Result<()> {
-        self.stage.take().map_or(Ok(()), Stage::leave)
+        // One that could not be left is left when all is taken back: what there is to remove lies
+        // below it.
+        self.stage.as_ref().map_or(Ok(()), Stage::leave)?;
+        self.stage = None;
+        Ok(())
     }
 
     /// The cgroup into which the container's init has moved, where the container's own one holds

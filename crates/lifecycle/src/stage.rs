@@ -123,7 +123,7 @@ impl Stage {
     }
 
     /// Back to kan's own mount namespace, root and working directory.
-    pub(crate) fn leave(self) -> Result<()> {
+    pub(crate) fn leave(&self) -> Result<()> {
         let back = namespace::setns(&self.own, CLONE_NEWNS)
             .and_then(|()| file::fchdir(&self.root))
             .and_then(|()| file::chroot(c"."))
