@@ -5,7 +5,7 @@ use crate::container::Container;
 use crate::error::with;
 use crate::{Error, Result, check_id, files};
 use kan_sys::file::{O_DIRECTORY, O_RDONLY};
-use std::fs::{DirBuilder, File, TryLockError};
+use std::fs::{DirBuilder, File, Metadata, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
@@ -100,13 +100,19 @@ fn lock(directory: &Path) -> Result<Locked> {
         let opened = files::open(directory, O_RDONLY | O_DIRECTORY, 0);
         let opened = opened.map_err(with("open", directory))?;
         opened.lock().map_err(with("lock", directory))?;
-        // While kan waited, another one may have removed the directory, and a third made it anew:
-        // one that is removed has no link left (rmdir(2) of every file system).
-        let now = opened.metadata().map_err(with("look at", directory))?;
-        if now.nlink() > 0 {
+        // While kan waited, another one may have removed the directory, and a third made it anew. One
+        // that was removed has no link left; a file system that does not count links is asked again.
+        let locked = opened.metadata().map_err(with("look at", directory))?;
+        if locked.nlink() > 0 || is_at(directory, &locked)? {
             return Ok(Locked(opened));
         }
     }
+}
+
+/// Whether what was opened is what lies at a path now.
+fn is_at(path: &Path, opened: &Metadata) -> Result<bool> {
+    let now = std::fs::metadata(path).map_err(with("look at", path))?;
+    Ok((now.dev(), now.ino()) == (opened.dev(), opened.ino()))
 }
 
 /// Whether some kan holds the lock.
