@@ -237,14 +237,18 @@ impl Record {
         struct Versioned {
             version: u32,
         }
-        let broken = |error: serde_json::Error| format!("broken state: {error}");
-        let Versioned { version } = serde_json::from_slice(text).map_err(broken)?;
-        if version != VERSION {
-            return Err(format!(
+        let read: serde_json::Result<Self> = serde_json::from_slice(text);
+        // Another version may have anything in it: what it is says more than what can't be read.
+        let version = match &read {
+            Ok(record) => Some(record.version),
+            Err(_) => serde_json::from_slice(text).ok().map(|it: Versioned| it.version),
+        };
+        match version {
+            Some(version) if version != VERSION => Err(format!(
                 "state of version {version}, this kan reads version {VERSION}"
-            ));
+            )),
+            _ => read.map_err(|error| format!("broken state: {error}")),
         }
-        serde_json::from_slice(text).map_err(broken)
     }
 }
 
