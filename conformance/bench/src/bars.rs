@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use crate::filter;
+use crate::instructions::Room;
 use crate::samples::{Figure, median_of};
 use crate::{counts, footprint, instructions};
 
@@ -62,6 +63,10 @@ impl Bar {
 
 /// All of them, but for those of growth; `kan` is its binary.
 pub fn check(figures: &[Figure], kan: &Path) -> Vec<Bar> {
+    check_within(figures, kan, instructions::committed().room(kan))
+}
+
+fn check_within(figures: &[Figure], kan: &Path, room: Room) -> Vec<Bar> {
     let run = "run (v2)";
     let life = "create+start+delete";
     let mut bars = vec![
@@ -79,27 +84,29 @@ pub fn check(figures: &[Figure], kan: &Path) -> Vec<Bar> {
         relative(figures, PODMAN, "crun", FILTERED_OF_CRUN),
         relative(figures, PODMAN, filter::GIVEN, FILTERED_OF_WARM_CRUN),
     ];
-    let committed = counts::committed();
-    bars.extend(
-        committed
-            .iter()
-            .map(|(what, count)| guarded(figures, what, count.as_f64(), COUNT_TOLERANCE)),
-    );
-    let committed = instructions::committed();
-    let tolerance = committed.tolerance(kan);
-    let counts = committed.counts.iter();
-    bars.extend(counts.map(|(what, count)| guarded(figures, what, count.as_f64(), tolerance)));
+    let calls = counts::committed();
+    bars.extend(calls.iter().map(|(what, count)| {
+        let most = count.as_f64().map(|it| it * COUNT_TOLERANCE + room.calls);
+        guarded(figures, what, count.as_f64(), most)
+    }));
+    let counted = instructions::committed().counts;
+    bars.extend(counted.iter().map(|(what, count)| {
+        let most = count
+            .as_f64()
+            .map(|it| it * room.factor + room.instructions);
+        guarded(figures, what, count.as_f64(), most)
+    }));
     bars
 }
 
 /// kan's count is not above the committed one, but for the tolerance. Skipped without the program
 /// that counts.
-fn guarded(figures: &[Figure], what: &str, committed: Option<f64>, tolerance: f64) -> Bar {
+fn guarded(figures: &[Figure], what: &str, committed: Option<f64>, most: Option<f64>) -> Bar {
     let promise = format!("{what}: no more than committed");
-    match (median_of(figures, what, "kan"), committed) {
-        (Some(kan), Some(committed)) => {
+    match (median_of(figures, what, "kan"), committed.zip(most)) {
+        (Some(kan), Some((committed, most))) => {
             let detail = format!("{kan}, committed {committed}");
-            bar(promise, kan <= committed * tolerance, detail)
+            bar(promise, kan <= most, detail)
         }
         (Some(_), None) => bar(
             promise,
@@ -225,7 +232,7 @@ mod tests {
                 .map(|(what, count)| figure(what, "kan", count.as_f64())),
         );
         figures.extend(good.map(|(what, runtime, value)| figure(what, runtime, Some(value))));
-        check(&figures, &std::env::current_exe().unwrap())
+        check_within(&figures, &std::env::current_exe().unwrap(), Room::SAME)
             .into_iter()
             .map(|bar| bar.verdict)
             .collect()

@@ -27,9 +27,39 @@ pub const LISTED: usize = 20;
 const TOLERANCE: f64 = 1.05;
 const OTHER_TOOLCHAIN: f64 = 1.25;
 
+/// What a C library of another kind than the counted kan's may add: glibc's own start is some ten
+/// system calls, and a hundred thousand instructions where it moves the program to its place.
+const OTHER_LIBRARY: Room = Room {
+    factor: 1.25,
+    calls: 16.0,
+    instructions: 250_000.0,
+};
+
+/// By how much counts may exceed the committed ones: by a factor, and by a number besides.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Room {
+    /// Of instructions.
+    pub factor: f64,
+    /// System calls besides.
+    pub calls: f64,
+    /// Instructions besides.
+    pub instructions: f64,
+}
+
+impl Room {
+    /// For a kan that was built as the counted one was.
+    pub const SAME: Self = Self {
+        factor: TOLERANCE,
+        calls: 0.0,
+        instructions: 0.0,
+    };
+}
+
 /// The committed counts.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Committed {
+    /// Whether the counted kan had glibc in it; else it was musl.
+    glibc: bool,
     /// The commit of the compiler that made the counted kan.
     toolchain: String,
     /// By row.
@@ -41,6 +71,7 @@ pub fn committed() -> Committed {
     let file: Value =
         serde_json::from_str(include_str!("../instructions.json")).unwrap_or_default();
     Committed {
+        glibc: file["glibc"].as_bool().unwrap_or_default(),
         toolchain: file["rustc"].as_str().unwrap_or_default().to_owned(),
         counts: file["counts"].as_object().cloned().unwrap_or_default(),
     }
@@ -48,10 +79,16 @@ pub fn committed() -> Committed {
 
 impl Committed {
     /// By how much this kan's counts may exceed the committed ones.
-    pub fn tolerance(&self, kan: &Path) -> f64 {
+    pub fn room(&self, kan: &Path) -> Room {
+        if has_glibc(kan) != self.glibc {
+            return OTHER_LIBRARY;
+        }
         match toolchain(kan) == self.toolchain {
-            true => TOLERANCE,
-            false => OTHER_TOOLCHAIN,
+            true => Room::SAME,
+            false => Room {
+                factor: OTHER_TOOLCHAIN,
+                ..Room::SAME
+            },
         }
     }
 }
@@ -65,7 +102,14 @@ pub fn of_kan(figures: &[Figure], kan: &Path) -> Value {
             let median = median_of(figures, &figure.what, "kan")?;
             Some((figure.what.clone(), Value::from(median)))
         });
-    json!({ "rustc": toolchain(kan), "counts": Value::Object(rows.collect()) })
+    json!({ "glibc": has_glibc(kan), "rustc": toolchain(kan), "counts": Value::Object(rows.collect()) })
+}
+
+/// Whether a static program has glibc in it, by the environment variable that its start looks for.
+fn has_glibc(program: &Path) -> bool {
+    const NAME: &[u8] = b"GLIBC_TUNABLES";
+    let bytes = std::fs::read(program).unwrap_or_default();
+    bytes.windows(NAME.len()).any(|window| window == NAME)
 }
 
 /// The commit of the compiler, which is in the paths of the standard library's panics:
@@ -189,10 +233,16 @@ mod tests {
         let toolchain = toolchain(&own);
         assert_eq!(toolchain.len(), 40, "{toolchain}");
         let committed = |toolchain: &str| Committed {
+            glibc: true,
             toolchain: toolchain.to_owned(),
             counts: Map::new(),
         };
-        assert_eq!(committed(&toolchain).tolerance(&own), TOLERANCE);
-        assert_eq!(committed("x").tolerance(&own), OTHER_TOOLCHAIN);
+        assert_eq!(committed(&toolchain).room(&own).factor, TOLERANCE);
+        assert_eq!(committed("x").room(&own).factor, OTHER_TOOLCHAIN);
+        let musl = Committed {
+            glibc: false,
+            ..committed(&toolchain)
+        };
+        assert_eq!(musl.room(&own), OTHER_LIBRARY);
     }
 }

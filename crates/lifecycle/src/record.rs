@@ -241,7 +241,9 @@ impl Record {
         // Another version may have anything in it: what it is says more than what can't be read.
         let version = match &read {
             Ok(record) => Some(record.version),
-            Err(_) => serde_json::from_slice(text).ok().map(|it: Versioned| it.version),
+            Err(_) => serde_json::from_slice(text)
+                .ok()
+                .map(|it: Versioned| it.version),
         };
         match version {
             Some(version) if version != VERSION => Err(format!(
