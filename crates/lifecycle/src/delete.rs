@@ -4,8 +4,7 @@ use crate::cgroups::Home;
 use crate::container::Container;
 use crate::error::{during, with};
 use crate::record::InitProcess;
-use crate::store::is_locked;
-use crate::{CgroupManager, CgroupOptions, Error, Result, Store, check_id, kill, resctrl};
+use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl};
 use kan_spec::config::Config;
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
@@ -18,10 +17,12 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Unknown`], or [`Error::Status`] if it runs.
 pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
-    if force {
-        interrupt(store, id);
-    }
-    let _locked = match store.lock(id) {
+    let interrupted = || {
+        if force {
+            interrupt(store, id);
+        }
+    };
+    let _locked = match store.lock_after(id, interrupted) {
         Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
@@ -47,12 +48,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         .map_or_else(Vec::new, |record| record.run_poststop()))
 }
 
-/// Ends a container that another kan still starts: `run` holds the lock until the program is
+/// Ends a container that another kan, which holds its lock, still starts: `run` holds the lock until the program is
 /// executed, which a hook of startContainer may put off for ever. It then takes back what it made.
 fn interrupt(store: &Store, id: &str) {
-    if check_id(id).is_err() || !is_locked(&store.directory(id)) {
-        return;
-    }
     let status = store.find(id).and_then(|container| container.status());
     if matches!(status, Ok(Status::Running | Status::Paused)) {
         // Whatever goes wrong is told by what follows.

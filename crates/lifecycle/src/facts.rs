@@ -54,8 +54,8 @@ fn of_process(config: &Config) -> Result<Facts> {
         cgroups: Cgroups::Absent,
         unit: None,
         is_rootless: false,
-        uid: kan_sys::credentials::effective_uid(),
-        gid: kan_sys::credentials::effective_gid(),
+        uid: effective(&status, "Uid:"),
+        gid: effective(&status, "Gid:"),
         denies_groups: !is_host_root()? && denies_groups(),
         permitted: hex(&status, "CapPrm:"),
         bounding: hex(&status, "CapBnd:"),
@@ -72,6 +72,13 @@ fn of_process(config: &Config) -> Result<Facts> {
         },
         selinux: (has_label || has_mount_label) && labels::selinux(),
     })
+}
+
+/// A line of /proc/PID/status that holds the real, the effective and further ids, proc(5).
+fn effective(status: &str, name: &str) -> u32 {
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
+    line.and_then(|ids| ids.split_ascii_whitespace().nth(1)?.parse().ok())
+        .unwrap_or(0)
 }
 
 /// user_namespaces(7), The /proc/pid/setgroups file.

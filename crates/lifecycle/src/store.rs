@@ -65,7 +65,7 @@ impl Store {
             }
             other => other.map_err(with("make", &directory))?,
         }
-        match lock(&directory) {
+        match lock(&directory, || ()) {
             Ok(locked) => Ok((directory, locked)),
             Err(error) => {
                 let _ = std::fs::remove_dir(&directory);
@@ -76,8 +76,13 @@ impl Store {
 
     /// Locks an existing container's directory; waits while another kan works on it.
     pub(crate) fn lock(&self, id: &str) -> Result<Locked> {
+        self.lock_after(id, || ())
+    }
+
+    /// The same; what is to be done where another kan works on it, before waiting for that, is done.
+    pub(crate) fn lock_after(&self, id: &str, if_held: impl FnOnce()) -> Result<Locked> {
         check_id(id)?;
-        match lock(&self.directory(id)) {
+        match lock(&self.directory(id), if_held) {
             Err(Error::File { source, .. }) if source.kind() == ErrorKind::NotFound => {
                 Err(Error::Unknown(id.to_owned()))
             }
@@ -95,11 +100,21 @@ impl Store {
     }
 }
 
-fn lock(directory: &Path) -> Result<Locked> {
+fn lock(directory: &Path, if_held: impl FnOnce()) -> Result<Locked> {
+    let mut if_held = Some(if_held);
     loop {
         let opened = files::open(directory, O_RDONLY | O_DIRECTORY, 0);
         let opened = opened.map_err(with("open", directory))?;
-        opened.lock().map_err(with("lock", directory))?;
+        match opened.try_lock() {
+            Err(TryLockError::WouldBlock) => {
+                if let Some(act) = if_held.take() {
+                    act();
+                }
+                opened.lock().map_err(with("lock", directory))?;
+            }
+            Err(TryLockError::Error(error)) => return Err(with("lock", directory)(error)),
+            Ok(()) => {}
+        }
         // While kan waited, another one may have removed the directory, and a third made it anew. One
         // that was removed has no link left; a file system that does not count links is asked again.
         let locked = opened.metadata().map_err(with("look at", directory))?;
