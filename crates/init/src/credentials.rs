@@ -91,6 +91,7 @@ impl Init<'_> {
         flags: u32,
         handed: Option<Listener>,
     ) -> Step {
+        self.slots.sweep_no_more();
         let (instructions, length) = (program.as_ptr().cast(), program.len());
         // SAFETY: `FilterInstruction` has the kernel's layout.
         let listener = unsafe { credentials::load_filter(instructions, length, flags) }?;

@@ -57,9 +57,12 @@ impl Slots {
             .ok_or(Stop::from(Flaw::OutOfStep))
     }
 
-    /// Does away with a descriptor that a step has opened and has no more use for.
+    /// Does away with a descriptor that a step has opened and has no more use for. One that no sweep
+    /// would reach is closed now: it took a number that was preserved, but not open.
     pub(crate) fn spend(&self, fd: OwnedFd) {
-        if self.swept_from.is_some() {
+        let number = u32::try_from(fd.as_raw_fd()).ok();
+        let is_swept = self.swept_from.is_some_and(|from| number >= Some(from));
+        if is_swept {
             self.spent.set(self.spent.get() + 1);
             io::keep(fd);
         }
@@ -69,6 +72,12 @@ impl Slots {
     pub(crate) fn own_all(&mut self, from: u32) -> Step {
         self.swept_from = Some(from);
         self.close_all_others()
+    }
+
+    /// From here on what is spent is closed at once: by close(2), which no filter of a container may
+    /// do without, where close_range(2) may be forbidden.
+    pub(crate) fn sweep_no_more(&mut self) {
+        self.swept_from = None;
     }
 
     /// Closes what was spent; while `more` is to come, only if it has become much. Nothing may be

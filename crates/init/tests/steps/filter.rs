@@ -1,18 +1,19 @@
 //! Seccomp filters, and the memory given back before one is loaded.
 
 use crate::harness::{Test, alone, tests};
-use crate::scene::{perform, perform_with, refused, set};
+use crate::scene::{perform, perform_then, perform_with, refused, root_slots, set};
 use kan_init::{Init, Slots};
 use kan_op::init::{FilterInstruction, Listener};
 use kan_op::{Board, InitStep, Slot};
 use kan_sys::fd::AsRawFd;
-use kan_sys::{Errno, Sysno, credentials, memory, namespace, socket};
+use kan_sys::{Errno, Sysno, credentials, io, memory, namespace, socket};
 
 pub const TESTS: &[Test] = &tests![
     crate::filter::a_loaded_filter_rules,
     crate::filter::a_filter_that_is_no_program_is_refused,
     crate::filter::a_listener_is_offered_on_the_board,
     crate::filter::a_listener_is_sent_over_the_channel,
+    crate::filter::close_range_may_be_forbidden,
     crate::filter::dropped_pages_come_back,
 ];
 
@@ -22,12 +23,16 @@ const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> FilterInstruction {
 
 /// Answers EXDEV (18) to sethostname(2), which nothing else does, and allows all the rest.
 fn no_hostname() -> InitStep {
+    without(Sysno::sethostname)
+}
+
+fn without(call: Sysno) -> InitStep {
     const LOAD_NUMBER: u16 = 0x20;
     const EQUAL: u16 = 0x15;
     const ANSWER: u16 = 0x06;
     let program = vec![
         instruction(LOAD_NUMBER, 0, 0, 0),
-        instruction(EQUAL, 0, 1, Sysno::sethostname as u32),
+        instruction(EQUAL, 0, 1, call as u32),
         instruction(ANSWER, 0, 0, 0x0005_0000 | 18),
         instruction(ANSWER, 0, 0, 0x7fff_0000),
     ];
@@ -102,6 +107,25 @@ pub fn a_listener_is_sent_over_the_channel() {
         assert_eq!(perform_with(&listened(Listener::Sent), slots), Ok(()));
         let listener = socket::receive_descriptor(&host).unwrap();
         assert!(is_listener(listener.as_raw_fd()));
+    });
+}
+
+/// An old profile that lists what is allowed does not have it. What a step closes after the filter is
+/// closed all the same.
+fn close_range_may_be_forbidden() {
+    alone(|| {
+        set();
+        let steps = [
+            InitStep::CloseInherited { preserved: 0 },
+            InitStep::NoNewPrivileges,
+            without(Sysno::close_range),
+            InitStep::Close(Slot::Root),
+            InitStep::SetUmask(0o22),
+        ];
+        let mut open = 0;
+        let count = || (0..48).filter(|number| io::is_open(*number)).count();
+        let done = perform_then(&steps, root_slots(), || open = count());
+        assert_eq!((done, open), (Ok(()), 3));
     });
 }
 

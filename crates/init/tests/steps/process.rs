@@ -1,7 +1,9 @@
 //! Steps on the process itself: descriptors, signals, session, namespaces, names, limits.
 
 use crate::harness::{Test, alone, in_child, start, tests};
-use crate::scene::{bind, c, flawed, mount_at, perform, perform_then, perform_with, refused, set};
+use crate::scene::{
+    at, bind, c, flawed, mount_at, perform, perform_then, perform_with, refused, root_slots, set,
+};
 use kan_init::Slots;
 use kan_op::{Flaw, InitStep, NamespaceSlot, Slot};
 use kan_sys::fd::{AsRawFd, IntoRawFd};
@@ -14,6 +16,7 @@ use std::fs;
 pub const TESTS: &[Test] = &tests![
     crate::process::close_inherited_keeps_preserved_and_slots,
     crate::process::close_inherited_without_slots_keeps_stdio,
+    crate::process::a_gap_below_what_is_preserved_is_no_hiding_place,
     crate::process::reset_signals_unblocks_and_stops_ignoring,
     crate::process::reset_signals_refuses_what_the_kernel_refuses,
     crate::process::new_session_has_its_own_id,
@@ -75,6 +78,23 @@ fn close_inherited_without_slots_keeps_stdio() {
             preserved: u32::MAX,
         };
         assert_eq!(perform_with(&[all], Slots::default()), Ok(()));
+    });
+}
+
+/// More was said to be preserved than there is: what init opens itself takes those numbers.
+fn a_gap_below_what_is_preserved_is_no_hiding_place() {
+    alone(|| {
+        set();
+        let steps = [
+            InitStep::CloseInherited { preserved: 40 },
+            InitStep::MakeDirectory { at: at("/a") },
+            InitStep::SetUmask(0o22),
+        ];
+        let (mut after, slots) = (Vec::new(), root_slots());
+        let open = || Vec::from_iter((0..43).filter(|number| io::is_open(*number)));
+        let before = open();
+        let done = perform_then(&steps, slots, || after = open());
+        assert_eq!((done, after), (Ok(()), before));
     });
 }
 
