@@ -107,10 +107,10 @@ impl Host<'_> {
         } else {
             Ok(())
         };
-        let left = self.leave_stage();
+        // Without a child as well: hooks of poststop may follow, which the score is not meant for.
+        let (left, scored) = (self.leave_stage(), self.take_back_oom_score_adj());
         // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child?);
-        let scored = self.take_back_oom_score_adj();
         left.and(shown)
             .and(scored)
             .and(self.enter_pid_namespace(false))

@@ -44,6 +44,17 @@ pub fn cases() -> Vec<Case> {
             "activation::sockets_of_another_process",
             sockets_of_another_process,
         ),
+        Case::new("activation::sockets_must_be_open", sockets_must_be_open)
+            .deviates(
+                "runc 1.1",
+                "not in the spec; a descriptor of runc's own is taken for the caller's",
+                "exit status: 0",
+            )
+            .deviates(
+                "crun 1.8",
+                "not in the spec; crun takes what there is",
+                "exit status: 0",
+            ),
         Case::new("activation::preserved_must_be_open", preserved_must_be_open)
             .deviates(
                 "runc 1.1",
@@ -230,6 +241,16 @@ fn sockets_of_another_process(ctx: &mut Ctx) -> Outcome {
         "environment: {env:?}"
     );
     Ok(())
+}
+
+fn sockets_must_be_open(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "0"]);
+    let create = ctx.with_bundle("create", &[], &bundle)?;
+    let script = "exec 3</dev/null 4<&-; export LISTEN_FDS=2 LISTEN_PID=$$; exec \"$0\" \"$@\"";
+    let done = create.wrapped(&["sh", "-c", script]);
+    done.run()?.refuses(&["LISTEN_FDS: descriptor 4"])?;
+    ctx.expect_nothing_left()
 }
 
 fn preserved_must_be_open(ctx: &mut Ctx) -> Outcome {
