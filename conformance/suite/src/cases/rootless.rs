@@ -20,16 +20,24 @@ pub fn cases() -> Vec<Case> {
         Case::new("rootless::one_id", one_id),
         Case::new("rootless::own_spec", own_spec),
         Case::new("rootless::life", life),
-        Case::new("rootless::exec_before_start", exec_before_start).lacks(
-            "crun 1.8",
-            "cgroups that a machine has of both versions",
-            "drop all controllers",
-        ),
-        Case::new("rootless::oom_score_of_exec", oom_score_of_exec).lacks(
-            "crun 1.8",
-            "cgroups that a machine has of both versions",
-            "drop all controllers",
-        ),
+        Case::new("rootless::exec_before_start", exec_before_start)
+            .lacks(
+                "crun 1.8",
+                "cgroups that a machine has of both versions",
+                "drop all controllers",
+            )
+            .lacks(
+                "crun 1.8",
+                "an init whose user namespace can be joined before start",
+                "CLONE_NEWUSER): Operation not permitted",
+            ),
+        Case::new("rootless::oom_score_of_exec", oom_score_of_exec)
+            .lacks(
+                "crun 1.8",
+                "cgroups that a machine has of both versions",
+                "drop all controllers",
+            )
+            .lacks("crun 1.8", "an OOM score for exec", "score: got"),
         Case::new("rootless::subordinate_ids", subordinate_ids),
         Case::new("rootless::root_of_a_user_namespace", inner_root),
         Case::new("rootless::needs_a_user_namespace", needs_a_user_namespace)
