@@ -26,10 +26,10 @@ test-root:
 
 # The black-box suite on kan, runc, crun or any path; further arguments go to the suite
 conformance RUNTIME="kan" *ARGUMENTS:
-    cargo build --release {{ musl }} -p kan
+    conformance/build
     cargo build --release -p kan-conformance-probe -p kan-conformance-suite
-    RUNTIME={{ quote(RUNTIME) }} {{ if RUNTIME == "crun" { in_v2 } else { "" } }} \
-        KAN={{ kan }} cargo run --release -p kan-conformance-suite -- {{ ARGUMENTS }}
+    KAN=$(conformance/build --quiet) RUNTIME={{ quote(RUNTIME) }} {{ if RUNTIME == "crun" { in_v2 } else { "" } }} \
+        cargo run --release -p kan-conformance-suite -- {{ ARGUMENTS }}
 
 # Debian's crun refuses a hybrid host: there it gets a mount namespace that shows cgroup version 2 alone.
 in_v2 := if path_exists("/sys/fs/cgroup/cgroup.controllers") == "true" { "" } else {
@@ -44,11 +44,11 @@ vm *COMMAND:
 
 # The suite's part for cgroup v2, systemd and users who are not root, in the test machine
 vm-test *RUNTIMES="kan runc crun":
-    cargo build --release {{ musl }} -p kan
+    conformance/build
     cargo build --release -p kan-conformance-probe -p kan-conformance-suite
     mkdir -p {{ target }}/vm
     rm -rf {{ target }}/vm/*
-    cp {{ kan }} {{ release }}/{kan-conformance-probe,kan-conformance-suite} conformance/vm/{test,engines,systemd.bats} {{ target }}/vm/
+    cp "$(conformance/build --quiet)" {{ release }}/{kan-conformance-probe,kan-conformance-suite} conformance/vm/{test,engines,systemd.bats} {{ target }}/vm/
     cp -r conformance/engines {{ target }}/vm/engines.d
     conformance/engines/make-image {{ target }}/vm
     just vm -s {{ target }}/vm -t 1800 ./test {{ RUNTIMES }} || true
@@ -61,8 +61,8 @@ golden:
 
 # kan, crun, runc and the floor side by side, as root (docs/performance.md); arguments go to bench
 bench *ARGUMENTS:
-    cargo build --release {{ musl }} -p kan
-    cargo run --release -p kan-conformance-bench -- --kan {{ kan }} {{ ARGUMENTS }}
+    conformance/build
+    cargo run --release -p kan-conformance-bench -- --kan "$(conformance/build --quiet)" {{ ARGUMENTS }}
 
 # The same with growth: with containers alive, mounts, variables, rules, hooks (some minutes)
 bench-full *ARGUMENTS:
@@ -74,21 +74,21 @@ counts:
 
 # The release binary and its SHA-256 sum in dist/ under cargo's target folder
 dist:
-    cargo build --release --locked {{ musl }} -p kan
+    conformance/build --locked
     mkdir -p {{ target }}/dist
-    install -m 755 {{ kan }} {{ target }}/dist/kan
+    install -m 755 "$(conformance/build --quiet --locked)" {{ target }}/dist/kan
     cd {{ target }}/dist && sha256sum kan >kan.sha256 && ls -l "$PWD"/*
 
 # A Debian package in dist/ under cargo's target folder
 deb:
-    cargo build --release --locked {{ musl }} -p kan
-    conformance/deb {{ kan }} {{ target }}/dist
+    conformance/build --locked
+    conformance/deb "$(conformance/build --quiet --locked)" {{ target }}/dist
 
 # Put the binary, manual pages and shell completions under PREFIX (/usr/local), and say how podman learns of it
 install:
-    cargo build --release --locked {{ musl }} -p kan
+    conformance/build --locked
     cargo run --quiet --release --locked -p kan-manual -- {{ quote(DESTDIR + PREFIX) }}/share
-    install -D -m 755 {{ kan }} {{ quote(DESTDIR + PREFIX) }}/bin/kan
+    install -D -m 755 "$(conformance/build --quiet --locked)" {{ quote(DESTDIR + PREFIX) }}/bin/kan
     @printf '%s\n' 'For podman, in /etc/containers/containers.conf:' '' \
         '    [engine]' \
         '    runtime_supports_json = ["crun", "runc", "kan"]' \
@@ -99,7 +99,3 @@ install:
 # Cargo's target folder, and the release folder of this host's target.
 target := shell("cargo metadata --no-deps --format-version 1 | sed -n 's/.*\"target_directory\":\"\\([^\"]*\\)\".*/\\1/p'")
 release := target / shell("rustc -vV | sed -n 's/^host: //p'") / "release"
-
-# What cargo is told for kan, and where it puts it then: with musl where the toolchain has it.
-musl := shell("conformance/musl")
-kan := target / (if musl == "" { file_name(parent_directory(release)) } else { trim_start_match(musl, "--target=") }) / "release/kan"

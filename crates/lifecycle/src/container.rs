@@ -49,11 +49,16 @@ impl Container {
         let Some(init) = record.init else {
             return Ok(self.unfinished());
         };
-        if !init.is_alive()? {
+        let Some(now) = init.look()? else {
             return Ok(Status::Stopped);
-        }
+        };
         if kan_cgroup::frozen(&record.cgroups)? {
             return Ok(Status::Paused);
+        }
+        // A program may take the name that kan's init had, and is looked at as if it were init.
+        let was = record.init_name.as_deref().map(str::as_bytes);
+        if was.is_some_and(|name| name != now.name()) {
+            return Ok(Status::Running);
         }
         Ok(if has_reader(&self.directory.join(FIFO))? {
             Status::Created

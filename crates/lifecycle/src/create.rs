@@ -181,6 +181,7 @@ fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Result<Record
         cgroups: home.placement,
         unit: home.unit,
         init: None,
+        init_name: None,
         own_keyring: !options.no_new_keyring,
         resctrl: Vec::new(),
         without_process: bundle.config.process.is_none(),

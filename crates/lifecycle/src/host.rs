@@ -222,7 +222,8 @@ impl<'p> Host<'p> {
 
     fn save_state(&mut self) -> Result<()> {
         if let Some(child) = &self.child {
-            self.record.init = Some(InitProcess::of(child.pid)?);
+            let (init, name) = InitProcess::of(child.pid)?;
+            (self.record.init, self.record.init_name) = (Some(init), Some(name));
         }
         self.record.save(self.directory())
     }

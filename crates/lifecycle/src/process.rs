@@ -14,6 +14,31 @@ pub(crate) struct Stat {
     pub(crate) start_time: u64,
     /// Whether it has ended and only waits for its parent.
     pub(crate) is_over: bool,
+    name: Name,
+}
+
+/// A process' own name, which execve(2) changes: proc_pid_comm(5).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Name {
+    /// TASK_COMM_LEN of the kernel.
+    bytes: [u8; 16],
+    length: usize,
+}
+
+impl Name {
+    fn new(text: &[u8]) -> Self {
+        let mut name = Self::default();
+        name.length = text.len().min(name.bytes.len());
+        name.bytes[..name.length].copy_from_slice(&text[..name.length]);
+        name
+    }
+}
+
+impl Stat {
+    /// The process' name.
+    pub(crate) fn name(&self) -> &[u8] {
+        &self.name.bytes[..self.name.length]
+    }
 }
 
 /// Reads /proc/PID/stat; `None` if there is no such process. Any other failure is one: a process
@@ -60,6 +85,7 @@ pub(crate) fn read_whole(path: &str, usual: usize) -> std::io::Result<Vec<u8>> {
 /// The name may hold anything, `)` as well; what follows its last one is plain, proc(5).
 fn parse(text: &[u8]) -> Option<Stat> {
     let end = text.iter().rposition(|byte| *byte == b')')?;
+    let begin = text.iter().position(|byte| *byte == b'(')? + 1;
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;
     let mut fields = rest.split_ascii_whitespace();
     let state = fields.next()?;
@@ -68,23 +94,28 @@ fn parse(text: &[u8]) -> Option<Stat> {
     Some(Stat {
         start_time,
         is_over: matches!(state, "Z" | "X" | "x"),
+        name: Name::new(text.get(begin..end)?),
     })
 }
 
 impl InitProcess {
-    /// The process that `pid` is now.
-    pub(crate) fn of(pid: i32) -> Result<Self> {
+    /// The process that `pid` is now, and its name.
+    pub(crate) fn of(pid: i32) -> Result<(Self, String)> {
         let found = stat(pid)?.ok_or_else(|| Error::Step("init ended at once".into()))?;
-        Ok(Self {
-            pid,
-            start_time: found.start_time,
-        })
+        let start_time = found.start_time;
+        let name = String::from_utf8_lossy(found.name()).into_owned();
+        Ok((Self { pid, start_time }, name))
     }
 
-    /// Whether it is still there. A zombie is not.
-    pub(crate) fn is_alive(self) -> Result<bool> {
+    /// What it is now, if it is still there. A zombie is not.
+    pub(crate) fn look(self) -> Result<Option<Stat>> {
         let now = stat(self.pid)?;
-        Ok(now.is_some_and(|now| now.start_time == self.start_time && !now.is_over))
+        Ok(now.filter(|now| now.start_time == self.start_time && !now.is_over))
+    }
+
+    /// Whether it is still there.
+    pub(crate) fn is_alive(self) -> Result<bool> {
+        Ok(self.look()?.is_some())
     }
 
     /// A descriptor of it; `None` if it has ended. Checked after the opening, so that the
@@ -109,7 +140,8 @@ mod tests {
             parse(line),
             Some(Stat {
                 start_time: 4242,
-                is_over: false
+                is_over: false,
+                name: Name::new(b"a) Z 1 (b)"),
             })
         );
         assert_eq!(parse(b"7 (x) Z"), None);
@@ -129,7 +161,7 @@ mod tests {
     #[test]
     fn this_process_is_alive_and_its_predecessor_is_not() {
         let pid = i32::try_from(std::process::id()).unwrap();
-        let me = InitProcess::of(pid).unwrap();
+        let (me, _) = InitProcess::of(pid).unwrap();
         assert!(me.is_alive().unwrap());
         assert!(
             !InitProcess {

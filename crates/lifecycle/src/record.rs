@@ -47,6 +47,9 @@ pub(crate) struct Record {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unit: Option<Unit>,
     pub(crate) init: Option<InitProcess>,
+    /// The name that its process has until it executes the program: another one tells that it has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) init_name: Option<String>,
     /// Whether its processes have a session keyring of their own.
     #[serde(default)]
     pub(crate) own_keyring: bool,

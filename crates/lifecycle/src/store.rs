@@ -3,6 +3,7 @@
 use crate::cgroups::is_host_root;
 use crate::container::Container;
 use crate::error::with;
+use crate::record::FILE;
 use crate::{Error, Result, check_id, files};
 use kan_sys::file::{O_DIRECTORY, O_RDONLY};
 use std::fs::{DirBuilder, File, Metadata, TryLockError};
@@ -66,6 +67,9 @@ impl Store {
             other => other.map_err(with("make", &directory))?,
         }
         match lock(&directory, || ()) {
+            // Another kan may have deleted the directory before it was locked, and a third have made
+            // a container there.
+            Ok(_) if directory.join(FILE).exists() => Err(Error::Exists(id.to_owned())),
             Ok(locked) => Ok((directory, locked)),
             Err(error) => {
                 let _ = std::fs::remove_dir(&directory);

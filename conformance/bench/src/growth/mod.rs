@@ -28,7 +28,8 @@ pub struct Curve {
 pub enum Promise {
     /// In proportion at most.
     Linear,
-    /// The last figure is at most so many times the first.
+    /// The last figure is at most so many times the first, beside what the floor's `run` grows by
+    /// between the same points, which is the kernel's.
     Flat(f64),
     /// The last figure is below so many milliseconds.
     Below(f64),

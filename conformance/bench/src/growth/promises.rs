@@ -74,9 +74,11 @@ fn of_curve(figures: &[Figure], curve: &Curve) -> Bar {
             |medians| is_linear(&counts, medians),
         ),
         Promise::Flat(times) => {
-            let promise = format!("{name}: the most at most {times} x the fewest");
-            held_if(figures, promise, &rows, Samples::min, |medians| {
-                last(medians) <= times * medians[0]
+            let kernel = growth_of_floor(figures, curve);
+            let promise =
+                format!("{name}: the most at most {times} x the fewest, beside the floor's growth");
+            held_if(figures, promise, &rows, Samples::min, |smallest| {
+                last(smallest) <= times * kernel * smallest[0]
             })
         }
         Promise::Below(limit) => {
@@ -85,6 +87,23 @@ fn of_curve(figures: &[Figure], curve: &Curve) -> Bar {
                 last(medians) < limit
             })
         }
+    }
+}
+
+/// By what factor the floor's `run` grows from the first point of a curve to the last. Where it was not
+/// measured, nothing is allowed for it.
+fn growth_of_floor(figures: &[Figure], curve: &Curve) -> f64 {
+    let run = |(_, row): &(usize, String)| {
+        let row = row.replacen(&curve.title, "run", 1);
+        samples_of(figures, &row, "floor").map(Samples::min)
+    };
+    let ends = (
+        curve.points.first().and_then(run),
+        curve.points.last().and_then(run),
+    );
+    match ends {
+        (Some(first), Some(last)) => (last / first).max(1.0),
+        _ => 1.0,
     }
 }
 
@@ -219,6 +238,19 @@ mod tests {
             verdict(Promise::Flat(1.2), &[5.0, 5.0, 5.0, 5.0, 6.1]),
             Verdict::Missed
         );
+        let (mut figures, curve) = curve(Promise::Flat(1.2), &[5.0, 5.0, 5.0, 5.0, 6.1]);
+        for (end, cost) in [(0, 2.0), (4, 2.5)] {
+            let row = curve.points[end].1.replacen(&curve.title, "run", 1);
+            let samples = Ok(Samples::new(vec![cost]).unwrap());
+            let (what, runtime) = (row, "floor".to_owned());
+            figures.push(Figure {
+                what,
+                runtime,
+                unit: Unit::Milliseconds,
+                samples,
+            });
+        }
+        assert_eq!(of_curve(&figures, &curve).verdict, Verdict::Held);
         assert_eq!(
             verdict(Promise::Below(20.0), &[1.0, 1.0, 1.0, 1.0, 19.9]),
             Verdict::Held

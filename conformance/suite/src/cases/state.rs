@@ -18,6 +18,7 @@ pub fn cases() -> Vec<Case> {
             names_the_bundle_absolutely,
         ),
         Case::new("state::follows_the_lifecycle", follows_the_lifecycle),
+        Case::new("state::program_of_any_name", program_of_any_name),
         Case::new("state::pid_is_that_of_the_host", pid_is_that_of_the_host),
         Case::new("state::pid_of_stopped_is_absent_or_zero", pid_of_stopped),
         Case::new("state::annotations", annotations),
@@ -47,6 +48,23 @@ fn properties(ctx: &mut Ctx) -> Outcome {
         state["pid"].as_i64().is_some_and(|p| p > 0),
         "pid is no positive number: {state}"
     );
+    Ok(())
+}
+
+/// What a process is called says little: a program may have the name that the runtime's own had.
+fn program_of_any_name(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    for name in ["kan", "runc:[2:INIT]", "a) R (b"] {
+        let path = format!("/{name}");
+        fs::copy(bundle.inside("/probe"), bundle.inside(&path))?;
+        bundle.args(&[&path, "sleep"]);
+        let created = ctx.create(&bundle)?;
+        equal(name, &ctx.state()?["status"], "created")?;
+        ctx.start()?;
+        created.wait_for("ready")?;
+        equal(name, &ctx.state()?["status"], "running")?;
+        ctx.oci(&["delete", "--force", &ctx.id]).run()?.ok()?;
+    }
     Ok(())
 }
 
