@@ -1,7 +1,8 @@
 //! The clone of init, and the namespaces that come before it.
 
 use crate::error::{during, with};
-use crate::host::{Host, c_path};
+use crate::files::c_path;
+use crate::host::Host;
 use crate::stage::Stage;
 use crate::{Error, Result, between, id_maps, net_devices, notify};
 use kan_init::Init;

@@ -2,7 +2,8 @@
 
 use crate::cgroups::{Home, is_host_root, of_placement};
 use crate::error::with;
-use crate::process::{read_small, read_whole};
+use crate::files;
+use crate::process::read_small;
 use crate::record::Record;
 use crate::{CgroupOptions, Result, labels, resctrl};
 use kan_plan::{AppArmor, Cgroups, Facts};
@@ -48,8 +49,8 @@ fn of_process(config: &Config) -> Result<Facts> {
     let linux = config.linux.as_ref();
     let wants_resctrl = linux.is_some_and(|linux| linux.intel_rdt.is_some());
     // Its line of groups, of which a user may have 65536, comes before the capabilities.
-    let path = "/proc/self/status";
-    let status = read_whole(path, 8192).map_err(with("read", Path::new(path)))?;
+    let path = Path::new("/proc/self/status");
+    let status = files::read_whole(path, 8192).map_err(with("read", path))?;
     let status = String::from_utf8_lossy(&status);
     Ok(Facts {
         cgroups: Cgroups::Absent,

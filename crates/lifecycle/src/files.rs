@@ -1,8 +1,10 @@
 //! Opening files of kan's own and of /proc.
 
+use crate::{Error, Result};
+use kan_sys::file::{O_NONBLOCK, O_RDONLY};
 use std::ffi::CString;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -15,4 +17,26 @@ pub(crate) fn open(path: &Path, flags: u32, mode: u32) -> io::Result<File> {
     opened
         .map(File::from)
         .map_err(|error| io::Error::from_raw_os_error(error.errno.into_raw()))
+}
+
+/// Reads a file that rarely is longer than `usual` bytes, and waits for nobody: were it a FIFO, it would
+/// be empty. A read that gives less than asked for was the last, so that most take one: `list` does this
+/// for every container.
+pub(crate) fn read_whole(path: &Path, usual: usize) -> io::Result<Vec<u8>> {
+    let mut file = open(path, O_RDONLY | O_NONBLOCK, 0)?;
+    let (mut text, mut length) = (vec![0; usual], 0);
+    loop {
+        length += file.read(&mut text[length..])?;
+        if length < text.len() {
+            text.truncate(length);
+            return Ok(text);
+        }
+        text.resize(2 * length, 0);
+    }
+}
+
+/// The path as system calls take it.
+pub(crate) fn c_path(path: &Path) -> Result<CString> {
+    let nul = |_| Error::Step(format!("{}: contains a NUL character", path.display()));
+    CString::new(path.as_os_str().as_bytes()).map_err(nul)
 }

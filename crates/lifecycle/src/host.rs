@@ -2,6 +2,7 @@
 
 use crate::container::{FIFO, UNPUBLISHED_FIFO};
 use crate::error::{during, with};
+use crate::files::c_path;
 use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
@@ -17,8 +18,7 @@ use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR};
 use kan_sys::process::{Child, Ended};
 use kan_sys::{io, memory, process, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::ffi::{CStr, CString, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 
 /// The host half at work. Dropped before it is [`finished`](Host::finish), it takes back all that
@@ -479,11 +479,6 @@ impl Drop for Host<'_> {
             }
         }
     }
-}
-
-pub(crate) fn c_path(path: &Path) -> Result<CString> {
-    let nul = |_| Error::Step(format!("{}: contains a NUL character", path.display()));
-    CString::new(path.as_os_str().as_bytes()).map_err(nul)
 }
 
 /// Puts the field in front of an error that does not name one yet.

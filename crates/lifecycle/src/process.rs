@@ -71,17 +71,6 @@ pub(crate) fn read_small<'b>(path: &str, buffer: &'b mut [u8]) -> std::io::Resul
     Ok(&buffer[..count])
 }
 
-/// The same of a file that rarely is longer than `usual` bytes: then it is read once more, as a whole.
-pub(crate) fn read_whole(path: &str, usual: usize) -> std::io::Result<Vec<u8>> {
-    let mut text = vec![0; usual];
-    let count = read_small(path, &mut text)?.len();
-    if count == usual {
-        return std::fs::read(path);
-    }
-    text.truncate(count);
-    Ok(text)
-}
-
 /// The name may hold anything, `)` as well; what follows its last one is plain, proc(5).
 fn parse(text: &[u8]) -> Option<Stat> {
     let end = text.iter().rposition(|byte| *byte == b')')?;
@@ -150,7 +139,7 @@ mod tests {
     #[test]
     fn a_file_that_is_longer_than_usual_is_read_whole() {
         for usual in [1, 64, 8192] {
-            let text = read_whole("/proc/self/status", usual).unwrap();
+            let text = files::read_whole(Path::new("/proc/self/status"), usual).unwrap();
             assert!(
                 String::from_utf8_lossy(&text).contains("\nCapBnd:"),
                 "{usual}"

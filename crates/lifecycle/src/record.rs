@@ -1,20 +1,23 @@
 //! `state.json`: what a later command needs to know of a container.
 
 use crate::error::{during, with};
-use crate::host::c_path;
+use crate::files::c_path;
 use crate::unit::Unit;
 use crate::{Error, Result, files, hooks};
 use kan_cgroup::Placement;
 use kan_op::host::HostHook;
 use kan_spec::state::{State, Status};
-use kan_sys::file::{self, O_CREAT, O_NONBLOCK, O_PATH, O_RDONLY, O_TRUNC, O_WRONLY};
+use kan_sys::file::{self, O_CREAT, O_PATH, O_TRUNC, O_WRONLY};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The version of the file's layout. A reader refuses any other.
 const VERSION: u32 = 1;
+
+/// Most states are smaller, bytes.
+const USUAL: usize = 8192;
 
 /// The file's name in a container's directory.
 pub(crate) const FILE: &str = "state.json";
@@ -226,7 +229,7 @@ impl Record {
     /// Reads the file; `None` if there is none, as when `create` was killed at its very start.
     pub(crate) fn load(directory: &Path) -> Result<Option<Self>> {
         let path = directory.join(FILE);
-        let text = match read_at_once(&path) {
+        let text = match files::read_whole(&path, USUAL) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(with("read", &path))?,
         };
@@ -257,22 +260,6 @@ impl Record {
     }
 }
 
-/// Reads a file, and waits for nobody: were it a FIFO, it would be empty.
-fn read_at_once(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut file = files::open(path, O_RDONLY | O_NONBLOCK, 0)?;
-    // Most are smaller, and a read that gives less than asked for was the last: `list` does this for
-    // every container.
-    let (mut text, mut length) = (vec![0; 8192], 0);
-    loop {
-        length += file.read(&mut text[length..])?;
-        if length < text.len() {
-            text.truncate(length);
-            return Ok(text);
-        }
-        text.resize(2 * length, 0);
-    }
-}
-
 /// Writes a file that only kan's user may read: a config's environment holds secrets.
 pub(crate) fn write_private(path: &Path, text: &[u8]) -> Result<()> {
     files::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
@@ -296,7 +283,7 @@ mod tests {
         for size in [0, 1, 8191, 8192, 8193, 100_000] {
             let text = vec![b'x'; size];
             std::fs::write(&path, &text).unwrap();
-            assert_eq!(read_at_once(&path).unwrap(), text);
+            assert_eq!(files::read_whole(&path, USUAL).unwrap(), text);
         }
         std::fs::remove_file(&path).unwrap();
     }

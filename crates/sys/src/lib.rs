@@ -1,8 +1,8 @@
 //! The kernel, as kan uses it: one function a system call, one error type, owned descriptors.
 //!
-//! This crate decides nothing. It is `no_std` and, but for one function that says so, does not
-//! allocate, so that it may run in the child between clone and exec. The workspace's `unsafe` is
-//! here, but for the pointers that init hands to execve(2).
+//! This crate decides nothing. It is `no_std` and, but for what runs before the clone and says so, does
+//! not allocate, so that it may run in the child between clone and exec. The workspace's `unsafe` is
+//! here, but for the pointers that init hands to execve(2) and those that the C library hands to main.
 #![no_std]
 extern crate alloc;
 

@@ -44,28 +44,14 @@ pub fn cases() -> Vec<Case> {
             "activation::sockets_of_another_process",
             sockets_of_another_process,
         ),
-        Case::new("activation::sockets_must_be_open", sockets_must_be_open)
-            .deviates(
-                "runc 1.1",
-                "not in the spec; a descriptor of runc's own is taken for the caller's",
-                "exit status: 0",
-            )
-            .deviates(
-                "crun 1.8",
-                "not in the spec; crun takes what there is",
-                "exit status: 0",
-            ),
-        Case::new("activation::preserved_must_be_open", preserved_must_be_open)
-            .deviates(
-                "runc 1.1",
-                "not in the spec; a descriptor of runc's own is taken for the caller's",
-                "exit status: 0",
-            )
-            .deviates(
-                "crun 1.8",
-                "not in the spec; crun takes what there is",
-                "exit status: 0",
-            ),
+        others_take_anything(Case::new(
+            "activation::sockets_must_be_open",
+            sockets_must_be_open,
+        )),
+        others_take_anything(Case::new(
+            "activation::preserved_must_be_open",
+            preserved_must_be_open,
+        )),
         Case::new("activation::pidfd", pidfd)
             .deviates("runc 1.1", LACKS_PIDFD, "pidfd-socket")
             .deviates("crun 1.8", LACKS_PIDFD, "unrecognized option"),
@@ -73,6 +59,20 @@ pub fn cases() -> Vec<Case> {
             .deviates("runc 1.1", LACKS_PIDFD, "pidfd-socket")
             .deviates("crun 1.8", LACKS_PIDFD, "unrecognized option"),
     ]
+}
+
+/// What is refused here, other runtimes pass on.
+fn others_take_anything(case: Case) -> Case {
+    case.deviates(
+        "runc 1.1",
+        "not in the spec; a descriptor of runc's own is taken for the caller's",
+        "exit status: 0",
+    )
+    .deviates(
+        "crun 1.8",
+        "not in the spec; crun takes what there is",
+        "exit status: 0",
+    )
 }
 
 /// A manager's socket.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::harness::command::Done;
-use crate::harness::container::text;
+use crate::harness::container::{in_own_mounts, text};
 use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -379,17 +379,8 @@ fn no_pivot_hides_every_proc(ctx: &mut Ctx) -> Outcome {
         "mount -t proc proc {} && exec \"$0\" \"$@\"",
         text(&elsewhere)?
     );
-    let wrap = [
-        "unshare",
-        "-m",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        &script,
-    ];
     let run = ctx.with_bundle("run", &["--no-pivot"], &bundle)?;
-    let done = run.wrapped(&wrap).run()?.ok()?;
+    let done = run.wrapped(&in_own_mounts(&script)).run()?.ok()?;
     equal("another /proc", done.stdout.trim_end(), "none")
 }
 
@@ -418,16 +409,7 @@ fn with_empty_run(ctx: &Ctx, script: &str) -> Result<Done, Fault> {
     bundle.probe(&["sleep"]).save()?;
     let script = format!("mount -t tmpfs tmpfs /run && {script}");
     let runtime = text(&ctx.runtime().path)?;
-    let argv = [
-        "unshare",
-        "-m",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        &script,
-        runtime,
-    ];
+    let argv = [&in_own_mounts(&script)[..], &[runtime]].concat();
     let cmd = ctx.command(&argv).arg(&bundle.dir).arg(&ctx.id);
     ctx.in_view(cmd).run()?.ok()
 }

@@ -5,7 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use super::cgroup::{has_controller, mount_point};
-use crate::harness::container::text;
+use crate::harness::container::{in_own_mounts, text};
 use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {
@@ -291,16 +291,7 @@ fn delivered(ctx: &mut Ctx, kind: &str, place: &str, name: &str) -> Outcome {
     );
     let log = format!("{kind}:somebody");
     let cmd = ctx.oci_with(&["--log", &log], &["state", "nosuch"]);
-    let private = [
-        "unshare",
-        "-m",
-        "--propagation",
-        "private",
-        "sh",
-        "-c",
-        &script,
-        "sh",
-    ];
+    let private = [&in_own_mounts(&script)[..], &["sh"]].concat();
     let done = cmd.wrapped(&private).run()?;
     check!(!done.status.success(), "there is such a container");
     let mut entry = [0; 4096];

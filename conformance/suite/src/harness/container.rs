@@ -16,16 +16,23 @@ use super::runtime::Runtime;
 use super::world::World;
 use super::{config, leftovers, reaper};
 
+/// Runs a script with the rest of a command line as its words, from `$0` on, in a mount namespace that
+/// tells nobody of its mounts.
+pub const fn in_own_mounts(script: &str) -> [&str; 7] {
+    [
+        "unshare",
+        "-m",
+        "--propagation",
+        "private",
+        "sh",
+        "-c",
+        script,
+    ]
+}
+
 /// Runs the rest of a command line where /sys/fs/cgroup is the cgroup v2 hierarchy alone.
-const UNIFIED_VIEW: [&str; 7] = [
-    "unshare",
-    "-m",
-    "--propagation",
-    "private",
-    "sh",
-    "-c",
-    "mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup && exec \"$0\" \"$@\"",
-];
+const UNIFIED_VIEW: [&str; 7] =
+    in_own_mounts("mount --bind /sys/fs/cgroup/unified /sys/fs/cgroup && exec \"$0\" \"$@\"");
 
 /// Where a case does its work: a directory, a state directory, ids.
 pub struct Ctx {
