@@ -43,7 +43,7 @@ one() { # PART NAME SECONDS COMMAND...
         record passed "$part" "$name"
     else
         record failed "$part" "$name" "$(why_status "$status")"
-        tail -n 60 "$log" | sed 's/^/    /'
+        show_failures "$log"
     fi
     return "$status"
 }
@@ -131,14 +131,21 @@ require_some() { # PART
     fi
 }
 
-# The end of a log that says most: libtest's own list of failures, else compiler errors, else the tail.
+# Prints the end of a log that says most, and keeps it for the end of the run.
 show_failures() { # LOG
+    telling_lines "$1" | sed 's/^/    /' | tee -a "$OUT/failures.log"
+}
+
+# The failures that libtest or bats lists, else compiler errors, else the tail.
+telling_lines() { # LOG
     if grep -q '^failures:' "$1"; then
-        sed -n '/^failures:/,/^test result:/p' "$1" | head -n 200 | sed 's/^/    /'
+        sed -n '/^failures:/,/^test result:/p' "$1" | head -n 200
+    elif grep -q '^not ok' "$1"; then
+        grep -A 12 '^not ok' "$1" | head -n 120
     elif grep -q '^error' "$1"; then
-        grep -A 12 '^error' "$1" | head -n 120 | sed 's/^/    /'
+        grep -A 12 '^error' "$1" | head -n 120
     else
-        tail -n 40 "$1" | sed 's/^/    /'
+        tail -n 60 "$1"
     fi
 }
 
@@ -153,9 +160,9 @@ read_tap() { # PART LOG STATUS
              s/^not ok [0-9]+ (.*)$/failed\t\1\tsee above/p' "$log" |
         awk -F '\t' -v part="$part" '{ print $1 "\t" part "\t" $2 "\t" $3 }' >>"$RESULTS"
     if (($(count failed) > before)); then
-        grep -A 12 '^not ok' "$log" | head -n 120 | sed 's/^/    /'
+        show_failures "$log"
     elif ((status != 0)); then
         record failed "$part" "the run itself" "$(why_status "$status")"
-        tail -n 40 "$log" | sed 's/^/    /'
+        show_failures "$log"
     fi
 }
