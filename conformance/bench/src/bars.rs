@@ -10,7 +10,9 @@ use crate::{counts, footprint, instructions};
 /// `run` takes at most this many times the floor.
 const RUN_OF_FLOOR: f64 = 2.0;
 /// A created container has less proportional memory than this, in KiB.
-const CREATED_KIBIBYTES: f64 = 512.0;
+const CREATED_KIBIBYTES: f64 = 300.0;
+/// And less that it shares with nobody: 0.2 MiB, in KiB.
+const CREATED_PRIVATE_KIBIBYTES: f64 = 204.8;
 /// The binary has fewer bytes than this.
 const BINARY_BYTES: f64 = 4e6;
 
@@ -83,6 +85,7 @@ fn check_within(figures: &[Figure], kan: &Path, room: Room) -> Vec<Bar> {
         relative(figures, "run (v2, seccomp)", "crun", FILTERED_OF_CRUN),
         relative(figures, PODMAN, "crun", FILTERED_OF_CRUN),
         relative(figures, PODMAN, filter::GIVEN, FILTERED_OF_WARM_CRUN),
+        absolute(figures, "created: private", CREATED_PRIVATE_KIBIBYTES),
     ];
     let calls = counts::committed();
     bars.extend(calls.iter().map(|(what, count)| {
@@ -210,7 +213,8 @@ mod tests {
             ("run (v2)", "kan", 4.0),
             ("create+start+delete", "crun", 18.0),
             ("create+start+delete", "kan", 9.0),
-            ("created: proportional", "kan", 511.0),
+            ("created: proportional", "kan", 299.0),
+            ("created: private", "kan", 204.0),
             ("binary", "kan", 2_999_999.0),
             ("state", "crun", 5.0),
             ("state", "kan", 2.0),
@@ -254,8 +258,12 @@ mod tests {
             [2]
         );
         assert_eq!(
-            missed(&verdicts("created: proportional", "kan", Some(512.0))),
+            missed(&verdicts("created: proportional", "kan", Some(300.0))),
             [3]
+        );
+        assert_eq!(
+            missed(&verdicts("created: private", "kan", Some(205.0))),
+            [13]
         );
         assert_eq!(missed(&verdicts("binary", "kan", Some(4e6))), [4, 9]);
         assert_eq!(missed(&verdicts("binary", "kan", Some(3e6))), [9]);
@@ -268,7 +276,7 @@ mod tests {
             missed(&verdicts(run, "kan", Some(committed * 1.04))),
             [0; 0]
         );
-        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [18]);
+        assert_eq!(missed(&verdicts(run, "kan", Some(committed * 1.06))), [19]);
         let version = "--version: instructions";
         let committed = instructions::committed().counts[version].as_f64().unwrap();
         assert_eq!(
@@ -277,7 +285,7 @@ mod tests {
         );
         assert_eq!(
             missed(&verdicts(version, "kan", Some(committed * 1.06))),
-            [20]
+            [21]
         );
         assert_eq!(
             missed(&verdicts("run (v2, seccomp)", "kan", Some(5.01))),

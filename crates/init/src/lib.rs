@@ -3,8 +3,8 @@
 //! `no_std`, and from [`run`] on nothing is allocated: the child is a copy of a process that may
 //! have held the allocator's lock, and a container's memory limit counts from the clone on.
 //! Thousands of created containers may wait for `start`, each keeping the pages of the program that
-//! it has touched last. What runs around the waiting is marked `link_section = ".text.hot.waiting"`,
-//! a name that linkers put next to each other, so that it is one stretch and not four.
+//! it has touched last. What runs around the waiting is in a section of its own, `kan_waiting`, whose
+//! pages [`kan_sys::memory::drop_unused_pages`] keeps.
 //!
 //! This crate knows the instruction set and the kernel, never the spec.
 #![no_std]
@@ -67,11 +67,20 @@ impl<'p> Init<'p> {
     ///
     /// # Errors
     /// The failure that is on the board as well.
-    #[unsafe(link_section = ".text.hot.waiting")]
+    #[unsafe(link_section = "kan_waiting")]
     pub fn perform_all(&mut self) -> Result<(), Failure> {
+        let mut is_about_to_wait = false;
         for (index, step) in self.steps.iter().enumerate() {
             self.board.begin(index);
-            if let Err(stop) = self.perform(step) {
+            if let InitStep::DropPages = step {
+                is_about_to_wait = true;
+            }
+            let done = if is_about_to_wait {
+                self.perform_waiting(step)
+            } else {
+                self.perform(step)
+            };
+            if let Err(stop) = done {
                 let failure = stop.failure();
                 self.board.fail(failure);
                 return Err(failure);
@@ -87,7 +96,7 @@ impl<'p> Init<'p> {
 /// The child's whole life until exec: performs the steps, and exits on failure.
 ///
 /// The exit code is 255, as runc's init has it; the host half reads the board for the cause.
-#[unsafe(link_section = ".text.hot.waiting")]
+#[unsafe(link_section = "kan_waiting")]
 pub fn run(init: &mut Init<'_>) -> ! {
     if let Err(failure) = init.perform_all() {
         init.complain_if_alone(failure);

@@ -6,7 +6,32 @@ use kan_sys::file::{self, O_DIRECTORY, O_PATH};
 use kan_sys::{namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
-    #[unsafe(link_section = ".text.hot.waiting")]
+    /// The steps from [`InitStep::DropPages`] to the end of the waiting, by themselves: whatever
+    /// they execute and look at stays in memory with the container.
+    #[unsafe(link_section = "kan_waiting")]
+    pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Step {
+        if let InitStep::DropPages = step {
+            self.slots.sweep(false)?;
+            kan_sys::memory::drop_unused_pages();
+            Ok(())
+        } else if let InitStep::Wait(sync) = step {
+            self.wait(*sync)
+        } else if let InitStep::Tell(sync) = step {
+            self.tell(*sync)
+        } else if let InitStep::AwaitStart = step {
+            self.await_start()
+        } else if let InitStep::LoadFilter {
+            program,
+            flags,
+            listener,
+        } = step
+        {
+            self.load_filter(program, *flags, *listener)
+        } else {
+            self.perform(step)
+        }
+    }
+
     pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
         if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
             self.last_directory.forget(&self.slots);
@@ -71,7 +96,6 @@ impl<'p> Init<'p> {
     }
 
     /// The steps that follow the mounts.
-    #[unsafe(link_section = ".text.hot.waiting")]
     fn perform_inside(&mut self, step: &'p InitStep) -> Step {
         let slots = &mut self.slots;
         let directories = &mut self.last_directory;
@@ -109,11 +133,6 @@ impl<'p> Init<'p> {
             InitStep::BindConsole => terminal::bind_console(slots),
             InitStep::SendTerminal => terminal::send(slots),
             InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),
-            // A created container may wait for hours, and thousands of them do.
-            InitStep::DropPages => {
-                kan_sys::memory::drop_unused_pages();
-                Ok(())
-            }
             InitStep::AwaitStart => self.await_start(),
             InitStep::TellHooksRun => self.tell_hooks_run(),
             _ => self.perform_last(step),
@@ -121,7 +140,6 @@ impl<'p> Init<'p> {
     }
 
     /// The steps that turn init into the container's process.
-    #[unsafe(link_section = ".text.hot.waiting")]
     fn perform_last(&mut self, step: &InitStep) -> Step {
         match step {
             InitStep::SetLimit {

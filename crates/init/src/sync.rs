@@ -7,27 +7,30 @@ use kan_sys::io;
 impl Init<'_> {
     /// Reads one byte, the point that the host has reached. An end of file means that the host
     /// died: init must die as well, for nobody would ever find it.
-    #[unsafe(link_section = ".text.hot.waiting")]
+    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn wait(&self, sync: Sync) -> Step {
         let mut told = [0];
-        let length = io::read(self.slots.get(Slot::Channel)?, &mut told)?;
+        let length = io::read(self.slots.at(const { Slot::Channel.index() })?, &mut told)?;
         if length == 1 && told[0] == sync as u8 {
             return Ok(());
         }
         Err(Flaw::OutOfStep.into())
     }
 
-    #[unsafe(link_section = ".text.hot.waiting")]
+    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn tell(&self, sync: Sync) -> Step {
-        io::write(self.slots.get(Slot::Channel)?, &[sync as u8])?;
+        io::write(
+            self.slots.at(const { Slot::Channel.index() })?,
+            &[sync as u8],
+        )?;
         Ok(())
     }
 
     /// The FIFO is open for reading and writing here, so that opening it never blocked and its
     /// end of file never comes: only a byte ends the wait.
-    #[unsafe(link_section = ".text.hot.waiting")]
+    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn await_start(&self) -> Step {
-        let fifo = self.slots.get(Slot::Fifo)?;
+        let fifo = self.slots.at(const { Slot::Fifo.index() })?;
         let mut byte = [0];
         io::read(fifo, &mut byte)?;
         Ok(())

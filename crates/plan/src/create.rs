@@ -144,10 +144,10 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::confirm_directory(b);
     process::no_new_privileges(b);
     program::find(b);
+    show_memory(b);
     if b.request.wait_for_start {
         b.init("", InitStep::DropPages);
     }
-    show_memory(b);
     seccomp::at_the_end(b);
     b.init("", InitStep::Tell(Sync::Ready));
     b.init("", InitStep::Wait(Sync::Saved));

@@ -124,7 +124,7 @@ pub fn set_key_permissions(key: usize, permissions: u32) -> Result<()> {
 ///
 /// # Safety
 /// `program` points at `length` instructions, `struct sock_filter` of linux/filter.h.
-#[unsafe(link_section = ".text.hot.waiting")]
+#[unsafe(link_section = "kan_waiting")]
 pub unsafe fn load_filter(
     program: *const u8,
     length: usize,

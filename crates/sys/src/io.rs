@@ -6,7 +6,7 @@ use linux_raw_sys::general::{F_DUPFD_CLOEXEC, F_GETFD, O_CLOEXEC};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
 /// read(2), tried again when a signal interrupts it.
-#[unsafe(link_section = ".text.hot.waiting")]
+#[unsafe(link_section = "kan_waiting")]
 pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
     let from = raw(&from);
     loop {
@@ -23,7 +23,7 @@ pub fn read(from: impl AsFd, buffer: &mut [u8]) -> Result<usize> {
 }
 
 /// write(2), tried again when a signal interrupts it. May write less than all.
-#[unsafe(link_section = ".text.hot.waiting")]
+#[unsafe(link_section = "kan_waiting")]
 pub fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize> {
     let to = raw(&to);
     loop {

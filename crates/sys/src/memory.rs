@@ -122,24 +122,30 @@ mod elf {
     pub const PF_W: u32 = 2;
 }
 
+unsafe extern "C" {
+    /// Where the section `kan_waiting` begins and ends: symbols of the linker.
+    static __start_kan_waiting: u8;
+    static __stop_kan_waiting: u8;
+}
+
 /// madvise(2) MADV_DONTNEED for what a process that is about to wait has no use for: the pages of
 /// its program, which come back from the page cache when they are needed, and the part of its
 /// stack that earlier, deeper calls have used. Failing to do so is no harm.
-#[unsafe(link_section = ".text.hot.waiting")]
+#[unsafe(link_section = "kan_waiting")]
 pub fn drop_unused_pages() {
     /// The most that earlier calls are taken to have used of the stack, bytes.
     const DEEPEST: usize = 256 << 10;
     /// Left alone below this function's own frame: the red zone, and the calls made from here.
-    const MARGIN: usize = 2 * PAGE;
+    const MARGIN: usize = PAGE;
     let marker = 0u8;
-    let top = ((&raw const marker) as usize - MARGIN) & !(PAGE - 1);
+    let top = page_of((&raw const marker) as usize - MARGIN);
     drop_program();
     // SAFETY: nothing lives below the frames of the calls that are active.
     let _ = unsafe { advise_unneeded(top - DEEPEST, DEEPEST) };
 }
 
 /// Instructions and constants: what the program's own header says is never written.
-#[unsafe(link_section = ".text.hot.waiting")]
+#[unsafe(link_section = "kan_waiting")]
 fn drop_program() {
     // The compiler must not take the symbol for an object of that size: more follows it.
     let header_at = core::hint::black_box(&raw const __ehdr_start as usize);
@@ -160,19 +166,36 @@ fn drop_program() {
         let address = segment.address as usize;
         let base = *base.get_or_insert(header_at.wrapping_sub(address));
         let start = base.wrapping_add(address);
-        // A last page that is not full could be shared with what is written to.
-        let end = (start + segment.memory_size as usize) & !(PAGE - 1);
-        let start = start & !(PAGE - 1);
+        let end = start + segment.memory_size as usize;
+        let start = page_of(start);
         if segment.flags & elf::PF_W == 0
             && let Some(range) = room.next()
         {
-            *range = (start, end.saturating_sub(start));
+            *range = (start, end.next_multiple_of(PAGE) - start);
         }
     }
+    apart_from_neighbours();
     for (start, length) in ranges {
-        // SAFETY: mapped from the file and never written.
+        // SAFETY: mapped from the file and never written: segments do not share pages.
         let _ = unsafe { advise_unneeded(start, length) };
     }
+}
+
+/// A fault maps 64 KiB around it that are in the page cache, but never past the end of a mapping
+/// (`do_fault_around` of Linux's mm/memory.c). Advice about a part of a mapping makes it one of its
+/// own, so that only this section comes back.
+#[unsafe(link_section = "kan_waiting")]
+fn apart_from_neighbours() {
+    use linux_raw_sys::general::MADV_RANDOM;
+    let start = page_of(&raw const __start_kan_waiting as usize);
+    let end = (&raw const __stop_kan_waiting as usize).next_multiple_of(PAGE);
+    // SAFETY: advice on how the pages will be read.
+    let _ = unsafe { call!(madvise, start, end - start, MADV_RANDOM) };
+}
+
+#[inline(always)]
+const fn page_of(address: usize) -> usize {
+    address & !(PAGE - 1)
 }
 
 /// # Safety

@@ -3,6 +3,7 @@
 use std::fs;
 
 use crate::harness::bundle::read;
+use crate::harness::command::Companion;
 use crate::harness::container::text;
 use crate::harness::prelude::*;
 
@@ -156,7 +157,7 @@ fn flags(ctx: &mut Ctx) -> Outcome {
 
 /// An agent of the suite's own, and what it was told so far.
 pub struct Agent {
-    child: std::process::Child,
+    program: Companion,
     pub socket: String,
     log: std::path::PathBuf,
 }
@@ -166,12 +167,12 @@ impl Agent {
         let socket = ctx.dir.join("agent.sock");
         let log = ctx.dir.join("agent.log");
         let output = ctx.dir.join("agent.out");
-        let child = std::process::Command::new(ctx.bundle_named("agent")?.inside("probe"))
+        let mut command = std::process::Command::new(ctx.bundle_named("agent")?.inside("probe"));
+        command
             .args(["agent".as_ref(), socket.as_os_str(), log.as_os_str()])
-            .stdout(fs::File::create(&output)?)
-            .spawn()?;
+            .stdout(fs::File::create(&output)?);
         let agent = Self {
-            child,
+            program: Companion::start(&mut command)?,
             socket: text(&socket)?.to_owned(),
             log,
         };
@@ -187,13 +188,6 @@ impl Agent {
         let text = read(&self.log)?;
         let lines = text.lines().map(serde_json::from_str);
         Ok(lines.collect::<Result<_, _>>()?)
-    }
-}
-
-impl Drop for Agent {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -340,8 +334,7 @@ fn dead_agent(ctx: &mut Ctx) -> Outcome {
         .set("/linux/seccomp", asking(&agent.socket, &MKDIR))
         .shell("mkdir /d 2>&1; echo code $?");
     let created = ctx.create(&bundle)?;
-    agent.child.kill()?;
-    agent.child.wait()?;
+    agent.program.end()?;
     ctx.start()?;
     created.wait_for("Function not implemented")
 }

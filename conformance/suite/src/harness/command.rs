@@ -354,6 +354,41 @@ impl Drop for Running {
     }
 }
 
+/// A program beside the runtime's commands, until it is dropped.
+pub struct Companion(Option<Child>);
+
+impl Companion {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// If it cannot be started.
+    pub fn start(command: &mut Command) -> Result<Self, Fault> {
+        let mut register = reaper::register();
+        let child = command.spawn()?;
+        register.own(child.id().cast_signed());
+        Ok(Self(Some(child)))
+    }
+
+    /// Kills it and waits for its end; the second time nothing is left to do.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn end(&mut self) -> Result<(), Fault> {
+        if let Some(mut child) = self.0.take() {
+            child.kill()?;
+            child.wait()?;
+            reaper::register().disown(child.id().cast_signed());
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Companion {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
 /// The text of an output file; streams that went elsewhere have none.
 fn read_if_any(path: &Path) -> String {
     fs::read(path)
