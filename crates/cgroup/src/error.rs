@@ -71,6 +71,12 @@ pub enum Error {
         /// The time waited.
         waited: Duration,
     },
+    /// Somebody thawed what was to be frozen: it was killed meanwhile, perhaps.
+    #[error("freezing {}: thawed meanwhile", path.display())]
+    Thawed {
+        /// The cgroup.
+        path: PathBuf,
+    },
     /// Processes stayed in a cgroup that should have become empty.
     #[error("{}: still in use after {waited:?}{}", path.display(), List(pids))]
     Busy {

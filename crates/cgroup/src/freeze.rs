@@ -5,6 +5,7 @@
 //! through v2 only if there is no freezer hierarchy.
 
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::{CWD, Mode, OFlags, openat};
 
@@ -29,7 +30,8 @@ pub fn frozen(placement: &Placement) -> Result<bool> {
 ///
 /// # Errors
 /// [`Error::NoFreezer`] if the host cannot; [`Error::NotFreezing`] after [`PATIENCE`], the
-/// container being thawed again; else the call that failed, with the file.
+/// container being thawed again; [`Error::Thawed`] if somebody else did that; else the call that
+/// failed, with the file.
 pub fn freeze(placement: &Placement) -> Result<()> {
     let dir = freezer(placement).ok_or(Error::NoFreezer)?;
     let deadline = Deadline::after(PATIENCE);
@@ -113,14 +115,25 @@ fn set(dir: &Directory, frozen: bool) -> Result<()> {
 fn freeze_v2(dir: &Directory, deadline: &Deadline) -> Result<()> {
     set(dir, true)?;
     let path = dir.path();
-    let stopped = Events::open(&path)
-        .and_then(|events| events.wait("frozen", true, deadline))
-        .map_err(|errno| Error::call(Operation::Wait, &path, errno))?;
-    match stopped {
-        true => Ok(()),
-        false => Err(not_freezing(&path, deadline)),
+    let waiting = |errno| Error::call(Operation::Wait, &path, errno);
+    let events = Events::open(&path).map_err(waiting)?;
+    loop {
+        let soon = deadline.within(LOOK_AGAIN);
+        if events.wait("frozen", true, &soon).map_err(waiting)? {
+            return Ok(());
+        }
+        if !is_frozen(dir)? {
+            return Err(Error::Thawed { path });
+        }
+        if deadline.passed() {
+            return Err(not_freezing(&path, deadline));
+        }
     }
 }
+
+/// How long to wait before looking whether somebody else has thawed the cgroup again, as `kill` does:
+/// it is told to nobody.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// v1 stays FREEZING while processes appear in the cgroup or cannot be stopped yet. It makes progress
 /// when the state is written and read, and tells nobody.

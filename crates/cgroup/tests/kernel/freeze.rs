@@ -86,3 +86,32 @@ fn a_frozen_parent_does_not_make_the_child_frozen() {
     assert!(!frozen(&child).unwrap());
     thaw(&scratch.placement).unwrap();
 }
+
+/// `kill` thaws what it kills, without waiting for a `pause` that is under way.
+#[test]
+fn freezing_ends_when_somebody_thaws() {
+    let Some(mut scratch) = Scratch::made("freeze-thawed") else {
+        return;
+    };
+    if scratch.placement.v1("freezer").is_some() {
+        println!("skipped: version 1 writes FROZEN again until it is");
+        return;
+    }
+    scratch.run("while :; do :; done");
+    let file = scratch.placement.v2().unwrap().path().join("cgroup.freeze");
+    let begin = std::time::Instant::now();
+    let thawing = std::thread::spawn(move || {
+        while begin.elapsed() < std::time::Duration::from_secs(2) {
+            fs::write(&file, "0").unwrap();
+        }
+    });
+    let mut said = String::new();
+    while said.is_empty() && !thawing.is_finished() {
+        if let Err(error) = freeze(&scratch.placement) {
+            said = error.to_string();
+        }
+    }
+    assert!(said.ends_with("thawed meanwhile"), "{said}");
+    assert!(begin.elapsed() < std::time::Duration::from_secs(2));
+    thawing.join().unwrap();
+}
