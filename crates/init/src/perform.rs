@@ -50,6 +50,7 @@ impl<'p> Init<'p> {
             InitStep::HideMemory => Ok(process::set_dumpable(false)?),
             InitStep::ShowMemory => show_memory(),
             InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
+            InitStep::EnterNetwork => self.enter_network(),
             InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
             InitStep::ChangeMount { target, change } => mounts::change(slots, target, *change),
             InitStep::NewFilesystem(new) => {

@@ -2,7 +2,7 @@
 
 use crate::{Init, Step};
 use kan_op::{Failure, Flaw, HOOKS_RUN, Slot, Sync};
-use kan_sys::io;
+use kan_sys::{io, namespace, socket};
 
 impl Init<'_> {
     /// Reads one byte, the point that the host has reached. An end of file means that the host
@@ -15,6 +15,15 @@ impl Init<'_> {
             return Ok(());
         }
         Err(Flaw::OutOfStep.into())
+    }
+
+    /// The namespace comes with the message; if it does not, the host could not make one for init.
+    pub(crate) fn enter_network(&self) -> Step {
+        match socket::receive(self.slots.get(Slot::Channel)?)? {
+            (0, _) => Err(Flaw::OutOfStep.into()),
+            (_, Some(made)) => Ok(namespace::setns(made, namespace::CLONE_NEWNET)?),
+            (_, None) => Ok(namespace::unshare(namespace::CLONE_NEWNET)?),
+        }
     }
 
     #[unsafe(link_section = "kan_waiting")]

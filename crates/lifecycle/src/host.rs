@@ -7,7 +7,9 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, outer_filter, pid_file, resctrl};
+use crate::{
+    Error, Result, Timeline, agent, console, hooks, net_devices, outer_filter, pid_file, resctrl,
+};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -179,6 +181,7 @@ impl<'p> Host<'p> {
                 Ok(())
             }
             HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
+            HostStep::MakeNetwork => self.make_network(),
             HostStep::ReceiveListener => self.receive_listener(),
             HostStep::SendListener { path, metadata } => self.send_listener(path, metadata.clone()),
             HostStep::MakeResctrlGroup(group) => {
@@ -333,6 +336,14 @@ impl<'p> Host<'p> {
         match io::write(&self.channel, &[sync as u8]) {
             Ok(_) => Ok(()),
             Err(_) => Err(self.init_error()),
+        }
+    }
+
+    fn make_network(&mut self) -> Result<()> {
+        match net_devices::new_namespace()? {
+            Some(made) => socket::send_descriptor(&self.channel, c"network-made", made)
+                .map_err(|_| self.init_error()),
+            None => self.tell(Sync::NetworkMade),
         }
     }
 

@@ -38,6 +38,19 @@ pub(crate) fn move_device(name: &str, new_name: &str, path: &str) -> Result<()> 
     in_step("take it up", there.set_up(index, true))
 }
 
+/// A new namespace, which belongs to kan's user namespace; kan is there for that moment alone.
+/// `None` if it could not come back, as where its own belongs to a user namespace further up.
+pub(crate) fn new_namespace() -> Result<Option<OwnedFd>> {
+    let own = open("/proc/self/ns/net")?;
+    if namespace::setns(&own, CLONE_NEWNET).is_err() {
+        return Ok(None);
+    }
+    namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
+    let made = open("/proc/self/ns/net");
+    namespace::setns(own, CLONE_NEWNET).map_err(during("go back to kan's network namespace"))?;
+    made.map(Some)
+}
+
 fn open(path: &str) -> Result<OwnedFd> {
     let nul = |_| Error::Step(format!("{path}: contains a NUL character"));
     let path = CString::new(path).map_err(nul)?;

@@ -266,6 +266,9 @@ pub enum HostStep {
         /// Whether setgroups(2) is denied before.
         deny_groups: bool,
     },
+    /// A new network namespace for the child, while that mounts: making one takes the kernel longer
+    /// than all others together. kan goes into it (unshare(2)), hands it over and comes back.
+    MakeNetwork,
     /// Moves a network device into the container's network namespace, with what it is called
     /// there, its permanent global addresses, and up: config-linux.md, Network Devices.
     MoveNetDevice {

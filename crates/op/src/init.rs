@@ -196,6 +196,9 @@ pub enum InitStep {
         /// CLONE_NEW* flags.
         flags: u32,
     },
+    /// Receives the network namespace that the host half makes, and joins it; or makes it, where
+    /// the host half says that it could not.
+    EnterNetwork,
     /// unshare(2).
     Unshare {
         /// CLONE_NEW* flags.

@@ -12,7 +12,9 @@ impl InitStep {
     pub fn slots(&self) -> [Option<SlotUse>; 2] {
         use SlotUse::{Empties, Fills, Reads};
         match self {
-            Self::Wait(_) | Self::Tell(_) => [Some(Reads(Slot::Channel)), None],
+            Self::Wait(_) | Self::Tell(_) | Self::EnterNetwork => {
+                [Some(Reads(Slot::Channel)), None]
+            }
             Self::Join { slot, .. } => [Some(Empties(*slot)), None],
             Self::NewFilesystem(_)
             | Self::CloneTree { .. }

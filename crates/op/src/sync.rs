@@ -8,6 +8,8 @@ pub enum Sync {
     CgroupJoined = 1,
     /// Host: the child's user namespace has its id mappings.
     IdsMapped,
+    /// Host: the network namespace, which goes along with the message.
+    NetworkMade,
     /// Host: the network devices are in the container's network namespace.
     DevicesMoved,
     /// Init: the root file system lies mounted at its place, so that hooks find it.
@@ -35,9 +37,10 @@ pub enum Side {
 
 impl Sync {
     /// All points, in the order in which they may occur.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::CgroupJoined,
         Self::IdsMapped,
+        Self::NetworkMade,
         Self::DevicesMoved,
         Self::RootMounted,
         Self::HooksRun,
@@ -52,6 +55,7 @@ impl Sync {
         match self {
             Self::CgroupJoined
             | Self::IdsMapped
+            | Self::NetworkMade
             | Self::DevicesMoved
             | Self::HooksRun
             | Self::ListenerSent
@@ -65,6 +69,7 @@ impl Sync {
         match self {
             Self::CgroupJoined => "cgroup-joined",
             Self::IdsMapped => "ids-mapped",
+            Self::NetworkMade => "network-made",
             Self::DevicesMoved => "devices-moved",
             Self::RootMounted => "root-mounted",
             Self::HooksRun => "hooks-run",

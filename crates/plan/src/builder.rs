@@ -14,6 +14,10 @@ pub(crate) struct Builder<'a> {
     pub(crate) request: &'a Request,
     /// Whether init hides its memory before it is cloned, rather than by a step of its own.
     pub(crate) hidden: bool,
+    /// Whether init is in its network namespace, where that is made apart.
+    pub(crate) is_network_entered: bool,
+    /// Whether the paths in /proc are masked.
+    pub(crate) are_masks_begun: bool,
     pub(crate) plan: Plan,
     pub(crate) problems: Problems,
 }
@@ -26,6 +30,8 @@ impl<'a> Builder<'a> {
             facts,
             request,
             hidden: false,
+            is_network_entered: false,
+            are_masks_begun: false,
             plan,
             problems,
         }

@@ -76,6 +76,7 @@ fn host_half(b: &mut Builder<'_>) {
     cgroups::give(b);
     user_namespace::map(b);
     process::oom_score_adj_from_outside(b);
+    namespaces::make_network(b);
     b.host("", HostStep::SaveState);
     b.host("", HostStep::SaveConfig);
     net_devices::move_all(b);
@@ -113,6 +114,8 @@ fn init_half(b: &mut Builder<'_>) {
     root::prepare(b);
     mounts::all(b);
     devices::make(b);
+    masks::apply_early(b);
+    mounts::last(b);
     process::make_directory(b);
     hooks::in_container(b);
     terminal::open(b);

@@ -22,7 +22,7 @@ fn list<'a>(b: &Builder<'a>, kind: &str) -> &'a [Hook] {
     }
 }
 
-fn any_before_pivot(b: &Builder<'_>) -> bool {
+pub(crate) fn any_before_pivot(b: &Builder<'_>) -> bool {
     ["prestart", "createRuntime", "createContainer"]
         .iter()
         .any(|kind| !list(b, kind).is_empty())

@@ -1,6 +1,7 @@
 //! `linux.maskedPaths` and `linux.readonlyPaths`: config-linux.md.
 
 use crate::builder::Builder;
+use crate::{hooks, mounts, namespaces};
 use kan_op::{InitStep, Slot};
 use std::ffi::CStr;
 
@@ -24,25 +25,47 @@ pub(crate) fn prepare(b: &mut Builder<'_>, root: &CStr) {
     );
 }
 
+/// Init: those in /proc, after which only mounts in /sys follow: as much as can be done before the
+/// network namespace is there. Hooks find all paths as they are in the root file system.
+pub(crate) fn apply_early(b: &mut Builder<'_>) {
+    if namespaces::makes_network_apart(b) && !hooks::any_before_pivot(b) {
+        b.are_masks_begun = true;
+        apply_to(b, is_in_proc);
+    }
+}
+
 /// Init: read-only paths, then masked ones. It happens while the host's /dev/null is in sight.
 pub(crate) fn apply(b: &mut Builder<'_>) {
+    let is_begun = b.are_masks_begun;
+    apply_to(b, |path| !(is_begun && is_in_proc(path)));
+    if b.linux()
+        .is_some_and(|linux| !linux.masked_paths.is_empty())
+    {
+        b.init("linux.maskedPaths", InitStep::Close(Slot::Null));
+        b.init("linux.maskedPaths", InitStep::Close(Slot::Empty));
+    }
+}
+
+fn is_in_proc(path: &str) -> bool {
+    mounts::parts(path).next() == Some("proc") && mounts::parts(path).all(|part| part != "..")
+}
+
+fn apply_to(b: &mut Builder<'_>, is_wanted: impl Fn(&str) -> bool) {
     let Some(linux) = b.linux() else { return };
     for (index, path) in linux.readonly_paths.iter().enumerate() {
-        let at = format!("linux.readonlyPaths[{index}]");
-        let path = b.root_path(&at, path);
-        b.init(at, InitStep::LockPath { path });
+        if is_wanted(path) {
+            let at = format!("linux.readonlyPaths[{index}]");
+            let path = b.root_path(&at, path);
+            b.init(at, InitStep::LockPath { path });
+        }
     }
     let mut seen = Vec::new();
     for (index, path) in linux.masked_paths.iter().enumerate() {
-        if !seen.contains(&path) {
+        if is_wanted(path) && !seen.contains(&path) {
             let at = format!("linux.maskedPaths[{index}]");
             let masked = b.root_path(&at, path);
             b.init(at, InitStep::MaskPath { path: masked });
         }
         seen.push(path);
-    }
-    if !linux.masked_paths.is_empty() {
-        b.init("linux.maskedPaths", InitStep::Close(Slot::Null));
-        b.init("linux.maskedPaths", InitStep::Close(Slot::Empty));
     }
 }

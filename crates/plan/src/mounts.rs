@@ -2,7 +2,7 @@
 
 use crate::builder::Builder;
 use crate::mount_options::{Extra, Options};
-use crate::{devices, labels, user_namespace};
+use crate::{devices, labels, namespaces, user_namespace};
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NewMount, Parameter, RootPath, TreeSource,
 };
@@ -10,11 +10,60 @@ use kan_op::{HostStep, InitStep, Slot};
 use kan_spec::config::{Mount, NamespaceType};
 use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
 
-/// Init: every mount, in the order of config.json.
+/// Init: every mount, in the order of config.json, but for those that come [last](last).
 pub(crate) fn all(b: &mut Builder<'_>) {
-    for index in 0..b.config.mounts.len() {
+    let late = late(b);
+    for index in (0..b.config.mounts.len()).filter(|index| !late.contains(index)) {
+        let entry = Entry::new(b, index);
+        if !entry.is_without_network() {
+            namespaces::enter_network(b);
+        }
+        entry.plan(b);
+    }
+}
+
+/// Init: sysfs, which waits for the network namespace, and what is mounted on it.
+pub(crate) fn last(b: &mut Builder<'_>) {
+    namespaces::enter_network(b);
+    for index in late(b) {
         Entry::new(b, index).plan(b);
     }
+}
+
+/// The mounts that come last, by their places: none where the network namespace is not made apart,
+/// or where a destination does not say plainly where it leads.
+fn late(b: &Builder<'_>) -> Vec<usize> {
+    let mounts = &b.config.mounts;
+    let is_odd = |mount: &Mount| {
+        let mut parts = parts(&mount.destination);
+        parts.clone().next().is_none() || parts.any(|part| part == "..")
+    };
+    if !namespaces::makes_network_apart(b) || mounts.iter().any(is_odd) {
+        return Vec::new();
+    }
+    let is_sysfs = |index: &usize| {
+        Entry::new(b, *index).is_new("sysfs") && parts(&mounts[*index].destination).eq(["sys"])
+    };
+    let Some(first) = (0..mounts.len()).find(is_sysfs) else {
+        return Vec::new();
+    };
+    let in_sys = |index: &usize| parts(&mounts[*index].destination).next() == Some("sys");
+    let late: Vec<_> = (first..mounts.len()).filter(in_sys).collect();
+    // Another procfs must not come after the masks of the first, wherever a link may lead it.
+    let is_harmless = |index: &usize| {
+        let entry = Entry::new(b, *index);
+        entry.is_bind().is_some() || matches!(entry.fstype(), "sysfs" | "cgroup" | "cgroup2")
+    };
+    if late.iter().all(is_harmless) {
+        late
+    } else {
+        Vec::new()
+    }
+}
+
+/// The names that a path is made of.
+pub(crate) fn parts(path: &str) -> impl Iterator<Item = &str> + Clone {
+    path.split('/').filter(|part| !matches!(*part, "" | "."))
 }
 
 /// Init: one of them.
@@ -92,6 +141,23 @@ impl<'a> Entry<'a> {
             (None, _) if self.needs_path() => self.by_path(b),
             (None, fstype) => self.filesystem(b, fstype),
         }
+    }
+
+    /// Whether it is the same mount in every network namespace, as it is not for sysfs and for file
+    /// systems that come over the network.
+    fn is_without_network(&self) -> bool {
+        let local = [
+            "proc", "tmpfs", "devpts", "mqueue", "ramfs", "cgroup", "cgroup2", "overlay",
+        ];
+        self.is_bind().is_some()
+            || self.options.has(Extra::Remount)
+            || local.contains(&self.fstype())
+    }
+
+    /// Whether it is a new file system of this type.
+    fn is_new(&self, fstype: &str) -> bool {
+        let is_other = self.is_bind().is_some() || self.options.has(Extra::Remount);
+        !is_other && self.fstype() == fstype
     }
 
     pub(crate) fn fstype(&self) -> &'a str {

@@ -72,12 +72,14 @@ fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
 pub(crate) fn clone(b: &mut Builder<'_>) {
     let into_cgroup = b.facts.is_cloned_into_cgroup();
     let is_placed = b.facts.is_placed_by_clone();
+    let apart = makes_network_apart(b);
     let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
     let flags = all
         .iter()
         .filter(|namespace| namespace.path.is_none())
         .filter(|namespace| namespace.r#type != NamespaceType::Time)
         .filter(|namespace| is_placed || namespace.r#type != NamespaceType::Cgroup)
+        .filter(|namespace| !apart || namespace.r#type != NamespaceType::Network)
         .fold(0, |flags, namespace| flags | flag(namespace.r#type));
     let join = if joins_before(b) {
         let all = joined(b).into_iter();
@@ -98,6 +100,29 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
             hidden: b.hidden,
         },
     );
+}
+
+/// Whether the network namespace is made by kan itself, beside init's work. One that belongs to a user
+/// namespace is made in there, and one that devices are moved into is there from the beginning.
+pub(crate) fn makes_network_apart(b: &Builder<'_>) -> bool {
+    let has_devices = b.linux().is_some_and(|linux| !linux.net_devices.is_empty());
+    let is_in_users = user_namespace::is_used(b) || b.facts.is_rootless;
+    b.makes_namespace(NamespaceType::Network) && !is_in_users && !has_devices
+}
+
+/// Host: see [`enter_network`].
+pub(crate) fn make_network(b: &mut Builder<'_>) {
+    if makes_network_apart(b) {
+        b.host("linux.namespaces", HostStep::MakeNetwork);
+    }
+}
+
+/// Init: before the first that is about the network, so late that it need not wait. The second time
+/// it does nothing.
+pub(crate) fn enter_network(b: &mut Builder<'_>) {
+    if makes_network_apart(b) && !std::mem::replace(&mut b.is_network_entered, true) {
+        b.init("linux.namespaces", InitStep::EnterNetwork);
+    }
 }
 
 /// Whether init hides its memory from its first moment on, which it must where others who may

@@ -1,6 +1,7 @@
 //! `linux.sysctl`: config-linux.md, Sysctl; namespaces(7).
 
 use crate::builder::Builder;
+use crate::namespaces;
 use kan_op::InitStep;
 
 /// Init: each key, through the host's /proc, whose files follow the namespaces of who opens them.
@@ -9,7 +10,11 @@ pub(crate) fn write(b: &mut Builder<'_>) {
     let Some(linux) = b.linux() else { return };
     for (key, value) in &linux.sysctl {
         let at = format!("linux.sysctl.{key}");
-        let file = b.c_string(&at, format!("sys/{}", path(key)));
+        let path = path(key);
+        if path.starts_with("net/") {
+            namespaces::enter_network(b);
+        }
+        let file = b.c_string(&at, format!("sys/{path}"));
         let value = b.c_string(&at, value.as_str());
         b.init(at, InitStep::WriteProc { file, value });
     }

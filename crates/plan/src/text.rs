@@ -124,6 +124,7 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
+        HostStep::MakeNetwork => "new namespaces: network; tell network-made".into(),
         HostStep::ReceiveListener => "receive the seccomp listener".into(),
         HostStep::SendListener { path, .. } => {
             format!("send the seccomp listener to the agent at {path}")
@@ -258,6 +259,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::HideMemory => "hide memory from other processes".into(),
         InitStep::ShowMemory => "forget the environment, show memory to the user".into(),
         InitStep::Join { flags, .. } => format!("join namespaces: {}", namespaces(*flags)),
+        InitStep::EnterNetwork => "wait network-made, join namespaces: network".into(),
         InitStep::Unshare { flags } => format!("new namespaces: {}", namespaces(*flags)),
         InitStep::SetHostname(name) => format!("set hostname {}", text(name)),
         InitStep::SetDomainname(name) => format!("set domainname {}", text(name)),

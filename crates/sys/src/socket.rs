@@ -97,6 +97,15 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
 /// recvmsg(2) of a message with one descriptor attached; ENOMSG if there is none. What the
 /// message says is dropped.
 pub fn receive_descriptor(over: impl AsFd) -> Result<OwnedFd> {
+    receive(over)?.1.ok_or(crate::Error {
+        call: crate::Sysno::recvmsg,
+        errno: crate::Errno::ENOMSG,
+    })
+}
+
+/// recvmsg(2) of a message that may have one descriptor attached: how many bytes it has, none at the
+/// end of file. What it says is dropped.
+pub fn receive(over: impl AsFd) -> Result<(usize, Option<OwnedFd>)> {
     const MSG_CMSG_CLOEXEC: u32 = 0x4000_0000;
     let mut text = [0u8; 64];
     let part = Part {
@@ -121,15 +130,10 @@ pub fn receive_descriptor(over: impl AsFd) -> Result<OwnedFd> {
     };
     // SAFETY: the header and all it points at are writable, outlive the call and have the
     // kernel's layout.
-    unsafe { call!(recvmsg, raw(&over), &raw mut header, MSG_CMSG_CLOEXEC) }?;
-    if control.descriptor < 0 {
-        return Err(crate::Error {
-            call: crate::Sysno::recvmsg,
-            errno: crate::Errno::ENOMSG,
-        });
-    }
+    let length = unsafe { call!(recvmsg, raw(&over), &raw mut header, MSG_CMSG_CLOEXEC) }?;
     // SAFETY: the kernel made the descriptor for us.
-    Ok(unsafe { owned(control.descriptor as usize) })
+    let received = usize::try_from(control.descriptor).map(|fd| unsafe { owned(fd) });
+    Ok((length, received.ok()))
 }
 
 /// Whether nobody holds the other end any more: recv(2) with MSG_PEEK sees its end of file.

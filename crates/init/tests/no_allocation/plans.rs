@@ -40,6 +40,8 @@ fn at(path: &str) -> RootPath {
 fn channel() -> OwnedFd {
     let (host, init) = socket::pair().unwrap();
     io::write(&host, &[Sync::CgroupJoined as u8]).unwrap();
+    let network = file::open(c"/proc/self/ns/net", file::O_RDONLY, 0).unwrap();
+    socket::send_descriptor(&host, c"network-made", network).unwrap();
     // Held by every process that follows.
     std::mem::forget(host);
     init
@@ -86,6 +88,7 @@ pub fn beginning() -> Vec<InitStep> {
             slot: Slot::Namespace(NamespaceSlot::Uts),
             flags: namespace::CLONE_NEWUTS,
         },
+        InitStep::EnterNetwork,
         InitStep::Unshare {
             flags: namespace::CLONE_NEWUTS | namespace::CLONE_NEWCGROUP,
         },

@@ -35,6 +35,7 @@ kinds! {
     InitStep::HideMemory => crate::process::hide_memory_is_not_dumpable,
     InitStep::ShowMemory => crate::process::what_is_shown_has_no_environment,
     InitStep::Join { .. } => crate::process::join_enters_a_namespace_by_its_file,
+    InitStep::EnterNetwork => crate::sync::the_network_comes_with_a_message,
     InitStep::Unshare { .. } => crate::process::unshare_leaves_the_old_namespace,
     InitStep::ChangeMount { .. } => crate::mounts::change_reaches_slot_container_and_host,
     InitStep::NewFilesystem(_) => crate::mounts::a_new_filesystem_has_what_was_asked_for,

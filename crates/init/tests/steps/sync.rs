@@ -7,12 +7,15 @@ use kan_init::{Init, Slots};
 use kan_op::{Board, Flaw, InitStep, Slot, Sync};
 use kan_sys::fd::OwnedFd;
 use kan_sys::process::{self, Ended};
-use kan_sys::{Errno, Sysno, file, io, memory, socket};
+use kan_sys::{Errno, Sysno, file, io, memory, namespace, socket};
 
 pub const TESTS: &[Test] = &tests![
     crate::sync::wait_ends_when_the_host_tells,
     crate::sync::wait_knows_the_point,
     crate::sync::wait_for_a_dead_host_is_out_of_step,
+    crate::sync::the_network_comes_with_a_message,
+    crate::sync::without_one_in_the_message_init_makes_it,
+    crate::sync::no_network_comes_from_a_dead_host,
     crate::sync::tell_sends_the_point,
     crate::sync::tell_to_a_dead_host_fails,
     crate::sync::without_a_channel_there_is_no_meeting,
@@ -40,6 +43,45 @@ pub fn wait_ends_when_the_host_tells() {
         assert!(!ends_within(&child.child, 0));
         io::write(&host, &[Sync::Saved as u8]).unwrap();
         child.pass();
+    });
+}
+
+fn network() -> std::path::PathBuf {
+    std::fs::read_link("/proc/self/ns/net").unwrap()
+}
+
+pub fn the_network_comes_with_a_message() {
+    alone(|| {
+        set();
+        let (host, slots) = channel();
+        let own = file::open(c"/proc/self/ns/net", 0, 0).unwrap();
+        namespace::unshare(namespace::CLONE_NEWNET).unwrap();
+        let (made, sent) = (network(), file::open(c"/proc/self/ns/net", 0, 0).unwrap());
+        namespace::setns(own, namespace::CLONE_NEWNET).unwrap();
+        assert_ne!(network(), made);
+        socket::send_descriptor(&host, c"network-made", sent).unwrap();
+        assert_eq!(perform_with(&[InitStep::EnterNetwork], slots), Ok(()));
+        assert_eq!(network(), made);
+    });
+}
+
+fn without_one_in_the_message_init_makes_it() {
+    alone(|| {
+        set();
+        let (host, slots) = channel();
+        let before = network();
+        io::write(&host, &[Sync::NetworkMade as u8]).unwrap();
+        assert_eq!(perform_with(&[InitStep::EnterNetwork], slots), Ok(()));
+        assert_ne!(network(), before);
+    });
+}
+
+fn no_network_comes_from_a_dead_host() {
+    in_child(0, || {
+        let (host, slots) = channel();
+        drop(host);
+        let steps = [InitStep::EnterNetwork];
+        assert_eq!(perform_with(&steps, slots), flawed(0, Flaw::OutOfStep));
     });
 }
 

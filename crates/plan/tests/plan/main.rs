@@ -125,7 +125,8 @@ fn shapes_with_exec() -> Vec<Plan> {
     plans
 }
 
-/// Plans of every shape: each way to be in a cgroup, create and run, with and without a terminal.
+/// Plans of every shape: each way to be in a cgroup, create and run, with and without a terminal, with
+/// a network that is joined and with a new one.
 fn shapes() -> Vec<Plan> {
     let mut plans = Vec::new();
     let absent = Facts {
@@ -146,9 +147,12 @@ fn shapes() -> Vec<Plan> {
         without_own(),
     ] {
         for terminal in [false, true] {
-            for wait_for_start in [false, true] {
+            for (wait_for_start, network) in [(false, false), (true, false), (true, true)] {
                 let config = config(|config| {
                     enrich(config);
+                    if network {
+                        make_network(config);
+                    }
                     config.process.as_mut().unwrap().terminal = terminal;
                     if facts == absent {
                         config
@@ -167,6 +171,14 @@ fn shapes() -> Vec<Plan> {
         }
     }
     plans
+}
+
+/// A network namespace that is new, rather than joined.
+fn make_network(config: &mut Config) {
+    let namespaces = &mut config.linux.as_mut().unwrap().namespaces;
+    let all = namespaces.iter_mut();
+    all.filter(|namespace| namespace.r#type == NamespaceType::Network)
+        .for_each(|namespace| namespace.path = None);
 }
 
 /// Adds what the default config lacks, so that every kind of step occurs.

@@ -4,7 +4,9 @@ use crate::{config, legacy, request};
 use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_plan::{Facts, Plan};
-use kan_spec::config::{Clock, IdMapping, Namespace, NamespaceType, NetDevice, TimeOffset};
+use kan_spec::config::{
+    Clock, Config, IdMapping, Mount, Namespace, NamespaceType, NetDevice, TimeOffset,
+};
 use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER};
 
 fn plan(facts: &Facts, joined: &[NamespaceType]) -> Plan {
@@ -107,6 +109,64 @@ fn sysfs_of_a_foreign_network_is_the_hosts() {
     assert_eq!(instead(&[]), None);
 }
 
+/// The steps that the network namespace has to do with, by their first words.
+fn about_network(plan: &Plan) -> Vec<&'static str> {
+    let steps = plan.init.steps().iter();
+    let words = steps.filter_map(|step| match step {
+        InitStep::EnterNetwork => Some("enter"),
+        InitStep::NewFilesystem(new) if new.fstype.as_c_str() == c"sysfs" => Some("sysfs"),
+        InitStep::NewFilesystem(new) if new.fstype.as_c_str() == c"cgroup2" => Some("cgroup2"),
+        InitStep::NewFilesystem(new) if new.fstype.as_c_str() == c"mqueue" => Some("mqueue"),
+        InitStep::MakeNode { at, .. } if at.0.as_c_str() == c"/dev/null" => Some("null"),
+        InitStep::MaskPath { path } if path.0.as_c_str() == c"/proc/kcore" => Some("kcore"),
+        InitStep::MaskPath { path } if path.0.as_c_str() == c"/sys/firmware" => Some("firmware"),
+        _ => None,
+    });
+    words.collect()
+}
+
+/// While the kernel makes the namespace, init does what needs none.
+#[test]
+fn a_new_network_is_entered_as_late_as_possible() {
+    let order = |change: &dyn Fn(&mut Config)| {
+        let config = config(|config| change(config));
+        about_network(&crate::plan(&config, &Facts::example("c"), &request()))
+    };
+    let late = [
+        "mqueue", "null", "kcore", "enter", "sysfs", "cgroup2", "firmware",
+    ];
+    assert_eq!(order(&|_| {}), late);
+    let sysfs_first = |config: &mut Config| {
+        let is_sysfs = |mount: &Mount| mount.r#type.as_deref() == Some("sysfs");
+        let at = config.mounts.iter().position(is_sysfs).unwrap();
+        config.mounts[..=at].rotate_right(1);
+    };
+    assert_eq!(order(&sysfs_first), late);
+    // Where one may lie across another, all are made in the order of config.json.
+    let as_written = [
+        "mqueue", "enter", "sysfs", "cgroup2", "null", "kcore", "firmware",
+    ];
+    for (destination, fstype) in [("/", "tmpfs"), ("/mnt/../sys", "tmpfs"), ("/sys/x", "proc")] {
+        let one_more = |config: &mut Config| {
+            config.mounts.push(Mount {
+                destination: destination.into(),
+                r#type: Some(fstype.into()),
+                ..Mount::default()
+            });
+        };
+        assert_eq!(order(&one_more), as_written, "{destination}");
+    }
+}
+
+/// Who owns a user namespace owns the network namespaces that are made in it.
+#[test]
+fn a_network_of_a_user_namespace_comes_with_the_clone() {
+    let plan = plan(&Facts::example("c"), &[]);
+    assert!(!has(&plan, |step| matches!(step, InitStep::EnterNetwork)));
+    assert!(!plan.host.steps().contains(&HostStep::MakeNetwork));
+    assert_eq!(cloned(&plan).0 & CLONE_NEWNET, CLONE_NEWNET);
+}
+
 /// Sysctls may be about a device, under its new name.
 #[test]
 fn network_devices_are_there_before_the_sysctls() {
@@ -124,6 +184,7 @@ fn network_devices_are_there_before_the_sysctls() {
     };
     let at = |step: &HostStep| host.iter().position(|other| other == step).unwrap();
     assert!(at(&moved) < at(&HostStep::Tell(Sync::DevicesMoved)));
+    assert_eq!(cloned(&plan).0 & CLONE_NEWNET, CLONE_NEWNET);
     let init = plan.init.steps().iter();
     let of_both = init.filter_map(|step| match step {
         InitStep::Wait(Sync::DevicesMoved) => Some("wait"),

@@ -1,6 +1,7 @@
 //! The bugs of this field are bugs of order. Each test here names one.
 
 use crate::{config, legacy, plan, request, shapes, shapes_with_exec};
+use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_plan::{Facts, Plan, Request};
 use kan_spec::config::Config;
@@ -23,6 +24,10 @@ fn before(first: impl Fn(&InitStep) -> bool, second: impl Fn(&InitStep) -> bool)
         }
     }
     assert!(seen, "no plan has both");
+}
+
+fn is_in(path: &RootPath, directory: &str) -> bool {
+    path.0.to_bytes().starts_with(directory.as_bytes())
 }
 
 macro_rules! is {
@@ -90,12 +95,36 @@ fn nothing_is_mounted_or_made_after_the_root_is_entered() {
     );
 }
 
+/// But for those in /proc, which nothing that is mounted in /sys can uncover.
 #[test]
 fn paths_are_masked_after_all_mounts_lest_one_uncovers_them() {
     before(
-        is!(InitStep::Attach { .. } | InitStep::MakeNode { .. }),
-        is!(InitStep::MaskPath { .. }),
+        |step| match step {
+            InitStep::Attach { at, .. } => !is_in(at, "/sys"),
+            step => matches!(step, InitStep::MakeNode { .. }),
+        },
+        is!(InitStep::MaskPath { .. } | InitStep::LockPath { .. }),
     );
+    before(
+        is!(InitStep::Attach { .. }),
+        |step| matches!(step, InitStep::MaskPath { path } | InitStep::LockPath { path } if !is_in(path, "/proc")),
+    );
+}
+
+/// A sysfs shows the network namespace of who mounts it, and hooks look at it.
+#[test]
+fn what_is_of_the_network_comes_after_it() {
+    let enters = is!(InitStep::EnterNetwork);
+    before(
+        enters,
+        |step| matches!(step, InitStep::NewFilesystem(new) if new.fstype.as_c_str() == c"sysfs"),
+    );
+    before(
+        enters,
+        |step| matches!(step, InitStep::WriteProc { file, .. } if file.to_bytes().starts_with(b"sys/net/")),
+    );
+    before(enters, is!(InitStep::Tell(Sync::RootMounted)));
+    before(enters, is!(InitStep::EnterRoot(_)));
 }
 
 #[test]
@@ -124,7 +153,10 @@ fn the_root_turns_read_only_after_everything_was_made_in_it() {
 
 #[test]
 fn devices_lie_on_the_mount_that_holds_them() {
-    before(is!(InitStep::Attach { .. }), is!(InitStep::MakeNode { .. }));
+    before(
+        |step| matches!(step, InitStep::Attach { at, .. } if is_in(at, "/dev")),
+        is!(InitStep::MakeNode { .. }),
+    );
 }
 
 #[test]

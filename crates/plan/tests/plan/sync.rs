@@ -13,6 +13,7 @@ fn host(plan: &Plan) -> Vec<Meeting> {
         .filter_map(|step| match step {
             HostStep::Tell(sync) => Some((*sync, true)),
             HostStep::Wait(sync) => Some((*sync, false)),
+            HostStep::MakeNetwork => Some((Sync::NetworkMade, true)),
             _ => None,
         })
         .collect()
@@ -24,6 +25,7 @@ fn init(plan: &Plan) -> Vec<Meeting> {
         .filter_map(|step| match step {
             InitStep::Tell(sync) => Some((*sync, true)),
             InitStep::Wait(sync) => Some((*sync, false)),
+            InitStep::EnterNetwork => Some((Sync::NetworkMade, false)),
             _ => None,
         })
         .collect()
