@@ -183,13 +183,14 @@ impl<'p> Init<'p> {
     }
 }
 
-/// Whether the step only puts the container's file system together, of which there may be thousands:
-/// no process that could look at init's descriptors comes in between.
+/// Whether the step only puts the container's file system together, of which there may be thousands, or
+/// waits for what that needs: no process that could look at init's descriptors comes in between.
 fn is_of_the_file_system(step: &InitStep) -> bool {
     matches!(
         step,
         InitStep::ChangeMount { .. }
             | InitStep::NewFilesystem(_)
+            | InitStep::EnterNetwork
             | InitStep::CloneTree { .. }
             | InitStep::Attach { .. }
             | InitStep::AttachOnHost { .. }

@@ -21,7 +21,11 @@ impl Init<'_> {
     pub(crate) fn enter_network(&self) -> Step {
         match socket::receive(self.slots.get(Slot::Channel)?)? {
             (0, _) => Err(Flaw::OutOfStep.into()),
-            (_, Some(made)) => Ok(namespace::setns(made, namespace::CLONE_NEWNET)?),
+            (_, Some(made)) => {
+                namespace::setns(&made, namespace::CLONE_NEWNET)?;
+                self.slots.spend(made);
+                Ok(())
+            }
             (_, None) => Ok(namespace::unshare(namespace::CLONE_NEWNET)?),
         }
     }

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 use kan_cgroup::{CgroupsPath, Hierarchy, Kind, Layout, Placement, Scope, Version};
 use kan_plan::{CgroupFact, Cgroups};
 use kan_spec::config::Config;
+use kan_sys::file;
 use std::path::Path;
 use std::sync::OnceLock;
 
@@ -136,8 +137,19 @@ pub(crate) fn is_host_root() -> Result<bool> {
     if let Some(known) = KNOWN.get() {
         return Ok(*known);
     }
-    let is_root = kan_sys::credentials::effective_uid() == 0 && maps_all_ids()?;
+    let is_root = kan_sys::credentials::effective_uid() == 0
+        && (is_in_first_user_namespace() || maps_all_ids()?);
     Ok(*KNOWN.get_or_init(|| is_root))
+}
+
+/// The first user namespace has a fixed inode, `PROC_USER_INIT_INO` of Linux's proc_ns.h since 3.8;
+/// `USER_NS_INIT_INO` of linux/nsfs.h since 6.18.
+pub(crate) fn is_in_first_user_namespace() -> bool {
+    const FIRST: u64 = 0xefff_fffd;
+    static KNOWN: OnceLock<bool> = OnceLock::new();
+    *KNOWN.get_or_init(|| {
+        file::status_of_path(c"/proc/self/ns/user").is_ok_and(|namespace| namespace.inode == FIRST)
+    })
 }
 
 fn maps_all_ids() -> Result<bool> {

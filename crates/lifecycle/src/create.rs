@@ -107,7 +107,7 @@ fn prepare(
     timeline.warnings.append(&mut plan.warnings);
     timeline.notes.append(&mut plan.notes);
     timeline.ignored.clone_from(&bundle.ignored);
-    let mut record = record(options, &bundle, home)?;
+    let mut record = record(options, &bundle, home, facts.uid)?;
     if let Some(resctrl) = &facts.resctrl {
         record.resctrl = kan_plan::resctrl_own_groups(&bundle.config, resctrl, &options.id);
     }
@@ -158,7 +158,7 @@ pub(crate) fn example_request(bundle: &Bundle, id: &str) -> Request {
     }
 }
 
-fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Result<Record> {
+fn record(options: &CreateOptions, bundle: &Bundle, home: Home, owner: u32) -> Result<Record> {
     let root = bundle.config.root.as_ref().map_or("", |root| &root.path);
     let (poststart, poststop) = kan_plan::later_hooks(&bundle.config);
     let rootfs = bundle.path.join(root);
@@ -176,7 +176,7 @@ fn record(options: &CreateOptions, bundle: &Bundle, home: Home) -> Result<Record
         rootfs,
         covered,
         created: humantime::format_rfc3339_nanos(std::time::SystemTime::now()).to_string(),
-        owner: kan_sys::credentials::uid(),
+        owner,
         annotations: bundle.config.annotations.iter().cloned().collect(),
         cgroups: home.placement,
         unit: home.unit,
@@ -237,16 +237,18 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
     host.add_init_to(timeline);
     made.and_then(|()| host.run_poststart())?;
     let (console, relay) = (host.console.take(), host.relay.take());
-    let child = host.finish();
+    let init = host.record.init;
+    // Never closed, as kan ends soon after it.
+    let child = ManuallyDrop::new(host.finish());
     let Some((foreground, child)) = foreground.zip(child.as_ref()) else {
-        return match (relay, child) {
+        return match (relay, &*child) {
             (Some(relay), Some(child)) => relay.until_ready(child.pid, &child.pidfd).map(|()| 0),
             _ => Ok(0),
         };
     };
     let ended = foreground.stay(child, console, relay);
     if !options.keep {
-        crate::delete::remove_stopped(store, &options.id)?;
+        crate::delete::remove_stopped(store, &options.id, init)?;
     }
     Ok(ended.map_err(during("wait for the container"))?.code())
 }

@@ -41,11 +41,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         Status::Running | Status::Paused if force => {}
         status => return Err(Error::status("delete", id, status)),
     }
-    end(&container, status)?;
-    forget(&container.directory)?;
-    Ok(container
-        .record
-        .map_or_else(Vec::new, |record| record.run_poststop()))
+    remove(container, status)
 }
 
 /// Ends a container that another kan, which holds its lock, still starts: `run` holds the lock until the program is
@@ -84,12 +80,35 @@ fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
     Ok(Vec::new())
 }
 
-/// Deletes a container whose init this kan has just reaped.
-pub(crate) fn remove_stopped(store: &Store, id: &str) -> Result<Vec<Error>> {
-    match delete(store, id, true) {
-        Err(Error::Unknown(_)) => Ok(Vec::new()),
-        other => other,
+/// Deletes a container whose init this kan has just reaped, unless somebody has done so, and perhaps
+/// made another of that id since.
+pub(crate) fn remove_stopped(
+    store: &Store,
+    id: &str,
+    init: Option<InitProcess>,
+) -> Result<Vec<Error>> {
+    let _locked = match store.lock(id) {
+        Err(Error::Unknown(_)) => return Ok(Vec::new()),
+        other => other?,
+    };
+    let container = match store.find(id) {
+        Err(Error::Unknown(_)) => return Ok(Vec::new()),
+        Err(Error::BadState { .. } | Error::File { .. }) => return delete_broken(store, id),
+        other => other?,
+    };
+    match &container.record {
+        Some(record) if record.init != init => Ok(Vec::new()),
+        _ => remove(container, Status::Stopped),
     }
+}
+
+/// Whatever is left of one, in this status.
+fn remove(container: Container, status: Status) -> Result<Vec<Error>> {
+    end(&container, status)?;
+    forget(&container.directory)?;
+    Ok(container
+        .record
+        .map_or_else(Vec::new, |record| record.run_poststop()))
 }
 
 /// Ends every process and removes the cgroup. A container whose `create` was killed may have
@@ -141,5 +160,31 @@ fn forget(directory: &Path) -> Result<()> {
     match std::fs::remove_dir_all(directory) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
         other => other.map_err(with("remove", directory)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `run` deletes its container when that has ended, which others may have done before.
+    #[test]
+    fn another_container_of_that_id_stays() {
+        let root = std::env::temp_dir().join(format!("kan-another-{}", std::process::id()));
+        let directory = root.join("c");
+        std::fs::create_dir_all(&directory).unwrap();
+        let state = r#"{"version": 1, "oci_version": "1.0.0", "id": "c", "bundle": "/b", "rootfs": "/b/r",
+            "created": "", "owner": 0, "annotations": {}, "cgroups": [],
+            "init": {"pid": 1, "start_time": 5}}"#;
+        std::fs::write(directory.join("state.json"), state).unwrap();
+        let store = Store::new(root.clone());
+        let init = |start_time| Some(InitProcess { pid: 1, start_time });
+        for other in [None, init(4)] {
+            remove_stopped(&store, "c", other).unwrap();
+            assert!(directory.exists());
+        }
+        remove_stopped(&store, "c", init(5)).unwrap();
+        assert!(!directory.exists());
+        std::fs::remove_dir(root).unwrap();
     }
 }

@@ -1,10 +1,12 @@
 //! `linux.netDevices`: a device of kan's network namespace becomes the container's.
 
+use crate::cgroups::is_in_first_user_namespace;
 use crate::error::during;
 use crate::netlink::Route;
 use crate::{Error, Result};
 use kan_sys::fd::OwnedFd;
 use kan_sys::file::{self, O_RDONLY};
+use kan_sys::io;
 use kan_sys::namespace::{self, CLONE_NEWNET};
 use std::ffi::CString;
 
@@ -39,15 +41,18 @@ pub(crate) fn move_device(name: &str, new_name: &str, path: &str) -> Result<()> 
 }
 
 /// A new namespace, which belongs to kan's user namespace; kan is there for that moment alone.
-/// `None` if it could not come back, as where its own belongs to a user namespace further up.
+/// `None` if it could not come back: where its own belongs to a user namespace further up.
 pub(crate) fn new_namespace() -> Result<Option<OwnedFd>> {
     let own = open("/proc/self/ns/net")?;
-    if namespace::setns(&own, CLONE_NEWNET).is_err() {
+    if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
         return Ok(None);
     }
     namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
     let made = open("/proc/self/ns/net");
-    namespace::setns(own, CLONE_NEWNET).map_err(during("go back to kan's network namespace"))?;
+    let back = namespace::setns(&own, CLONE_NEWNET);
+    back.map_err(during("go back to kan's network namespace"))?;
+    // kan is in it as long as it lives.
+    io::keep(own);
     made.map(Some)
 }
 

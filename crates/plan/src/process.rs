@@ -4,7 +4,7 @@ use crate::builder::Builder;
 use crate::{annotations, user_namespace};
 use kan_op::init::Ids;
 use kan_op::{HostStep, InitStep};
-use kan_spec::config::RlimitType;
+use kan_spec::config::{Process, RlimitType};
 use linux_raw_sys::general as raw;
 
 /// Inside a user namespace init may not lower its score, nor raise a hard limit: kan does both.
@@ -127,16 +127,26 @@ pub(crate) fn umask(b: &mut Builder<'_>) {
 
 /// Init: as root first; a directory that only the user may enter is tried again later.
 pub(crate) fn enter_directory(b: &mut Builder<'_>) {
-    let Some(process) = b.process() else { return };
+    let Some(process) = b.process().filter(|process| !is_there(b, process)) else {
+        return;
+    };
     let path = b.c_string("process.cwd", process.cwd.as_str());
     b.init("process.cwd", InitStep::EnterDirectory(path));
 }
 
 /// Init: see [`enter_directory`].
 pub(crate) fn confirm_directory(b: &mut Builder<'_>) {
-    let Some(process) = b.process() else { return };
+    let Some(process) = b.process().filter(|process| !is_there(b, process)) else {
+        return;
+    };
     let path = b.c_string("process.cwd", process.cwd.as_str());
     b.init("process.cwd", InitStep::ConfirmDirectory(path));
+}
+
+/// Whether init is in the directory since it has entered the root.
+fn is_there(b: &Builder<'_>, process: &Process) -> bool {
+    let enters_root = |step: &InitStep| matches!(step, InitStep::EnterRoot(_));
+    process.cwd == "/" && b.plan.init.steps().iter().any(enters_root)
 }
 
 /// Init: the user.

@@ -3,6 +3,7 @@
 use crate::builder::Builder;
 use kan_op::InitStep;
 use kan_op::init::Program;
+use std::collections::BTreeMap;
 use std::ffi::CString;
 
 /// A container may be made without a process, but never started (runtime.md, Start); runc's words.
@@ -68,7 +69,7 @@ fn path(env: &[String]) -> &str {
 
 /// Each variable once, where it stood last; without an empty HOME, which is looked up.
 fn environment(env: &[String]) -> Vec<String> {
-    let mut last = std::collections::HashMap::with_capacity(env.len());
+    let mut last = BTreeMap::new();
     for (index, entry) in env.iter().enumerate() {
         last.insert(key(entry), index);
     }

@@ -30,12 +30,6 @@ pub fn set_groups(groups: &[u32]) -> Result<()> {
     unsafe { call!(setgroups, groups.len(), groups.as_ptr()).map(drop) }
 }
 
-/// getuid(2).
-pub fn uid() -> u32 {
-    // SAFETY: no arguments. The call cannot fail.
-    unsafe { call!(getuid).map_or(0, |uid| uid as u32) }
-}
-
 /// geteuid(2).
 pub fn effective_uid() -> u32 {
     // SAFETY: no arguments. The call cannot fail.

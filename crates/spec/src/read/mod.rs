@@ -12,7 +12,7 @@ mod rules;
 mod seccomp;
 mod sysctl;
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 
 pub use cursor::{Cursor, Report};
 
@@ -176,7 +176,7 @@ impl<K: Key, V: Read> Read for Vec<(K, V)> {
 
 /// Drops all but the last pair of each key; what stays keeps its order.
 fn last_of_each<K, V>(pairs: Vec<(String, K, V)>) -> Vec<(K, V)> {
-    let mut seen = HashSet::new();
+    let mut seen = BTreeSet::new();
     let mut kept = Vec::with_capacity(pairs.len());
     for (name, key, value) in pairs.into_iter().rev() {
         if seen.insert(name) {
