@@ -31,12 +31,18 @@ pub(crate) fn last(b: &mut Builder<'_>) {
 }
 
 /// The mounts that come last, by their places: none where the network namespace is not made apart,
-/// or where a destination does not say plainly where it leads.
+/// where a destination does not say plainly where it leads, or where a source lies in the root, in which
+/// it would find what is mounted there.
 fn late(b: &Builder<'_>) -> Vec<usize> {
     let mounts = &b.config.mounts;
+    let root = b.config.root.as_ref().map(|root| b.bundle_path(&root.path));
     let is_odd = |mount: &Mount| {
         let mut parts = parts(&mount.destination);
-        parts.clone().next().is_none() || parts.any(|part| part == "..")
+        let source = mount.source.as_ref().map(|source| b.bundle_path(source));
+        parts.clone().next().is_none()
+            || parts.any(|part| part == "..")
+            || source
+                .is_some_and(|source| root.as_ref().is_some_and(|root| source.starts_with(root)))
     };
     if !namespaces::makes_network_apart(b) || mounts.iter().any(is_odd) {
         return Vec::new();

@@ -30,6 +30,7 @@ pub fn measure(bench: &Bench<'_>, floor: &Runtime, runtimes: &[&Runtime]) -> Gro
         let mut crowd = Crowd::new(bench, runtime, Stage::Running);
         for size in SIZES {
             let grown = crowd.grow_to(size);
+            settle(bench, floor);
             growth
                 .figures
                 .extend(among(bench, floor, runtime, size, &grown));
@@ -130,8 +131,8 @@ fn create_and_start(
     Ok(create + start)
 }
 
-/// The kernel takes network namespaces down long after their last process has ended, and a run that
-/// meets that is slower: waits until runs of the floor are as quick as before, or ten seconds.
+/// The kernel goes on for a while with what making many containers has left to do, and takes network
+/// namespaces down long after their last process has ended. A run that meets that is slower: waits until runs of the floor are as quick as before, or ten seconds.
 fn settle(bench: &Bench<'_>, floor: &Runtime) {
     let Ok(bundle) = bench.workspace.bundle(floor, Payload::End, View::V2) else {
         return;

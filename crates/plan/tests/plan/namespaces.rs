@@ -146,11 +146,17 @@ fn a_new_network_is_entered_as_late_as_possible() {
     let as_written = [
         "mqueue", "enter", "sysfs", "cgroup2", "null", "kcore", "firmware",
     ];
-    for (destination, fstype) in [("/", "tmpfs"), ("/mnt/../sys", "tmpfs"), ("/sys/x", "proc")] {
+    for (destination, fstype, source) in [
+        ("/", "tmpfs", "tmpfs"),
+        ("/mnt/../sys", "tmpfs", "tmpfs"),
+        ("/sys/x", "proc", "proc"),
+        ("/mnt", "bind", "rootfs/sys/kernel"),
+    ] {
         let one_more = |config: &mut Config| {
             config.mounts.push(Mount {
                 destination: destination.into(),
                 r#type: Some(fstype.into()),
+                source: Some(source.into()),
                 ..Mount::default()
             });
         };

@@ -12,7 +12,8 @@ mod rules;
 mod seccomp;
 mod sysctl;
 
-use std::collections::BTreeSet;
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, DefaultHasher};
 
 pub use cursor::{Cursor, Report};
 
@@ -176,7 +177,8 @@ impl<K: Key, V: Read> Read for Vec<(K, V)> {
 
 /// Drops all but the last pair of each key; what stays keeps its order.
 fn last_of_each<K, V>(pairs: Vec<(String, K, V)>) -> Vec<(K, V)> {
-    let mut seen = BTreeSet::new();
+    // Without keys from getrandom(2): who writes a config.json wants no collisions.
+    let mut seen = HashSet::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
     let mut kept = Vec::with_capacity(pairs.len());
     for (name, key, value) in pairs.into_iter().rev() {
         if seen.insert(name) {
