@@ -8,7 +8,11 @@ use crate::samples::{Figure, median_of};
 use crate::{counts, footprint, instructions};
 
 /// `run` takes at most this many times the floor.
-const RUN_OF_FLOOR: f64 = 2.0;
+const RUN_OF_FLOOR: f64 = 1.5;
+/// And at most this many times crun. The goal is 0.4.
+const RUN_OF_CRUN: f64 = 0.6;
+/// `create`, `start` and `delete` together take at most this many times crun. The goal is 0.4.
+const LIFE_OF_CRUN: f64 = 0.5;
 /// A created container has less proportional memory than this, in KiB.
 const CREATED_KIBIBYTES: f64 = 300.0;
 /// And less that it shares with nobody: 0.2 MiB, in KiB.
@@ -23,7 +27,7 @@ const FILTERED_OF_CRUN: f64 = 0.5;
 /// The program itself starts in at most this many times crun.
 const START_OF_CRUN: f64 = 0.6;
 /// And of a crun that is given the compiled profile, as from a warm cache. The goal is 0.5.
-const FILTERED_OF_WARM_CRUN: f64 = 0.75;
+const FILTERED_OF_WARM_CRUN: f64 = 0.6;
 /// What the binary is to have at most, in bytes.
 const SMALL_BINARY_BYTES: f64 = 3e6;
 /// The row of podman's config.
@@ -73,8 +77,8 @@ fn check_within(figures: &[Figure], kan: &Path, room: Room) -> Vec<Bar> {
     let life = "create+start+delete";
     let mut bars = vec![
         relative(figures, run, "floor", RUN_OF_FLOOR),
-        relative(figures, run, "crun", 1.0),
-        relative(figures, life, "crun", 1.0),
+        relative(figures, run, "crun", RUN_OF_CRUN),
+        relative(figures, life, "crun", LIFE_OF_CRUN),
         absolute(figures, "created: proportional", CREATED_KIBIBYTES),
         absolute(figures, "binary", BINARY_BYTES),
         static_binary(footprint::is_static(kan)),
@@ -208,9 +212,9 @@ mod tests {
     fn verdicts(what: &str, runtime: &str, value: Option<f64>) -> Vec<Verdict> {
         let mut figures = vec![figure(what, runtime, value)];
         let good = [
-            ("run (v2)", "floor", 2.0),
-            ("run (v2)", "crun", 6.0),
-            ("run (v2)", "kan", 4.0),
+            ("run (v2)", "floor", 3.0),
+            ("run (v2)", "crun", 8.0),
+            ("run (v2)", "kan", 4.5),
             ("create+start+delete", "crun", 18.0),
             ("create+start+delete", "kan", 9.0),
             ("created: proportional", "kan", 299.0),
@@ -251,10 +255,10 @@ mod tests {
     #[test]
     fn each_bar_is_missed_by_its_own_figure() {
         assert_eq!(missed(&verdicts("-", "kan", None)), [0; 0]);
-        assert_eq!(missed(&verdicts("run (v2)", "kan", Some(4.01))), [0]);
-        assert_eq!(missed(&verdicts("run (v2)", "crun", Some(3.99))), [1]);
+        assert_eq!(missed(&verdicts("run (v2)", "kan", Some(4.51))), [0]);
+        assert_eq!(missed(&verdicts("run (v2)", "crun", Some(7.4))), [1]);
         assert_eq!(
-            missed(&verdicts("create+start+delete", "kan", Some(18.1))),
+            missed(&verdicts("create+start+delete", "kan", Some(9.1))),
             [2]
         );
         assert_eq!(
@@ -293,7 +297,7 @@ mod tests {
         );
         let podman = "run (podman's config)";
         assert_eq!(missed(&verdicts(podman, "kan", Some(10.1))), [11, 12]);
-        assert_eq!(missed(&verdicts(podman, "crun+bpf", Some(6.6))), [12]);
+        assert_eq!(missed(&verdicts(podman, "crun+bpf", Some(8.3))), [12]);
         assert_eq!(check(&[], Path::new("/bin/sh"))[5].verdict, Verdict::Missed);
     }
 

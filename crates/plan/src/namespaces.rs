@@ -67,7 +67,7 @@ fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
         .collect()
 }
 
-/// Host: one clone3 makes all new namespaces. The cgroup namespace is rooted where the process
+/// Host: one clone3 makes all new namespaces, but for a network that is made apart. The cgroup namespace is rooted where the process
 /// is at that moment, so it comes along only where the clone puts the child into its cgroup.
 pub(crate) fn clone(b: &mut Builder<'_>) {
     let into_cgroup = b.facts.is_cloned_into_cgroup();
