@@ -14,6 +14,7 @@ pub const TESTS: &[Test] = &tests![
     crate::filter::a_listener_is_offered_on_the_board,
     crate::filter::a_listener_is_sent_over_the_channel,
     crate::filter::close_range_may_be_forbidden,
+    crate::filter::a_trace_ends_where_a_filter_begins,
     crate::filter::dropped_pages_come_back,
 ];
 
@@ -27,13 +28,18 @@ fn no_hostname() -> InitStep {
 }
 
 fn without(call: Sysno) -> InitStep {
+    const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
+    answering(call, SECCOMP_RET_ERRNO | 18)
+}
+
+fn answering(call: Sysno, answer: u32) -> InitStep {
     const LOAD_NUMBER: u16 = 0x20;
     const EQUAL: u16 = 0x15;
     const ANSWER: u16 = 0x06;
     let program = vec![
         instruction(LOAD_NUMBER, 0, 0, 0),
         instruction(EQUAL, 0, 1, call as u32),
-        instruction(ANSWER, 0, 0, 0x0005_0000 | 18),
+        instruction(ANSWER, 0, 0, answer),
         instruction(ANSWER, 0, 0, 0x7fff_0000),
     ];
     InitStep::LoadFilter {
@@ -126,6 +132,26 @@ fn close_range_may_be_forbidden() {
         let count = || (0..48).filter(|number| io::is_open(*number)).count();
         let done = perform_then(&steps, root_slots(), || open = count());
         assert_eq!((done, open), (Ok(()), 3));
+    });
+}
+
+/// Who asks for the time is killed.
+fn a_trace_ends_where_a_filter_begins() {
+    alone(|| {
+        set();
+        const SECCOMP_RET_KILL_PROCESS: u32 = 0x8000_0000;
+        let steps = [
+            InitStep::NoNewPrivileges,
+            answering(Sysno::clock_gettime, SECCOMP_RET_KILL_PROCESS),
+            InitStep::SetUmask(0o22),
+        ];
+        let board = Board::new(memory::shared_words(Board::WORDS + steps.len()).unwrap());
+        assert_eq!(
+            Init::new(&steps, board, Slots::default()).perform_all(),
+            Ok(())
+        );
+        let stamped = [0, 1, 2].map(|step| board.stamped(step).is_some());
+        assert_eq!(stamped, [true, false, false]);
     });
 }
 
