@@ -133,7 +133,10 @@ require_some() { # PART
 
 # Prints the end of a log that says most, and keeps it for the end of the run.
 show_failures() { # LOG
-    telling_lines "$1" | sed 's/^/    /' | tee -a "$OUT/failures.log"
+    local lines
+    lines=$(telling_lines "$1" | sed 's/^/    /')
+    printf '%s\n' "$lines"
+    head -n 50 <<<"$lines" >>"$OUT/failures.log"
 }
 
 # The failures that libtest or bats lists, else compiler errors, else the tail.

@@ -57,6 +57,8 @@ impl Init<'_> {
     /// When `create` has long returned nobody reads the board: what went wrong since goes to the
     /// container's stderr, as runc's does, and to `start`, which reads the FIFO's other end where
     /// it waits for the program.
+    #[cold]
+    #[inline(never)]
     pub(crate) fn complain_if_alone(&self, failure: Failure) {
         let Ok(channel) = self.slots.get(Slot::Channel) else {
             return;

@@ -248,7 +248,7 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
     };
     let ended = foreground.stay(child, console, relay);
     if !options.keep {
-        crate::delete::remove_stopped(store, &options.id, init)?;
+        crate::delete::remove_stopped(store, &options.id, init, ended.is_ok())?;
     }
     Ok(ended.map_err(during("wait for the container"))?.code())
 }

@@ -4,11 +4,12 @@ use crate::cgroups::Home;
 use crate::container::Container;
 use crate::error::{during, with};
 use crate::record::InitProcess;
-use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl};
+use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl, store};
 use kan_spec::config::Config;
 use kan_spec::state::Status;
 use kan_sys::process::pidfd_send_signal;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Deletes a container. One that waits for `start` is ended, as runc does it, though runtime.md
 /// would have an error. With `force` a running one is ended too, and an unknown one is no error.
@@ -44,14 +45,32 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
     remove(container, status)
 }
 
-/// Ends a container that another kan, which holds its lock, still starts: `run` holds the lock until the program is
-/// executed, which a hook of startContainer may put off for ever. It then takes back what it made.
+/// Ends a container that another kan, which holds its lock, still makes or starts: `run` holds the
+/// lock until the program is executed, which a hook of startContainer may put off for ever, and
+/// `create` until a hook of createContainer has run. That kan then takes back what it made.
 fn interrupt(store: &Store, id: &str) {
-    let status = store.find(id).and_then(|container| container.status());
-    if matches!(status, Ok(Status::Running | Status::Paused)) {
+    let status = || store.find(id).and_then(|container| container.status());
+    let is_hanging = match status() {
+        Ok(Status::Running | Status::Paused) => true,
+        Ok(Status::Creating) => !is_made_soon(&store.directory(id)),
+        _ => false,
+    };
+    if is_hanging {
         // Whatever goes wrong is told by what follows.
         let _ = kill(store, id, nix::libc::SIGKILL, false);
     }
+}
+
+/// Whether a container that is being made is done with, one way or the other, within two seconds.
+fn is_made_soon(directory: &Path) -> bool {
+    let end = Instant::now() + Duration::from_secs(2);
+    while store::is_locked(directory) {
+        if Instant::now() > end {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    true
 }
 
 /// Without a state that can be read, the cgroup follows from the copy of config.json, as it did
@@ -80,12 +99,13 @@ fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
     Ok(Vec::new())
 }
 
-/// Deletes a container whose init this kan has just reaped, unless somebody has done so, and perhaps
-/// made another of that id since.
+/// Deletes a container that this kan has run, unless somebody has done so, and perhaps made another of
+/// that id since. `is_reaped`: its init is surely gone.
 pub(crate) fn remove_stopped(
     store: &Store,
     id: &str,
     init: Option<InitProcess>,
+    is_reaped: bool,
 ) -> Result<Vec<Error>> {
     let _locked = match store.lock(id) {
         Err(Error::Unknown(_)) => return Ok(Vec::new()),
@@ -96,10 +116,19 @@ pub(crate) fn remove_stopped(
         Err(Error::BadState { .. } | Error::File { .. }) => return delete_broken(store, id),
         other => other?,
     };
-    match &container.record {
-        Some(record) if record.init != init => Ok(Vec::new()),
-        _ => remove(container, Status::Stopped),
+    if container
+        .record
+        .as_ref()
+        .is_some_and(|record| record.init != init)
+    {
+        return Ok(Vec::new());
     }
+    let status = if is_reaped {
+        Status::Stopped
+    } else {
+        container.status()?
+    };
+    remove(container, status)
 }
 
 /// Whatever is left of one, in this status.
@@ -180,10 +209,10 @@ mod tests {
         let store = Store::new(root.clone());
         let init = |start_time| Some(InitProcess { pid: 1, start_time });
         for other in [None, init(4)] {
-            remove_stopped(&store, "c", other).unwrap();
+            remove_stopped(&store, "c", other, true).unwrap();
             assert!(directory.exists());
         }
-        remove_stopped(&store, "c", init(5)).unwrap();
+        remove_stopped(&store, "c", init(5), true).unwrap();
         assert!(!directory.exists());
         std::fs::remove_dir(root).unwrap();
     }

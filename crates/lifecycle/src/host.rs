@@ -8,7 +8,7 @@ use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
 use crate::{
-    Error, Result, Timeline, agent, console, hooks, net_devices, outer_filter, pid_file, resctrl,
+    Error, Result, Timeline, agent, console, hooks, network, outer_filter, pid_file, resctrl,
 };
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
@@ -340,10 +340,12 @@ impl<'p> Host<'p> {
     }
 
     fn make_network(&mut self) -> Result<()> {
-        match net_devices::new_namespace()? {
-            Some(made) => socket::send_descriptor(&self.channel, c"network-made", made)
-                .map_err(|_| self.init_error()),
-            None => self.tell(Sync::NetworkMade),
+        let Some(made) = network::new_namespace()? else {
+            return self.tell(Sync::NetworkMade);
+        };
+        match socket::send_descriptor(&self.channel, c"network-made", made) {
+            Err(error) if is_gone(error) => Err(self.init_error()),
+            other => other.map_err(during("hand over the network namespace")),
         }
     }
 
@@ -504,4 +506,12 @@ fn in_field(field: &str, error: Error) -> Error {
         Error::Step(text) if text.starts_with(field) => Error::Step(text),
         other => Error::Step(format!("{field}: {other}")),
     }
+}
+
+/// What sending answers where the other end is closed.
+fn is_gone(error: kan_sys::Error) -> bool {
+    matches!(
+        error.errno,
+        kan_sys::Errno::EPIPE | kan_sys::Errno::ECONNRESET
+    )
 }

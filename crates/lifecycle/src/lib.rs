@@ -36,6 +36,7 @@ mod list;
 mod mounts;
 mod net_devices;
 mod netlink;
+mod network;
 mod notify;
 mod outer_filter;
 mod pause;

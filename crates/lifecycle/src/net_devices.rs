@@ -1,12 +1,10 @@
 //! `linux.netDevices`: a device of kan's network namespace becomes the container's.
 
-use crate::cgroups::is_in_first_user_namespace;
 use crate::error::during;
 use crate::netlink::Route;
 use crate::{Error, Result};
 use kan_sys::fd::OwnedFd;
 use kan_sys::file::{self, O_RDONLY};
-use kan_sys::io;
 use kan_sys::namespace::{self, CLONE_NEWNET};
 use std::ffi::CString;
 
@@ -38,22 +36,6 @@ pub(crate) fn move_device(name: &str, new_name: &str, path: &str) -> Result<()> 
         in_step("give it an address", there.add(index, address))?;
     }
     in_step("take it up", there.set_up(index, true))
-}
-
-/// A new namespace, which belongs to kan's user namespace; kan is there for that moment alone.
-/// `None` if it could not come back: where its own belongs to a user namespace further up.
-pub(crate) fn new_namespace() -> Result<Option<OwnedFd>> {
-    let own = open("/proc/self/ns/net")?;
-    if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
-        return Ok(None);
-    }
-    namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
-    let made = open("/proc/self/ns/net");
-    let back = namespace::setns(&own, CLONE_NEWNET);
-    back.map_err(during("go back to kan's network namespace"))?;
-    // kan is in it as long as it lives.
-    io::keep(own);
-    made.map(Some)
 }
 
 fn open(path: &str) -> Result<OwnedFd> {

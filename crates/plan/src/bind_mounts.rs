@@ -71,7 +71,8 @@ impl Entry<'_> {
         self.mapped_ids(b).is_some() || may_stage && is_foreign
     }
 
-    fn is_in_root(&self, b: &Builder<'_>) -> bool {
+    /// Whether its source lies in the root, as it is written.
+    pub(crate) fn is_in_root(&self, b: &Builder<'_>) -> bool {
         let root = b.config.root.as_ref().map(|root| b.bundle_path(&root.path));
         root.zip(self.bind_source(b))
             .is_some_and(|(root, source)| std::path::Path::new(&source).starts_with(root))

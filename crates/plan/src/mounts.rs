@@ -32,39 +32,27 @@ pub(crate) fn last(b: &mut Builder<'_>) {
 
 /// The mounts that come last, by their places: none where the network namespace is not made apart,
 /// where a destination does not say plainly where it leads, or where a source lies in the root, in which
-/// it would find what is mounted there.
+/// it would find what is mounted there. Paths are taken as they are written.
 fn late(b: &Builder<'_>) -> Vec<usize> {
-    let mounts = &b.config.mounts;
-    let root = b.config.root.as_ref().map(|root| b.bundle_path(&root.path));
-    let is_odd = |mount: &Mount| {
-        let mut parts = parts(&mount.destination);
-        let source = mount.source.as_ref().map(|source| b.bundle_path(source));
-        parts.clone().next().is_none()
-            || parts.any(|part| part == "..")
-            || source
-                .is_some_and(|source| root.as_ref().is_some_and(|root| source.starts_with(root)))
-    };
-    if !namespaces::makes_network_apart(b) || mounts.iter().any(is_odd) {
+    let entries = || (0..b.config.mounts.len()).map(|index| Entry::new(b, index));
+    if !namespaces::makes_network_apart(b) || entries().any(|entry| entry.is_odd(b)) {
         return Vec::new();
     }
-    let is_sysfs = |index: &usize| {
-        Entry::new(b, *index).is_new("sysfs") && parts(&mounts[*index].destination).eq(["sys"])
+    let is_sysfs = |entry: &Entry<'_>| entry.is_new("sysfs") && entry.parts().eq(["sys"]);
+    let from_sysfs = entries().skip_while(|entry| !is_sysfs(entry));
+    let late: Vec<_> = from_sysfs
+        .filter(|entry| entry.parts().next() == Some("sys"))
+        .collect();
+    // Another procfs must not come after the masks of the first, wherever a link may lead it: one may
+    // be bound, and lie in what was bound before.
+    let is_bind = |entry: &&Entry<'_>| entry.is_bind().is_some();
+    let is_harmless = |entry: &Entry<'_>| {
+        is_bind(&entry) || matches!(entry.fstype(), "sysfs" | "cgroup" | "cgroup2")
     };
-    let Some(first) = (0..mounts.len()).find(is_sysfs) else {
+    if late.iter().filter(is_bind).count() > 1 || !late.iter().all(is_harmless) {
         return Vec::new();
-    };
-    let in_sys = |index: &usize| parts(&mounts[*index].destination).next() == Some("sys");
-    let late: Vec<_> = (first..mounts.len()).filter(in_sys).collect();
-    // Another procfs must not come after the masks of the first, wherever a link may lead it.
-    let is_harmless = |index: &usize| {
-        let entry = Entry::new(b, *index);
-        entry.is_bind().is_some() || matches!(entry.fstype(), "sysfs" | "cgroup" | "cgroup2")
-    };
-    if late.iter().all(is_harmless) {
-        late
-    } else {
-        Vec::new()
     }
+    late.into_iter().map(|entry| entry.index).collect()
 }
 
 /// The names that a path is made of.
@@ -158,6 +146,20 @@ impl<'a> Entry<'a> {
         self.is_bind().is_some()
             || self.options.has(Extra::Remount)
             || local.contains(&self.fstype())
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &'a str> + Clone {
+        parts(&self.mount.destination)
+    }
+
+    /// Whether what it mounts, or where, depends on the other mounts.
+    fn is_odd(&self, b: &Builder<'_>) -> bool {
+        let climbs = |path: &str| parts(path).any(|part| part == "..");
+        let destination = &self.mount.destination;
+        let source = self.mount.source.as_deref().unwrap_or_default();
+        parts(destination).next().is_none()
+            || climbs(destination)
+            || self.is_bind().is_some() && (climbs(source) || self.is_in_root(b))
     }
 
     /// Whether it is a new file system of this type.

@@ -67,8 +67,9 @@ fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
         .collect()
 }
 
-/// Host: one clone3 makes all new namespaces, but for a network that is made apart. The cgroup namespace is rooted where the process
-/// is at that moment, so it comes along only where the clone puts the child into its cgroup.
+/// Host: one clone3 makes all new namespaces, but for a network that is made apart. The cgroup
+/// namespace is rooted where the process is at that moment, so it comes along only where the clone
+/// puts the child into its cgroup.
 pub(crate) fn clone(b: &mut Builder<'_>) {
     let into_cgroup = b.facts.is_cloned_into_cgroup();
     let is_placed = b.facts.is_placed_by_clone();
@@ -103,11 +104,14 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
 }
 
 /// Whether the network namespace is made by kan itself, beside init's work. One that belongs to a user
-/// namespace is made in there, and one that devices are moved into is there from the beginning.
+/// namespace is made in there, and one that devices are moved into is there from the beginning. So is
+/// that of an init which others see in a joined pid namespace: /proc/PID/net would show them the host's
+/// network, whatever init hides.
 pub(crate) fn makes_network_apart(b: &Builder<'_>) -> bool {
     let has_devices = b.linux().is_some_and(|linux| !linux.net_devices.is_empty());
     let is_in_users = user_namespace::is_used(b) || b.facts.is_rootless;
-    b.makes_namespace(NamespaceType::Network) && !is_in_users && !has_devices
+    let is_seen = b.has_namespace(NamespaceType::Pid) && !b.makes_namespace(NamespaceType::Pid);
+    b.makes_namespace(NamespaceType::Network) && !is_in_users && !has_devices && !is_seen
 }
 
 /// Host: see [`enter_network`].

@@ -5,10 +5,6 @@ use kan_op::InitStep;
 use kan_op::init::Program;
 use std::collections::HashMap;
 use std::ffi::CString;
-use std::hash::{BuildHasherDefault, DefaultHasher};
-
-/// Without keys from getrandom(2): who writes a config.json wants no collisions.
-type Unseeded = BuildHasherDefault<DefaultHasher>;
 
 /// A container may be made without a process, but never started (runtime.md, Start); runc's words.
 pub(crate) fn require(b: &mut Builder<'_>) {
@@ -73,7 +69,7 @@ fn path(env: &[String]) -> &str {
 
 /// Each variable once, where it stood last; without an empty HOME, which is looked up.
 fn environment(env: &[String]) -> Vec<String> {
-    let mut last = HashMap::with_capacity_and_hasher(env.len(), Unseeded::default());
+    let mut last = HashMap::with_capacity(env.len());
     for (index, entry) in env.iter().enumerate() {
         last.insert(key(entry), index);
     }

@@ -130,7 +130,9 @@ unsafe extern "C" {
 
 /// madvise(2) MADV_DONTNEED for what a process that is about to wait has no use for: the pages of
 /// its program, which come back from the page cache when they are needed, and the part of its
-/// stack that earlier, deeper calls have used. Failing to do so is no harm.
+/// stack that earlier, deeper calls have used. Failing to do so is no harm. Never part of another
+/// function: what is below its own small frame is nobody's.
+#[inline(never)]
 #[unsafe(link_section = "kan_waiting")]
 pub fn drop_unused_pages() {
     /// The most that earlier calls are taken to have used of the stack, bytes.

@@ -132,7 +132,8 @@ fn create_and_start(
 }
 
 /// The kernel goes on for a while with what making many containers has left to do, and takes network
-/// namespaces down long after their last process has ended. A run that meets that is slower: waits until runs of the floor are as quick as before, or ten seconds.
+/// namespaces down long after their last process has ended. A run that meets that is slower: waits
+/// until runs of the floor are as quick as before, or ten seconds.
 fn settle(bench: &Bench<'_>, floor: &Runtime) {
     let Ok(bundle) = bench.workspace.bundle(floor, Payload::End, View::V2) else {
         return;

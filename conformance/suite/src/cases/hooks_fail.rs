@@ -20,6 +20,7 @@ pub fn cases() -> Vec<Case> {
         ),
         Case::new("hooks::failing_start_container_fails_start", failing_start_fails).deviates("runc 1.1", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1").deviates("crun 1.8", "runtime.md, Lifecycle: if any startContainer hook fails, the runtime must generate an error", "exit status: 0, want exit code 1"),
         Case::new("hooks::endless_start_container", endless_start_container).lacks("crun 1.8", "a delete --force beside a start that waits", "cannot open directory"),
+        Case::new("hooks::endless_create_container", endless_create_container).only("kan", "runc's and crun's create goes on waiting for the hook"),
         Case::new("hooks::killed_in_start_container", killed_in_start_container).deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "the poststart hook ran").deviates("crun 1.8", "config.md, Poststart: called after the user-specified program is executed", "the poststart hook ran"),
         Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
         Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
@@ -267,6 +268,26 @@ fn endless_start_container(ctx: &mut Ctx) -> Outcome {
     check!(began.elapsed() < Duration::from_secs(10), "it took long");
     started.wait()?;
     check!(!bundle.inside("ran").exists(), "the program ran");
+    ctx.expect_nothing_left()
+}
+
+/// Nobody has to wait for a container that is never made.
+fn endless_create_container(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    ctx.need_busybox()?;
+    bundle.probe(&["touch", "/ran"]);
+    let hooked = ctx.dir.join("hooked");
+    add(
+        &mut bundle,
+        "createContainer",
+        hook(&format!("touch {}; sleep 1000", text(&hooked)?)),
+    );
+    let creating = ctx.with_bundle("create", &[], &bundle)?.spawn()?;
+    until("the hook has begun", || Ok(hooked.exists()))?;
+    let began = Instant::now();
+    ctx.verb(&["delete", "--force"])?.ok()?;
+    check!(began.elapsed() < Duration::from_secs(10), "it took long");
+    creating.wait()?.refuses(&[""])?;
     ctx.expect_nothing_left()
 }
 

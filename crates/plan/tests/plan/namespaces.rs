@@ -151,6 +151,7 @@ fn a_new_network_is_entered_as_late_as_possible() {
         ("/mnt/../sys", "tmpfs", "tmpfs"),
         ("/sys/x", "proc", "proc"),
         ("/mnt", "bind", "rootfs/sys/kernel"),
+        ("/mnt", "bind", "../b/rootfs"),
     ] {
         let one_more = |config: &mut Config| {
             config.mounts.push(Mount {
@@ -161,6 +162,42 @@ fn a_new_network_is_entered_as_late_as_possible() {
             });
         };
         assert_eq!(order(&one_more), as_written, "{destination}");
+    }
+}
+
+/// A procfs that is bound might lie in what was bound before, and so anywhere.
+#[test]
+fn two_binds_in_sys_are_made_as_written() {
+    let config = config(|config| {
+        for destination in ["/sys/x", "/sys/x/y"] {
+            config.mounts.push(Mount {
+                destination: destination.into(),
+                r#type: Some("bind".into()),
+                source: Some("/proc".into()),
+                ..Mount::default()
+            });
+        }
+    });
+    let plan = crate::plan(&config, &Facts::example("c"), &request());
+    let order = about_network(&plan);
+    assert!(order.ends_with(&["null", "kcore", "firmware"]), "{order:?}");
+}
+
+/// /proc/PID/net shows the network of a process to whoever sees it, though it hides its memory.
+#[test]
+fn an_init_that_others_see_is_never_in_the_hosts_network() {
+    for (path, is_apart) in [(None, true), (Some("/proc/1/ns/pid".to_owned()), false)] {
+        let config = config(|config| {
+            let mut all = config.linux.as_mut().unwrap().namespaces.iter_mut();
+            let pid = all.find(|namespace| namespace.r#type == NamespaceType::Pid);
+            pid.unwrap().path.clone_from(&path);
+        });
+        let plan = crate::plan(&config, &Facts::example("c"), &request());
+        assert_eq!(
+            has(&plan, |step| matches!(step, InitStep::EnterNetwork)),
+            is_apart
+        );
+        assert_eq!(cloned(&plan).0 & CLONE_NEWNET == 0, is_apart);
     }
 }
 

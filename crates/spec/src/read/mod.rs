@@ -13,7 +13,6 @@ mod seccomp;
 mod sysctl;
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, DefaultHasher};
 
 pub use cursor::{Cursor, Report};
 
@@ -177,8 +176,7 @@ impl<K: Key, V: Read> Read for Vec<(K, V)> {
 
 /// Drops all but the last pair of each key; what stays keeps its order.
 fn last_of_each<K, V>(pairs: Vec<(String, K, V)>) -> Vec<(K, V)> {
-    // Without keys from getrandom(2): who writes a config.json wants no collisions.
-    let mut seen = HashSet::with_hasher(BuildHasherDefault::<DefaultHasher>::default());
+    let mut seen = HashSet::new();
     let mut kept = Vec::with_capacity(pairs.len());
     for (name, key, value) in pairs.into_iter().rev() {
         if seen.insert(name) {

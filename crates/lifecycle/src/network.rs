@@ -1,0 +1,31 @@
+//! A network namespace for a container, made while its init is at work.
+
+use crate::Result;
+use crate::cgroups::is_in_first_user_namespace;
+use crate::error::during;
+use kan_sys::fd::OwnedFd;
+use kan_sys::file::{self, O_RDONLY};
+use kan_sys::io;
+use kan_sys::namespace::{self, CLONE_NEWNET};
+
+/// A new namespace, which belongs to kan's user namespace; kan is there for that moment alone.
+/// `None` if it could not come back: where its own belongs to a user namespace further up.
+pub(crate) fn new_namespace() -> Result<Option<OwnedFd>> {
+    let own = open()?;
+    if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
+        return Ok(None);
+    }
+    namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
+    let made = open();
+    let back = namespace::setns(&own, CLONE_NEWNET);
+    back.map_err(during("go back to kan's network namespace"))?;
+    // kan is in it as long as it lives.
+    io::keep(own);
+    made.map(Some)
+}
+
+/// unshare(2) and setns(2) are about one thread, and so is this file.
+fn open() -> Result<OwnedFd> {
+    let opened = file::open(c"/proc/thread-self/ns/net", O_RDONLY, 0);
+    opened.map_err(during("open kan's own network namespace"))
+}
