@@ -49,8 +49,8 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
 /// lock until the program is executed, which a hook of startContainer may put off for ever, and
 /// `create` until a hook of createContainer has run. That kan then takes back what it made.
 fn interrupt(store: &Store, id: &str) {
-    let status = || store.find(id).and_then(|container| container.status());
-    let is_hanging = match status() {
+    let status = store.find(id).and_then(|container| container.status());
+    let is_hanging = match status {
         Ok(Status::Running | Status::Paused) => true,
         Ok(Status::Creating) => !is_made_soon(&store.directory(id)),
         _ => false,

@@ -7,9 +7,7 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{
-    Error, Result, Timeline, agent, console, hooks, network, outer_filter, pid_file, resctrl,
-};
+use crate::{Error, Result, Timeline, agent, console, hooks, outer_filter, pid_file, resctrl};
 use kan_init::Slots;
 use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
@@ -31,7 +29,7 @@ pub(crate) struct Host<'p> {
     pub(crate) record: Record,
     config_text: &'p [u8],
     pub(crate) board: Board<'p>,
-    channel: OwnedFd,
+    pub(crate) channel: OwnedFd,
     /// What init starts with; gone once it has been cloned.
     pub(crate) slots: Slots,
     pub(crate) made: Made,
@@ -332,20 +330,10 @@ impl<'p> Host<'p> {
         )
     }
 
-    fn tell(&mut self, sync: Sync) -> Result<()> {
+    pub(crate) fn tell(&mut self, sync: Sync) -> Result<()> {
         match io::write(&self.channel, &[sync as u8]) {
             Ok(_) => Ok(()),
             Err(_) => Err(self.init_error()),
-        }
-    }
-
-    fn make_network(&mut self) -> Result<()> {
-        let Some(made) = network::new_namespace()? else {
-            return self.tell(Sync::NetworkMade);
-        };
-        match socket::send_descriptor(&self.channel, c"network-made", made) {
-            Err(error) if is_gone(error) => Err(self.init_error()),
-            other => other.map_err(during("hand over the network namespace")),
         }
     }
 
@@ -376,7 +364,7 @@ impl<'p> Host<'p> {
     }
 
     /// Why init is gone: what it wrote on the board, or where it was when it was killed.
-    fn init_error(&mut self) -> Error {
+    pub(crate) fn init_error(&mut self) -> Error {
         let step = self.board.step();
         if let Some(failure) = self.board.failure() {
             let text = kan_plan::explain_init(self.plan, step, failure);
@@ -506,12 +494,4 @@ fn in_field(field: &str, error: Error) -> Error {
         Error::Step(text) if text.starts_with(field) => Error::Step(text),
         other => Error::Step(format!("{field}: {other}")),
     }
-}
-
-/// What sending answers where the other end is closed.
-fn is_gone(error: kan_sys::Error) -> bool {
-    matches!(
-        error.errno,
-        kan_sys::Errno::EPIPE | kan_sys::Errno::ECONNRESET
-    )
 }

@@ -3,14 +3,32 @@
 use crate::Result;
 use crate::cgroups::is_in_first_user_namespace;
 use crate::error::during;
+use crate::host::Host;
+use kan_op::Sync;
 use kan_sys::fd::OwnedFd;
 use kan_sys::file::{self, O_RDONLY};
-use kan_sys::io;
 use kan_sys::namespace::{self, CLONE_NEWNET};
+use kan_sys::{Errno, io, socket};
+
+impl Host<'_> {
+    /// Makes one and hands it to init, or lets init make it.
+    pub(crate) fn make_network(&mut self) -> Result<()> {
+        let Some(made) = new_namespace()? else {
+            return self.tell(Sync::NetworkMade);
+        };
+        match socket::send_descriptor(&self.channel, c"network-made", made) {
+            // Init has ended.
+            Err(error) if matches!(error.errno, Errno::EPIPE | Errno::ECONNRESET) => {
+                Err(self.init_error())
+            }
+            other => other.map_err(during("hand over the network namespace")),
+        }
+    }
+}
 
 /// A new namespace, which belongs to kan's user namespace; kan is there for that moment alone.
 /// `None` if it could not come back: where its own belongs to a user namespace further up.
-pub(crate) fn new_namespace() -> Result<Option<OwnedFd>> {
+fn new_namespace() -> Result<Option<OwnedFd>> {
     let own = open()?;
     if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
         return Ok(None);
