@@ -77,10 +77,14 @@ impl<'p> Init<'p> {
             if let InitStep::DropPages = step {
                 is_about_to_wait = true;
             }
-            let done = if is_about_to_wait {
+            let waited = if is_about_to_wait {
                 self.perform_waiting(step)
             } else {
-                self.perform(step)
+                None
+            };
+            let done = match waited {
+                Some(done) => done,
+                None => self.perform(step),
             };
             if let Err(stop) = done {
                 let failure = stop.failure();

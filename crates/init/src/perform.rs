@@ -7,28 +7,28 @@ use kan_sys::{namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
     /// The steps from [`InitStep::DropPages`] to the end of the waiting, by themselves: whatever
-    /// they execute and look at stays in memory with the container.
+    /// they execute and look at stays in memory with the container. `None` for any other.
     #[unsafe(link_section = "kan_waiting")]
-    pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Step {
+    pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Option<Step> {
         if let InitStep::DropPages = step {
-            self.slots.sweep(false)?;
+            let swept = self.slots.sweep(false);
             kan_sys::memory::drop_unused_pages();
-            Ok(())
+            Some(swept)
         } else if let InitStep::Wait(sync) = step {
-            self.wait(*sync)
+            Some(self.wait(*sync))
         } else if let InitStep::Tell(sync) = step {
-            self.tell(*sync)
+            Some(self.tell(*sync))
         } else if let InitStep::AwaitStart = step {
-            self.await_start()
+            Some(self.await_start())
         } else if let InitStep::LoadFilter {
             program,
             flags,
             listener,
         } = step
         {
-            self.load_filter(program, *flags, *listener)
+            Some(self.load_filter(program, *flags, *listener))
         } else {
-            self.perform(step)
+            None
         }
     }
 
@@ -39,8 +39,6 @@ impl<'p> Init<'p> {
         }
         let slots = &mut self.slots;
         match step {
-            InitStep::Wait(sync) => self.wait(*sync),
-            InitStep::Tell(sync) => self.tell(*sync),
             InitStep::CloseInherited { preserved } => {
                 self.slots.own_all(preserved.saturating_add(3))
             }
@@ -134,14 +132,13 @@ impl<'p> Init<'p> {
             InitStep::BindConsole => terminal::bind_console(slots),
             InitStep::SendTerminal => terminal::send(slots),
             InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),
-            InitStep::AwaitStart => self.await_start(),
             InitStep::TellHooksRun => self.tell_hooks_run(),
             _ => self.perform_last(step),
         }
     }
 
     /// The steps that turn init into the container's process.
-    fn perform_last(&mut self, step: &InitStep) -> Step {
+    fn perform_last(&mut self, step: &'p InitStep) -> Step {
         match step {
             InitStep::SetLimit {
                 resource,
@@ -170,15 +167,10 @@ impl<'p> Init<'p> {
             InitStep::RaiseAmbient { capabilities } => credentials::raise_ambient(*capabilities),
             InitStep::NoNewPrivileges => Ok(kan_sys::credentials::set_no_new_privileges()?),
             InitStep::RunHook(hook) => self.run_hook(hook),
-            InitStep::LoadFilter {
-                program,
-                flags,
-                listener,
-            } => self.load_filter(program, *flags, *listener),
             InitStep::FindHome { uid } => self.strings.find_home(*uid),
             InitStep::FindProgram => self.strings.find_program(),
             InitStep::Execute(_) => self.strings.execute(),
-            other => unreachable_step(other),
+            _ => self.perform_waiting(step).unwrap_or_else(unreachable_step),
         }
     }
 }
@@ -223,7 +215,7 @@ fn reset_signals(ignored: u64) -> Step {
     Ok(signal::set_mask(0)?)
 }
 
-/// Every step is in one of the three lists above; a test performs each.
-fn unreachable_step(_: &InitStep) -> Step {
+/// Every step is in one of the four lists above; a test performs each.
+fn unreachable_step() -> Step {
     Err(kan_op::Flaw::OutOfStep.into())
 }

@@ -27,22 +27,37 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
-    let container = match store.find(id) {
-        Err(Error::BadState { .. } | Error::File { .. }) if force => {
-            return delete_broken(store, id);
+    let delete = |container: Container| {
+        let status = container.status()?;
+        match status {
+            Status::Stopped | Status::Created => {}
+            // The lock is ours, so nobody is making it any more.
+            Status::Creating => {}
+            Status::Running | Status::Paused if force => {}
+            status => return Err(Error::status("delete", id, status)),
         }
-        Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
-        other => other?,
+        remove(container, status)
     };
-    let status = container.status()?;
-    match status {
-        Status::Stopped | Status::Created => {}
-        // The lock is ours, so nobody is making it any more.
-        Status::Creating => {}
-        Status::Running | Status::Paused if force => {}
-        status => return Err(Error::status("delete", id, status)),
+    if force {
+        by_force(store, id, delete)
+    } else {
+        delete(store.find(id)?)
     }
-    remove(container, status)
+}
+
+/// Deletes what is found under an id, whose lock is held: nothing perhaps, or a state that can't be
+/// read.
+fn by_force(
+    store: &Store,
+    id: &str,
+    delete: impl FnOnce(Container) -> Result<Vec<Error>>,
+) -> Result<Vec<Error>> {
+    match store.find(id) {
+        Ok(container) => delete(container),
+        Err(Error::Unknown(_)) => Ok(Vec::new()),
+        Err(Error::BadState { .. } | Error::File { .. }) => delete_broken(store, id),
+        Err(error) => Err(error),
+    }
 }
 
 /// Ends a container that another kan, which holds its lock, still makes or starts: `run` holds the
@@ -111,24 +126,18 @@ pub(crate) fn remove_stopped(
         Err(Error::Unknown(_)) => return Ok(Vec::new()),
         other => other?,
     };
-    let container = match store.find(id) {
-        Err(Error::Unknown(_)) => return Ok(Vec::new()),
-        Err(Error::BadState { .. } | Error::File { .. }) => return delete_broken(store, id),
-        other => other?,
-    };
-    if container
-        .record
-        .as_ref()
-        .is_some_and(|record| record.init != init)
-    {
-        return Ok(Vec::new());
-    }
-    let status = if is_reaped {
-        Status::Stopped
-    } else {
-        container.status()?
-    };
-    remove(container, status)
+    by_force(store, id, |container| {
+        let record = container.record.as_ref();
+        if record.is_some_and(|record| record.init != init) {
+            return Ok(Vec::new());
+        }
+        let status = if is_reaped {
+            Status::Stopped
+        } else {
+            container.status()?
+        };
+        remove(container, status)
+    })
 }
 
 /// Whatever is left of one, in this status.

@@ -2,6 +2,7 @@
 
 use crate::error::during;
 use crate::netlink::Route;
+use crate::network::go_back;
 use crate::{Error, Result};
 use kan_sys::fd::OwnedFd;
 use kan_sys::file::{self, O_RDONLY};
@@ -48,7 +49,7 @@ fn open(path: &str) -> Result<OwnedFd> {
 fn route_in(target: &OwnedFd, own: &OwnedFd) -> Result<Route> {
     namespace::setns(target, CLONE_NEWNET).map_err(during("enter the network namespace"))?;
     let route = Route::open();
-    namespace::setns(own, CLONE_NEWNET).map_err(during("go back to kan's network namespace"))?;
+    go_back(own)?;
     route
 }
 

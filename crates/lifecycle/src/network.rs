@@ -35,11 +35,15 @@ fn new_namespace() -> Result<Option<OwnedFd>> {
     }
     namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
     let made = open();
-    let back = namespace::setns(&own, CLONE_NEWNET);
-    back.map_err(during("go back to kan's network namespace"))?;
+    go_back(&own)?;
     // kan is in it as long as it lives.
     io::keep(own);
     made.map(Some)
+}
+
+/// From a network namespace that kan was in for a moment to its own.
+pub(crate) fn go_back(own: &OwnedFd) -> Result<()> {
+    namespace::setns(own, CLONE_NEWNET).map_err(during("go back to kan's network namespace"))
 }
 
 /// unshare(2) and setns(2) are about one thread, and so is this file.

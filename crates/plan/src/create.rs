@@ -112,10 +112,10 @@ fn init_half(b: &mut Builder<'_>) {
     sysctl::write(b);
     b.init("", InitStep::SetUmask(0));
     root::prepare(b);
-    mounts::all(b);
+    let late = mounts::all(b);
     devices::make(b);
     masks::apply_early(b);
-    mounts::last(b);
+    mounts::last(b, late);
     process::make_directory(b);
     hooks::in_container(b);
     terminal::open(b);

@@ -10,8 +10,9 @@ use kan_op::{HostStep, InitStep, Slot};
 use kan_spec::config::{Mount, NamespaceType};
 use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
 
-/// Init: every mount, in the order of config.json, but for those that come [last](last).
-pub(crate) fn all(b: &mut Builder<'_>) {
+/// Init: every mount, in the order of config.json, but for those that come [last](last): their places
+/// in the list.
+pub(crate) fn all(b: &mut Builder<'_>) -> Vec<usize> {
     let late = late(b);
     for index in (0..b.config.mounts.len()).filter(|index| !late.contains(index)) {
         let entry = Entry::new(b, index);
@@ -20,12 +21,13 @@ pub(crate) fn all(b: &mut Builder<'_>) {
         }
         entry.plan(b);
     }
+    late
 }
 
 /// Init: sysfs, which waits for the network namespace, and what is mounted on it.
-pub(crate) fn last(b: &mut Builder<'_>) {
+pub(crate) fn last(b: &mut Builder<'_>, late: Vec<usize>) {
     namespaces::enter_network(b);
-    for index in late(b) {
+    for index in late {
         Entry::new(b, index).plan(b);
     }
 }
