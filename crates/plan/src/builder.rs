@@ -16,6 +16,8 @@ pub(crate) struct Builder<'a> {
     pub(crate) hidden: bool,
     /// Whether init is in its network namespace, where that is made apart.
     pub(crate) is_network_entered: bool,
+    /// Whether init tells that it is ready: where kan has something left to do then.
+    pub(crate) is_ready_awaited: bool,
     /// Whether the paths in /proc are masked.
     pub(crate) are_masks_begun: bool,
     pub(crate) plan: Plan,
@@ -31,6 +33,7 @@ impl<'a> Builder<'a> {
             request,
             hidden: false,
             is_network_entered: false,
+            is_ready_awaited: false,
             are_masks_begun: false,
             plan,
             problems,

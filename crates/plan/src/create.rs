@@ -83,18 +83,40 @@ fn host_half(b: &mut Builder<'_>) {
     resources::limit_devices_at_once(b);
     hooks::in_runtime(b);
     seccomp::send_listener(b);
-    b.host("", HostStep::Wait(Sync::Ready));
-    cgroups::delegate(b);
-    process::limits_from_outside(b);
-    if b.request.wait_for_start {
-        b.host("", HostStep::PublishFifo);
+    when_ready(b, |b| {
+        cgroups::delegate(b);
+        process::limits_from_outside(b);
+        if b.request.wait_for_start {
+            b.host("", HostStep::PublishFifo);
+        }
+        publish(b, c"standard");
+        send_pidfd_if_annotated(b, c"standard");
+    });
+}
+
+/// Host: the end of `create` and of `exec`, with the steps that init has to have come so far for. Where
+/// there are none it is not waited for, and need not wait for kan: it finds the answer there.
+pub(crate) fn when_ready<'a>(b: &mut Builder<'a>, last: impl FnOnce(&mut Builder<'a>)) {
+    let before = b.plan.host.steps().len();
+    last(b);
+    let last = b.plan.host.split_off(before);
+    // While kan waits it reads what init's hooks say.
+    b.is_ready_awaited = !last.is_empty() || hooks::have_pipe(b);
+    if b.is_ready_awaited {
+        b.host("", HostStep::Wait(Sync::Ready));
     }
+    for (step, field) in last {
+        b.host(field, step);
+    }
+    b.host("", HostStep::Tell(Sync::Saved));
+}
+
+/// Host: tells whoever asked for it of the new process.
+pub(crate) fn publish(b: &mut Builder<'_>, what: &'static CStr) {
     if let Some(path) = b.request.pid_file.clone() {
         b.host("--pid-file", HostStep::WritePidFile { path });
     }
-    send_pidfd(b, c"standard");
-    send_pidfd_if_annotated(b, c"standard");
-    b.host("", HostStep::Tell(Sync::Saved));
+    send_pidfd(b, what);
 }
 
 fn init_half(b: &mut Builder<'_>) {
@@ -152,7 +174,9 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
         b.init("", InitStep::DropPages);
     }
     seccomp::at_the_end(b);
-    b.init("", InitStep::Tell(Sync::Ready));
+    if b.is_ready_awaited {
+        b.init("", InitStep::Tell(Sync::Ready));
+    }
     b.init("", InitStep::Wait(Sync::Saved));
     if b.request.wait_for_start {
         b.init("", InitStep::AwaitStart);
@@ -182,7 +206,7 @@ pub(crate) fn leave_the_caller(b: &mut Builder<'_>) {
 
 /// Host: `--pidfd-socket`, with the words that runc sends along for a container and for a process
 /// in one.
-pub(crate) fn send_pidfd(b: &mut Builder<'_>, what: &'static CStr) {
+fn send_pidfd(b: &mut Builder<'_>, what: &'static CStr) {
     if let Some(path) = b.request.pidfd_socket.clone() {
         b.host("--pidfd-socket", HostStep::SendPidfd { path, what });
     }

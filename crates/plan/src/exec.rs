@@ -1,13 +1,13 @@
 //! `exec`: a process in a container that is there already, by the same steps as `create`.
 
 use crate::builder::Builder;
-use crate::create::{become_the_process, keyring, leave_the_caller, send_pidfd};
+use crate::create::{become_the_process, keyring, leave_the_caller, publish, when_ready};
 use crate::{
     Facts, Plan, Request, cgroups, labels, namespaces, process, program, resctrl, schedule,
     seccomp, terminal,
 };
 use kan_op::init::RootEntry;
-use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_op::{HostStep, InitStep, Slot};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
 
@@ -53,13 +53,10 @@ fn host_half(b: &mut Builder<'_>) {
     resctrl::join(b);
     process::oom_score_adj_from_outside(b);
     seccomp::send_listener(b);
-    b.host("", HostStep::Wait(Sync::Ready));
-    process::limits_from_outside(b);
-    if let Some(path) = b.request.pid_file.clone() {
-        b.host("--pid-file", HostStep::WritePidFile { path });
-    }
-    send_pidfd(b, c"setns");
-    b.host("", HostStep::Tell(Sync::Saved));
+    when_ready(b, |b| {
+        process::limits_from_outside(b);
+        publish(b, c"setns");
+    });
 }
 
 fn init_half(b: &mut Builder<'_>) {

@@ -76,6 +76,11 @@ pub(crate) fn in_runtime(b: &mut Builder<'_>) {
     b.host("hooks", HostStep::Tell(Sync::HooksRun));
 }
 
+/// Whether kan reads what init's hooks write to their stderr.
+pub(crate) fn have_pipe(b: &Builder<'_>) -> bool {
+    has(b, "createContainer") && !has_file(b, annotations::HOOKS_STDERR)
+}
+
 /// Host: where the output of init's hooks goes, which can't open the host's files themselves, nor
 /// talk to kan but through a pipe.
 pub(crate) fn open_outputs(b: &mut Builder<'_>) {
@@ -95,7 +100,7 @@ pub(crate) fn open_outputs(b: &mut Builder<'_>) {
             );
         }
     }
-    if has(b, "createContainer") && !has_file(b, annotations::HOOKS_STDERR) {
+    if have_pipe(b) {
         b.host("hooks.createContainer", HostStep::MakeHookPipe);
     }
 }

@@ -10,7 +10,7 @@ pub mod bpf;
 mod call;
 pub mod credentials;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-mod early;
+pub mod early;
 pub mod file;
 pub mod heap;
 pub mod io;
