@@ -32,7 +32,11 @@ pub enum Deed {
 impl Case {
     /// Whether it makes calls fail, which not every machine can.
     pub fn fails_calls(&self) -> bool {
-        self.name.starts_with("fail::") || self.name == "seal::fallback_is_sealed_as_well"
+        self.name.starts_with("fail::")
+            || matches!(
+                self.name.as_str(),
+                "seal::fallback_is_sealed_as_well" | "seal::sealed_whatever_fails"
+            )
     }
 
     /// Performs it.
@@ -195,6 +199,10 @@ fn bodies() -> Vec<(&'static str, Body)> {
         (
             "seal::fallback_is_sealed_as_well",
             secrecy::fallback_is_sealed_as_well,
+        ),
+        (
+            "seal::sealed_whatever_fails",
+            secrecy::sealed_whatever_fails,
         ),
         ("race::creates_at_once", race::creates_at_once),
         ("race::create_within_create", race::create_within_create),

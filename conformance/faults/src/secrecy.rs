@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::errno::Errno;
@@ -237,6 +237,61 @@ pub fn fallback_is_sealed_as_well(stage: &Stage) -> Verdict {
         "the memfd can be written to: {written:?} {cut:?}"
     );
     Ok(format!("{link}: {written:?}, {:?}", cut.map(drop)))
+}
+
+/// The first instructions seal in several calls. Whichever of them fails, kan is sealed in another way.
+pub fn sealed_whatever_fails(stage: &Stage) -> Verdict {
+    let config = stage.config(Config::Small, &["wait"])?;
+    stage.make_bundle(&stage.bundle(), &config)?;
+    let create = stage.making(&["create"], &stage.bundle(), &stage.id);
+    let mut struck = Vec::new();
+    while struck.last() != Some(&"prctl") && struck.len() < 20 {
+        let strike = Strike {
+            role: Role::Host,
+            index: struck.len(),
+            unless: |_| false,
+            deed: Deed::Fail(Errno::EPERM),
+        };
+        let (out, err) = stage.outputs()?;
+        let trace = tracer::run(&create, &out, &err, Some(strike))?;
+        let name = trace.struck.map_or("nothing", registers::name);
+        check!(
+            trace.ended == Ended::Exited(0),
+            "create without {name}: {:?}: {}",
+            trace.ended,
+            stage.heard()?.1
+        );
+        struck.push(name);
+        let proc = PathBuf::from(format!("/proc/{}", stage.pid(&stage.id)?));
+        check_sealed(&proc.join("exe"))?;
+        for mapped in fs::read_dir(proc.join("map_files"))? {
+            let mapped = mapped?.path();
+            // The board is memory that kan and init share.
+            if fs::read_link(&mapped)? != Path::new("/dev/zero (deleted)") {
+                check_sealed(&mapped)?;
+            }
+        }
+        stage.kan(&["delete", "--force"])?.quiet()?;
+        crate::leftovers::reap();
+    }
+    let failed = struck.join(", ");
+    check!(
+        failed.starts_with("open_tree, mount_setattr, openat, mmap") && failed.ends_with("prctl"),
+        "these are not the first instructions' calls: {failed}"
+    );
+    Ok(format!("without each of {failed}"))
+}
+
+/// Where this link of a process leads, which must be a file that nobody can write to.
+fn check_sealed(link_at: &Path) -> Outcome {
+    let link = fs::read_link(link_at)?.display().to_string();
+    let held = open(link_at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    let flags = rustix::fs::fstatvfs(&held)?.f_flag;
+    check!(
+        link.starts_with("/memfd:kan") || flags.contains(rustix::fs::StatVfsMountFlags::RDONLY),
+        "{link} is a file on a writable mount: {flags:?}"
+    );
+    Ok(())
 }
 
 /// A file that nobody may write to, through the link that everyone could follow.

@@ -81,7 +81,9 @@ unsafe extern "C" fn seal(stack: *const usize) {
             page: 0,
         };
         start.read(args, args.add(*stack + 1));
-        if let Some(tree) = clone_own_mount() {
+        if start.is_ordinary()
+            && let Some(tree) = clone_own_mount()
+        {
             if start.run_from(tree) {
                 set(&raw const SEALED as usize, 1);
             }
@@ -181,6 +183,16 @@ impl Start {
         }
     }
 
+    /// Whether all is known, and this is not the copy that `seal::ensure` executes, as `/dev/fd/N`.
+    ///
+    /// # Safety
+    /// [`read`](Self::read) was called.
+    unsafe fn is_ordinary(&self) -> bool {
+        let is_known = !self.segments.is_null() && self.end != 0 && self.page.is_power_of_two();
+        // SAFETY: the kernel points at a C string.
+        is_known && !unsafe { is(self.end as *const u8, b"/dev/fd/") }
+    }
+
     /// Exchanges the program's pages for those of the file that `tree` is, and makes that the
     /// process' executable. Where it does not come to its end the program is as it was, or from the
     /// same file by way of another mount.
@@ -188,9 +200,6 @@ impl Start {
     /// # Safety
     /// Nothing has been written to the program's memory.
     unsafe fn run_from(&self, tree: usize) -> bool {
-        if self.segments.is_null() || self.end == 0 || !self.page.is_power_of_two() {
-            return false;
-        }
         // SAFETY: the segments are the program's own, as the kernel has found them.
         unsafe {
             let Some(file) = open_again(tree) else {
