@@ -1,11 +1,11 @@
 //! Device nodes, links, and files of the host's /proc.
 
-use crate::rootpath;
-use crate::{Slots, Step, Stop};
+use crate::rootpath::LastDirectory;
+use crate::{Step, Stop};
 use core::ffi::CStr;
 use kan_op::Flaw;
 use kan_op::init::{NodeKind, RootPath};
-use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::fd::{BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_DIRECTORY, O_PATH, O_WRONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS, RESOLVE_NO_XDEV,
     S_IFBLK, S_IFCHR, S_IFIFO,
@@ -18,34 +18,6 @@ fn numbers(kind: NodeKind) -> (u32, u32) {
         NodeKind::Character { major, minor } => (S_IFCHR, file::device_number(major, minor)),
         NodeKind::Block { major, minor } => (S_IFBLK, file::device_number(major, minor)),
         NodeKind::Fifo => (S_IFIFO, 0),
-    }
-}
-
-/// The directory in which the last node or link was made: most lie in /dev, one after the other.
-#[derive(Debug, Default)]
-pub(crate) struct LastDirectory<'p>(Option<(&'p [u8], OwnedFd)>);
-
-impl<'p> LastDirectory<'p> {
-    /// The directory that holds the last name of `at`, below the root, and that name.
-    fn holding(
-        &mut self,
-        root: BorrowedFd<'_>,
-        at: &'p RootPath,
-    ) -> Result<(BorrowedFd<'_>, &'p CStr), Stop> {
-        let above = rootpath::above(at);
-        let opened = match self.0.take() {
-            Some((path, directory)) if path == above => directory,
-            _ => rootpath::parent(root, at)?.0,
-        };
-        let kept = self.0.insert((above, opened));
-        Ok((kept.1.as_fd(), rootpath::last_name(at)))
-    }
-
-    /// Closes it.
-    pub(crate) fn forget(&mut self, slots: &Slots) {
-        if let Some((_, directory)) = self.0.take() {
-            slots.spend(directory);
-        }
     }
 }
 

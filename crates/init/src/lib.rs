@@ -44,7 +44,7 @@ pub struct Init<'p> {
     hooks_run: usize,
     /// Set by `EnterDirectory` when root was refused, for `ConfirmDirectory`.
     directory_refused: bool,
-    last_directory: devices::LastDirectory<'p>,
+    last_directory: rootpath::LastDirectory<'p>,
 }
 
 impl<'p> Init<'p> {
@@ -59,7 +59,7 @@ impl<'p> Init<'p> {
             hooks: hooks::HookStrings::new(steps),
             hooks_run: 0,
             directory_refused: false,
-            last_directory: devices::LastDirectory::default(),
+            last_directory: rootpath::LastDirectory::default(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The container's mounts.
 
-use crate::rootpath::{self, INSIDE, Make, Text};
+use crate::rootpath::{self, INSIDE, LastDirectory, Make, Text};
 use crate::{Slots, Step, Stop};
 use core::ffi::CStr;
 use kan_op::init::{
@@ -140,16 +140,22 @@ pub(crate) fn clone_tree(
 }
 
 /// The mount point is made as a directory or a file, as the tree's own root is.
-pub(crate) fn attach(slots: &Slots, tree: OwnedFd, at: &RootPath, point: MountPoint) -> Step {
+pub(crate) fn attach<'p>(
+    slots: &Slots,
+    last: &mut LastDirectory<'p>,
+    tree: OwnedFd,
+    at: &'p RootPath,
+    point: MountPoint,
+) -> Step {
     let onto = match point {
-        MountPoint::Any => rootpath::look_up_or_make(slots, at, kind_of(&tree)?)?,
-        MountPoint::Directory => rootpath::look_up_or_make(slots, at, Make::Directory)?,
-        MountPoint::Ordinary => ordinary_directory(slots, at)?,
-        MountPoint::Link => link_or_made(slots, at, kind_of(&tree)?)?,
+        MountPoint::Any => rootpath::look_up_or_make(slots, last, at, kind_of(&tree)?)?,
+        MountPoint::Directory => rootpath::look_up_or_make(slots, last, at, Make::Directory)?,
+        MountPoint::Ordinary => ordinary_directory(slots, last, at)?,
+        MountPoint::Link => link_or_made(slots, last, at, kind_of(&tree)?)?,
         MountPoint::CopiedLink if file::status(&tree, c"")?.is(S_IFLNK) => {
             return copy_link(slots.get(Slot::Root)?, &tree, at);
         }
-        MountPoint::CopiedLink => rootpath::look_up_or_make(slots, at, kind_of(&tree)?)?,
+        MountPoint::CopiedLink => rootpath::look_up_or_make(slots, last, at, kind_of(&tree)?)?,
     };
     mount::attach(&tree, &onto)?;
     slots.spend(tree);
@@ -168,11 +174,19 @@ fn kind_of(tree: &OwnedFd) -> Result<Make, Error> {
 
 /// What lies at the path, be it a link; made if missing.
 #[inline(never)]
-fn link_or_made(slots: &Slots, at: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
+fn link_or_made<'p>(
+    slots: &Slots,
+    last: &mut LastDirectory<'p>,
+    at: &'p RootPath,
+    make: Make,
+) -> Result<OwnedFd, Stop> {
+    last.forget(slots);
     let (directory, name) = rootpath::parent(slots.get(Slot::Root)?, at)?;
     let resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
     match file::openat2(directory, name, O_PATH | O_NOFOLLOW, 0, resolve) {
-        Err(error) if error.errno == Errno::ENOENT => rootpath::look_up_or_make(slots, at, make),
+        Err(error) if error.errno == Errno::ENOENT => {
+            rootpath::look_up_or_make(slots, last, at, make)
+        }
         other => Ok(other?),
     }
 }
@@ -198,15 +212,16 @@ fn copy_link(root: BorrowedFd<'_>, tree: &OwnedFd, at: &RootPath) -> Step {
 
 /// mount(2), at a mount point that was looked up as any other, and is named by its descriptor in
 /// the host's /proc.
-pub(crate) fn by_path(
+pub(crate) fn by_path<'p>(
     slots: &Slots,
+    last: &mut LastDirectory<'p>,
     (fstype, source): (&CStr, &CStr),
     flags: u32,
     data: &CStr,
-    at: &RootPath,
+    at: &'p RootPath,
 ) -> Step {
     let onto = if flags & MS_REMOUNT == 0 {
-        rootpath::look_up_or_make(slots, at, Make::Directory)?
+        rootpath::look_up_or_make(slots, last, at, Make::Directory)?
     } else {
         rootpath::look_up(slots.get(Slot::Root)?, at)?
     };
@@ -217,7 +232,12 @@ pub(crate) fn by_path(
     Ok(mount::mount(source, path.as_c_str(), fstype, flags, data)?)
 }
 
-fn ordinary_directory(slots: &Slots, at: &RootPath) -> Result<OwnedFd, Stop> {
+fn ordinary_directory<'p>(
+    slots: &Slots,
+    last: &mut LastDirectory<'p>,
+    at: &'p RootPath,
+) -> Result<OwnedFd, Stop> {
+    last.forget(slots);
     let root = slots.get(Slot::Root)?;
     let open = || {
         file::openat2(
@@ -230,7 +250,7 @@ fn ordinary_directory(slots: &Slots, at: &RootPath) -> Result<OwnedFd, Stop> {
     };
     let opened = match open() {
         Err(error) if error.errno == Errno::ENOENT => {
-            rootpath::make_directory(slots, at)?;
+            rootpath::look_up_or_make(slots, last, at, Make::Directory)?;
             open()
         }
         other => other,

@@ -1,5 +1,6 @@
 //! One step of the plan: which function performs it.
 
+use crate::rootpath::Make;
 use crate::{Init, Step, copy_up, credentials, devices, mounts, rootpath, schedule, terminal};
 use kan_op::{InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
@@ -11,7 +12,10 @@ impl<'p> Init<'p> {
     #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Option<Step> {
         if let InitStep::DropPages = step {
-            let swept = self.slots.sweep(false);
+            let swept = match self.slots.is_full(false) {
+                true => self.slots.sweep(),
+                false => Ok(()),
+            };
             kan_sys::memory::drop_unused_pages();
             Some(swept)
         } else if let InitStep::Wait(sync) = step {
@@ -34,8 +38,14 @@ impl<'p> Init<'p> {
 
     pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
         if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
-            self.last_directory.forget(&self.slots);
-            self.slots.sweep(is_of_the_file_system(step))?;
+            let more = is_of_the_file_system(step);
+            let keeps = matches!(step, InitStep::NewFilesystem(_) | InitStep::Attach { .. });
+            if !keeps || self.slots.is_full(more) {
+                self.last_directory.forget(&self.slots);
+            }
+            if self.slots.is_full(more) {
+                self.slots.sweep()?;
+            }
         }
         let slots = &mut self.slots;
         match step {
@@ -67,7 +77,7 @@ impl<'p> Init<'p> {
             }
             InitStep::Attach { tree, at, point } => {
                 let tree = slots.take(*tree)?;
-                mounts::attach(slots, tree, at, *point)
+                mounts::attach(slots, &mut self.last_directory, tree, at, *point)
             }
             InitStep::MountByPath {
                 fstype,
@@ -75,7 +85,10 @@ impl<'p> Init<'p> {
                 flags,
                 data,
                 at,
-            } => mounts::by_path(slots, (fstype, source), *flags, data, at),
+            } => {
+                let last = &mut self.last_directory;
+                mounts::by_path(slots, last, (fstype, source), *flags, data, at)
+            }
             InitStep::CopyUp { tree, from } => {
                 copy_up::perform(slots.get(Slot::Root)?, from, slots.get(*tree)?)
             }
@@ -100,7 +113,12 @@ impl<'p> Init<'p> {
         let directories = &mut self.last_directory;
         match step {
             InitStep::MakeDirectory { at } => {
-                slots.spend(rootpath::make_directory(slots, at)?);
+                slots.spend(rootpath::look_up_or_make(
+                    slots,
+                    directories,
+                    at,
+                    Make::Directory,
+                )?);
                 Ok(())
             }
             InitStep::MakeNode {

@@ -3,7 +3,7 @@
 use crate::{Slots, Stop};
 use core::ffi::CStr;
 use kan_op::{Flaw, Slot, init::RootPath};
-use kan_sys::fd::{BorrowedFd, OwnedFd};
+use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_CREAT, O_DIRECTORY, O_EXCL, O_PATH, O_WRONLY, RESOLVE_IN_ROOT, RESOLVE_NO_MAGICLINKS,
     S_IFLNK,
@@ -29,36 +29,83 @@ pub(crate) fn look_up(root: BorrowedFd<'_>, path: &RootPath) -> Result<OwnedFd, 
     file::openat2(root, &path.0, O_PATH, 0, INSIDE)
 }
 
-pub(crate) fn make_directory(slots: &Slots, path: &RootPath) -> Result<OwnedFd, Stop> {
-    look_up_or_make(slots, path, Make::Directory)
-}
-
-/// Opens what lies at `path`, with O_PATH; what is missing of it is made.
-pub(crate) fn look_up_or_make(slots: &Slots, path: &RootPath, make: Make) -> Result<OwnedFd, Stop> {
+/// Opens what lies at `path`, with O_PATH; what is missing of it is made. The directory that holds it
+/// is kept in `last` if it was made there, so that what is mounted on it covers nothing.
+pub(crate) fn look_up_or_make<'p>(
+    slots: &Slots,
+    last: &mut LastDirectory<'p>,
+    path: &'p RootPath,
+    make: Make,
+) -> Result<OwnedFd, Stop> {
     let root = slots.get(Slot::Root)?;
-    match look_up(root, path) {
-        Err(error) if error.errno == Errno::ENOENT => {}
-        other => return Ok(other?),
-    }
-    if made_last(slots, path, make)? {
+    // Next to one that was missing, most are.
+    if last.holds(path) && made_last(slots, last, path, make)? {
         return Ok(look_up(root, path)?);
     }
+    match look_up(root, path) {
+        Err(error) if error.errno == Errno::ENOENT => {}
+        other => {
+            last.forget(slots);
+            return Ok(other?);
+        }
+    }
+    if made_last(slots, last, path, make)? {
+        return Ok(look_up(root, path)?);
+    }
+    last.forget(slots);
     make_all(root, path, make)
 }
 
 /// Most often only the last name is missing, in a directory that was just mounted. Whatever else is
 /// the case is left to the walk: a link that leads nowhere, say.
-fn made_last(slots: &Slots, path: &RootPath, make: Make) -> Result<bool, Stop> {
-    let name = last_name(path);
-    if matches!(name.to_bytes(), b"" | b"." | b"..") {
+fn made_last<'p>(
+    slots: &Slots,
+    last: &mut LastDirectory<'p>,
+    path: &'p RootPath,
+    make: Make,
+) -> Result<bool, Stop> {
+    if matches!(last_name(path).to_bytes(), b"" | b"." | b"..") {
         return Ok(false);
     }
-    let Ok(directory) = open_above(slots.get(Slot::Root)?, path)? else {
+    let Ok((directory, name)) = last.holding(slots.get(Slot::Root)?, path) else {
         return Ok(false);
     };
-    let made = make_here(&directory, name, make);
-    slots.spend(directory);
-    Ok(made.is_ok())
+    Ok(make_here(directory, name, make).is_ok())
+}
+
+/// The directory that held the last name that was made: most lie in /dev, one after the other.
+#[derive(Debug, Default)]
+pub(crate) struct LastDirectory<'p>(Option<(&'p [u8], OwnedFd)>);
+
+impl<'p> LastDirectory<'p> {
+    /// Whether this is the directory that holds the last name of `path`.
+    fn holds(&self, path: &RootPath) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|(kept, _)| *kept == above(path))
+    }
+
+    /// The directory that holds the last name of `path`, below the root, and that name; missing ones
+    /// are made.
+    pub(crate) fn holding(
+        &mut self,
+        root: BorrowedFd<'_>,
+        path: &'p RootPath,
+    ) -> Result<(BorrowedFd<'_>, &'p CStr), Stop> {
+        let opened = match self.0.take() {
+            Some((kept, directory)) if kept == above(path) => directory,
+            _ => parent(root, path)?.0,
+        };
+        let kept = self.0.insert((above(path), opened));
+        Ok((kept.1.as_fd(), last_name(path)))
+    }
+
+    /// Closes it.
+    pub(crate) fn forget(&mut self, slots: &Slots) {
+        if let Some((_, directory)) = self.0.take() {
+            slots.spend(directory);
+        }
+    }
 }
 
 /// Goes along the path name by name, making what is missing. The buffers of a walk are large, and
@@ -76,7 +123,7 @@ fn make_all(root: BorrowedFd<'_>, path: &RootPath, make: Make) -> Result<OwnedFd
 }
 
 /// What comes before the last name of `path`, without a slash at its end.
-pub(crate) fn above(path: &RootPath) -> &[u8] {
+fn above(path: &RootPath) -> &[u8] {
     let bytes = path.0.to_bytes();
     let cut = bytes.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
     bytes.get(..cut).unwrap_or_default()
@@ -211,7 +258,7 @@ fn make_one(here: &OwnedFd, name: &Text, make: Make) -> Result<(), Stop> {
     }
 }
 
-fn make_here(here: &OwnedFd, name: &CStr, make: Make) -> kan_sys::Result<()> {
+fn make_here(here: impl AsFd, name: &CStr, make: Make) -> kan_sys::Result<()> {
     match make {
         Make::Directory => file::mkdirat(here, name, 0o755),
         Make::File => {

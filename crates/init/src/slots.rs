@@ -77,7 +77,7 @@ impl Slots {
     /// From here on all descriptors from `from` on are the slots' own: closes the others.
     pub(crate) fn own_all(&mut self, from: u32) -> Step {
         self.swept_from = Some(from);
-        self.close_all_others()
+        self.sweep()
     }
 
     /// From here on what is spent is closed at once: by close(2), which no filter of a container may
@@ -86,16 +86,14 @@ impl Slots {
         self.swept_from = None;
     }
 
-    /// Closes what was spent; while `more` is to come, only if it has become much. Nothing may be
-    /// open but what is in slots.
-    pub(crate) fn sweep(&self, more: bool) -> Step {
-        if self.spent.get() == 0 || more && self.spent.get() < MOST_SPENT {
-            return Ok(());
-        }
-        self.close_all_others()
+    /// Whether something waits for a [`sweep`](Self::sweep); while `more` is to come, only if it is much.
+    pub(crate) fn is_full(&self, more: bool) -> bool {
+        let most = if more { MOST_SPENT } else { 1 };
+        self.spent.get() >= most
     }
 
-    fn close_all_others(&self) -> Step {
+    /// Closes what was spent. Nothing may be open but what is in slots.
+    pub(crate) fn sweep(&self) -> Step {
         self.spent.set(0);
         let Some(mut from) = self.swept_from else {
             return Ok(());

@@ -1,9 +1,11 @@
 //! `MakeNode` and `MakeLink`.
 
 use crate::harness::{Test, alone, tests};
-use crate::scene::{OUTSIDE, at, c, inside, names, perform, refused, refused_in_part, set};
+use crate::scene::{
+    OUTSIDE, at, attach, c, inside, names, perform, refused, refused_in_part, set, tmpfs,
+};
 use kan_op::init::NodeKind;
-use kan_op::{Failure, Flaw, InitStep};
+use kan_op::{Failure, Flaw, InitStep, Slot};
 use kan_sys::{Errno, Sysno};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
@@ -19,6 +21,7 @@ pub const TESTS: &[Test] = &tests![
     crate::devices::what_lies_at_a_links_place_stays,
     crate::devices::a_link_replaces_a_file,
     crate::devices::a_link_does_not_replace_a_directory,
+    crate::devices::a_directory_that_is_covered_is_not_used_any_more,
 ];
 
 const NULL: NodeKind = NodeKind::Character { major: 1, minor: 3 };
@@ -232,4 +235,24 @@ fn a_link_does_not_replace_a_directory() {
         let found = perform(&[link("/directory", "new", true)]);
         assert_eq!(found, refused(0, Sysno::unlinkat, Errno::EISDIR));
     });
+}
+
+/// Next to a mount point that was made the next one is made in the same directory, unless something
+/// was mounted on that meanwhile, by whatever name.
+fn a_directory_that_is_covered_is_not_used_any_more() {
+    for covering in ["/dev", "/dev/self", "/dev/here"] {
+        alone(|| {
+            set();
+            fs::create_dir_all(inside("/dev")).unwrap();
+            symlink(".", inside("/dev/here")).unwrap();
+            symlink("../dev", inside("/dev/self")).unwrap();
+            let mut steps = Vec::new();
+            for path in ["/dev/pts", "/dev/shm", covering, "/dev/mqueue"] {
+                steps.extend([tmpfs(Slot::Tree), attach(path)]);
+            }
+            steps.push(node("/dev/null", NULL, 0o666, (0, 0)));
+            assert_eq!(perform(&steps), Ok(()));
+            assert_eq!(names(inside("/dev")), ["mqueue", "null"], "{covering}");
+        });
+    }
 }
