@@ -26,7 +26,10 @@ pub(crate) struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     pub(crate) fn new(config: &'a Config, facts: &'a Facts, request: &'a Request) -> Self {
-        let (plan, problems) = (Plan::default(), Problems::new());
+        /// A container with the default mounts, devices and paths has some ninety.
+        const INIT_STEPS: usize = 128;
+        let (mut plan, problems) = (Plan::default(), Problems::new());
+        plan.init.reserve(INIT_STEPS);
         Self {
             config,
             facts,

@@ -80,6 +80,13 @@ impl<S> Default for Half<S> {
 }
 
 impl<S> Half<S> {
+    /// Room for so many steps, so that they need not be moved each time they have become twice as many:
+    /// init keeps the pages of all places where they were.
+    pub(crate) fn reserve(&mut self, steps: usize) {
+        self.steps.reserve(steps);
+        self.fields.reserve(steps);
+    }
+
     /// Appends a step; `field` is empty where kan itself needs it.
     pub(crate) fn add(&mut self, field: impl Into<Field>, step: S) {
         self.steps.push(step);
