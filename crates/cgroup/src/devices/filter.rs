@@ -7,7 +7,9 @@
 //! Before it takes a program, the kernel follows every path through it, each remembering what its
 //! tests have shown. Paths that go on with such knowledge make the work grow with the square of the
 //! rules: 2,000 devices, each with a test for its major and one for its minor number, were refused
-//! (E2BIG). So nearly every rule makes one test, and one that leaves nothing to decide is an end.
+//! (E2BIG). So nearly every rule makes one test, and one that leaves nothing to decide is an end. Even
+//! so a test costs the kernel several microseconds, as it follows both ways; single devices in a row
+//! that are all allowed, or all denied, share one.
 
 use kan_op::host::{DeviceKind, DeviceRule};
 use kan_sys::bpf::Instruction;
@@ -26,9 +28,12 @@ const MINOR: u8 = 5;
 const DEVICE: u8 = 6;
 /// What that is compared with, and other values of the moment.
 const WANTED: u8 = 7;
+/// Whose highest bit says whether the device is one of several.
+const FOUND: u8 = 8;
 
-/// Where the kind lies in [`MAJOR`]. A major number has 12 bits (linux/kdev_t.h).
-const KIND_SHIFT: u32 = 30;
+/// Where the kind lies in [`MAJOR`]. A major number has 12 bits (linux/kdev_t.h). The highest bit of
+/// [`DEVICE`] is never set: see [`several`].
+const KIND_SHIFT: u32 = 29;
 
 /// Instructions, Documentation/bpf/standardization/instruction-set.rst. Those with a constant are
 /// on 32 bits: in 64 bits it would be taken as signed.
@@ -44,7 +49,10 @@ pub(super) const EXIT: u8 = 0x95;
 pub(super) const SHIFT_LEFT: u8 = 0x64;
 /// On 64 bits.
 pub(super) const SHIFT_LEFT_LONG: u8 = 0x67;
+pub(super) const SHIFT_RIGHT_LONG: u8 = 0x77;
+pub(super) const SUBTRACT: u8 = 0x17;
 pub(super) const OR_REGISTER: u8 = 0x4f;
+pub(super) const DIFFERENCE: u8 = 0xaf;
 pub(super) const JUMP_IF_OTHER: u8 = 0x5d;
 /// Two instructions long; the constant's upper half is in the second.
 pub(super) const MOVE_LONG: u8 = 0x18;
@@ -57,6 +65,8 @@ const CHARACTER: u32 = 2;
 pub(super) fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     let mut program = Vec::with_capacity(18 + 6 * rules.len());
     begin(&mut program);
+    // Single devices that all have this answer, whose part is not written yet.
+    let (mut devices, mut answered) = (Vec::new(), true);
     for (index, rule) in rules.iter().enumerate().rev() {
         for pattern in patterns(rule) {
             let undecided = left(&pattern, EVERY_ACCESS, &rules[index + 1..]);
@@ -65,6 +75,15 @@ pub(super) fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
                 all if all == undecided => EVERY_ACCESS,
                 some => some,
             };
+            let device = device(&pattern).filter(|_| decides == EVERY_ACCESS);
+            if device.is_none() || rule.allow != answered {
+                several(&mut program, &mut devices, answered);
+                answered = rule.allow;
+            }
+            if let Some(device) = device {
+                devices.push(device);
+                continue;
+            }
             let start = program.len();
             block(&mut program, &pattern, decides, rule.allow);
             if program.len() - start == UNCONDITIONAL {
@@ -73,8 +92,25 @@ pub(super) fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
             }
         }
     }
+    several(&mut program, &mut devices, answered);
     answer(&mut program, true);
     program
+}
+
+/// The single device that a pattern speaks of, as it is in [`DEVICE`].
+fn device(pattern: &Pattern) -> Option<u64> {
+    let major = u64::from(major_of(pattern.kind, pattern.major?));
+    Some(major << 32 | u64::from(pattern.minor?))
+}
+
+/// A major number as it is in [`MAJOR`].
+fn major_of(kind: DeviceKind, major: u32) -> u32 {
+    let kind = match kind {
+        DeviceKind::All => 0,
+        DeviceKind::Character => CHARACTER,
+        DeviceKind::Block => BLOCK,
+    };
+    kind << KIND_SHIFT | major
 }
 
 /// What a rule speaks of, so that a major number comes with a kind. Nothing for a major number
@@ -126,6 +162,36 @@ fn begin(program: &mut Vec<Instruction>) {
     answer(program, true);
 }
 
+/// Appends the answer for each of these devices, and forgets them. The difference from the one that is
+/// asked for is 0 for that alone, and so only there is the highest bit set in one less.
+fn several(program: &mut Vec<Instruction>, devices: &mut Vec<u64>, allow: bool) {
+    if devices.is_empty() {
+        return;
+    }
+    let start = program.len();
+    let with = |code, to, from| Instruction::new(code, to, from, 0, 0);
+    program.push(op(MOVE, FOUND, 0, 0));
+    for device in devices.drain(..) {
+        program.extend(move_long(WANTED, device));
+        program.extend([
+            with(DIFFERENCE, WANTED, DEVICE),
+            op(SUBTRACT, WANTED, 0, 1),
+            with(OR_REGISTER, FOUND, WANTED),
+        ]);
+    }
+    program.extend([
+        op(SHIFT_RIGHT_LONG, FOUND, 0, 63),
+        op(JUMP_IF_NOT, FOUND, NEXT, 1),
+    ]);
+    answer(program, allow);
+    resolve(&mut program[start..]);
+}
+
+fn move_long(to: u8, value: u64) -> [Instruction; 2] {
+    let half = |shift: u32| u32::try_from(value >> shift & 0xffff_ffff).unwrap_or(0);
+    [op(MOVE_LONG, to, 0, half(0)), op(0, 0, 0, half(32))]
+}
+
 /// The length of a [`block`] without a test.
 const UNCONDITIONAL: usize = 2;
 
@@ -137,15 +203,13 @@ fn block(program: &mut Vec<Instruction>, pattern: &Pattern, bits: u8, allow: boo
         DeviceKind::Character => Some(CHARACTER),
         DeviceKind::Block => Some(BLOCK),
     };
-    let major = |major: u32| kind.unwrap_or(0) << KIND_SHIFT | major;
     let test = |register, wanted| op(JUMP_IF_NOT, register, NEXT, wanted);
     match (pattern.major, pattern.minor) {
-        (Some(number), Some(minor)) => program.extend([
-            op(MOVE_LONG, WANTED, 0, minor),
-            op(0, 0, 0, major(number)),
-            Instruction::new(JUMP_IF_OTHER, DEVICE, WANTED, NEXT, 0),
-        ]),
-        (Some(number), None) => program.push(test(MAJOR, major(number))),
+        (Some(_), Some(_)) => {
+            program.extend(move_long(WANTED, device(pattern).unwrap_or(0)));
+            program.push(Instruction::new(JUMP_IF_OTHER, DEVICE, WANTED, NEXT, 0));
+        }
+        (Some(number), None) => program.push(test(MAJOR, major_of(pattern.kind, number))),
         (None, minor) => {
             program.extend(kind.map(|kind| test(KIND, kind)));
             program.extend(minor.map(|minor| test(MINOR, minor)));

@@ -33,7 +33,10 @@ fn run(program: &[Instruction], asked: &Asked) -> u64 {
             SHIFT_RIGHT => Some(u64::from(low(to) >> constant)),
             SHIFT_LEFT => Some(u64::from(low(to) << constant)),
             SHIFT_LEFT_LONG => Some(long(to) << constant),
+            SHIFT_RIGHT_LONG => Some(long(to) >> constant),
+            SUBTRACT => Some(long(to).wrapping_sub(u64::from(constant))),
             OR_REGISTER => Some(long(to) | long(from)),
+            DIFFERENCE => Some(long(to) ^ long(from)),
             MOVE_LONG => {
                 let upper = program[at];
                 at += 1;
