@@ -101,7 +101,8 @@ pub(crate) fn when_ready<'a>(b: &mut Builder<'a>, last: impl FnOnce(&mut Builder
     last(b);
     let last = b.plan.host.split_off(before);
     // While kan waits it reads what init's hooks say.
-    b.is_ready_awaited = !last.is_empty() || hooks::have_pipe(b);
+    let reads = b.plan.host.steps().contains(&HostStep::MakeHookPipe);
+    b.is_ready_awaited = reads || !last.is_empty();
     if b.is_ready_awaited {
         b.host("", HostStep::Wait(Sync::Ready));
     }

@@ -76,11 +76,6 @@ pub(crate) fn in_runtime(b: &mut Builder<'_>) {
     b.host("hooks", HostStep::Tell(Sync::HooksRun));
 }
 
-/// Whether kan reads what init's hooks write to their stderr.
-pub(crate) fn have_pipe(b: &Builder<'_>) -> bool {
-    has(b, "createContainer") && !has_file(b, annotations::HOOKS_STDERR)
-}
-
 /// Host: where the output of init's hooks goes, which can't open the host's files themselves, nor
 /// talk to kan but through a pipe.
 pub(crate) fn open_outputs(b: &mut Builder<'_>) {
@@ -100,7 +95,7 @@ pub(crate) fn open_outputs(b: &mut Builder<'_>) {
             );
         }
     }
-    if have_pipe(b) {
+    if has(b, "createContainer") && !has_file(b, annotations::HOOKS_STDERR) {
         b.host("hooks.createContainer", HostStep::MakeHookPipe);
     }
 }

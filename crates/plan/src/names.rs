@@ -1,6 +1,7 @@
 //! Numbers of the kernel by the names that people know.
 
 use linux_raw_sys::general as raw;
+use std::sync::LazyLock;
 
 pub(crate) fn signals(ignored: u64) -> String {
     if ignored == 0 {
@@ -73,8 +74,8 @@ pub(crate) fn caps(set: u64) -> String {
 }
 
 pub(crate) fn capability_name(number: u32) -> String {
-    let all = caps::all();
-    let found = all
+    static ALL: LazyLock<caps::CapsHashSet> = LazyLock::new(caps::all);
+    let found = ALL
         .iter()
         .find(|capability| u32::from(capability.index()) == number);
     found.map_or_else(

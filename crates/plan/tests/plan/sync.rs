@@ -1,8 +1,9 @@
 //! Both halves projected onto the points where they meet: a deadlock is a failing test.
 
-use crate::shapes_with_exec;
+use crate::{config, plan, request, shapes_with_exec};
 use kan_op::{HostStep, InitStep, Side, Sync};
-use kan_plan::Plan;
+use kan_plan::{Facts, Plan, Request};
+use kan_spec::config::{Config, Hook, Hooks};
 
 /// A point, and whether this half tells (or waits).
 type Meeting = (Sync, bool);
@@ -36,7 +37,8 @@ pub(crate) fn check(plan: &Plan) {
     let (host, init) = (host(plan), init(plan));
     let answered: Vec<Meeting> = init.iter().map(|(sync, tells)| (*sync, !tells)).collect();
     assert_eq!(host, answered, "a wait without its tell");
-    assert!(host.contains(&(Sync::Ready, false)) && host.contains(&(Sync::Saved, true)));
+    assert_eq!(host.last(), Some(&(Sync::Saved, true)));
+    check_ready(plan);
     let sides = |all: &[Meeting], side| {
         all.iter()
             .all(|(sync, tells)| (sync.told_by() == side) == *tells)
@@ -51,6 +53,73 @@ pub(crate) fn check(plan: &Plan) {
         points.is_sorted_by(|a, b| a < b),
         "points are numbered in their order"
     );
+}
+
+/// Init is only waited for where kan has something left to do then, which is reading what its hooks say
+/// if nothing else; and where kan has something to do, init is waited for.
+fn check_ready(plan: &Plan) {
+    let steps = plan.host.steps();
+    let place = |wanted: &HostStep| steps.iter().position(|step| step == wanted);
+    let saved = place(&HostStep::Tell(Sync::Saved)).unwrap();
+    let reads = place(&HostStep::MakeHookPipe).is_some();
+    match place(&HostStep::Wait(Sync::Ready)) {
+        Some(ready) => assert!(reads || saved > ready + 1, "waits for nothing"),
+        None => {
+            let late = |step: &HostStep| {
+                matches!(
+                    step,
+                    HostStep::PublishFifo
+                        | HostStep::WritePidFile { .. }
+                        | HostStep::SendPidfd { .. }
+                        | HostStep::DelegateCgroup { .. }
+                        | HostStep::SetLimit { .. }
+                )
+            };
+            assert!(!reads && !steps.iter().any(late), "does not wait");
+        }
+    }
+}
+
+#[test]
+fn init_is_waited_for_where_something_is_left_to_do() {
+    let quick = || Request {
+        wait_for_start: false,
+        pid_file: None,
+        ..request()
+    };
+    let plain = config(|_| ());
+    let waits = |config: &Config, request: &Request| {
+        let plan = plan(config, &Facts::example("c"), request);
+        check(&plan);
+        plan.host.steps().contains(&HostStep::Wait(Sync::Ready))
+    };
+    assert!(!waits(&plain, &quick()));
+    let create = Request {
+        wait_for_start: true,
+        ..quick()
+    };
+    assert!(waits(&plain, &create));
+    let with_file = Request {
+        pid_file: Some("/pid".into()),
+        ..quick()
+    };
+    assert!(waits(&plain, &with_file));
+    let with_socket = Request {
+        pidfd_socket: Some("/socket".into()),
+        ..quick()
+    };
+    assert!(waits(&plain, &with_socket));
+    let hook = Hook {
+        path: "/hook".into(),
+        ..Hook::default()
+    };
+    let with_hook = config(|config| {
+        config.hooks = Some(Hooks {
+            create_container: vec![hook.clone()],
+            ..Hooks::default()
+        });
+    });
+    assert!(waits(&with_hook, &quick()));
 }
 
 #[test]
