@@ -122,6 +122,7 @@ pub(crate) fn publish(b: &mut Builder<'_>, what: &'static CStr) {
 
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
+    namespaces::make(b);
     cgroups::enter_namespace(b);
     schedule::time_namespace(b);
     user_namespace::become_root(b);

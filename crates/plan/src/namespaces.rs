@@ -67,21 +67,11 @@ fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
         .collect()
 }
 
-/// Host: one clone3 makes all new namespaces, but for a network that is made apart. The cgroup
-/// namespace is rooted where the process is at that moment, so it comes along only where the clone
-/// puts the child into its cgroup.
+/// Host: one clone3 makes all new namespaces but those that init makes; with a network that is made
+/// apart it makes the rest meanwhile.
 pub(crate) fn clone(b: &mut Builder<'_>) {
     let into_cgroup = b.facts.is_cloned_into_cgroup();
-    let is_placed = b.facts.is_placed_by_clone();
-    let apart = makes_network_apart(b);
-    let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
-    let flags = all
-        .iter()
-        .filter(|namespace| namespace.path.is_none())
-        .filter(|namespace| namespace.r#type != NamespaceType::Time)
-        .filter(|namespace| is_placed || namespace.r#type != NamespaceType::Cgroup)
-        .filter(|namespace| !apart || namespace.r#type != NamespaceType::Network)
-        .fold(0, |flags, namespace| flags | flag(namespace.r#type));
+    let flags = new_at_once(b) & !by_init(b);
     let join = if joins_before(b) {
         let all = joined(b).into_iter();
         all.map(|(_, kind, _)| Joined {
@@ -101,6 +91,38 @@ pub(crate) fn clone(b: &mut Builder<'_>) {
             hidden: b.hidden,
         },
     );
+}
+
+/// The new namespaces that init begins with. The cgroup namespace is rooted where the process is at that
+/// moment, so it is one of them only where the clone puts init into its cgroup.
+fn new_at_once(b: &Builder<'_>) -> u32 {
+    let is_placed = b.facts.is_placed_by_clone();
+    let apart = makes_network_apart(b);
+    let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
+    all.iter()
+        .filter(|namespace| namespace.path.is_none())
+        .filter(|namespace| namespace.r#type != NamespaceType::Time)
+        .filter(|namespace| is_placed || namespace.r#type != NamespaceType::Cgroup)
+        .filter(|namespace| !apart || namespace.r#type != NamespaceType::Network)
+        .fold(0, |flags, namespace| flags | flag(namespace.r#type))
+}
+
+/// Those of them that init makes itself, while kan makes the network: until it is cloned kan can't
+/// begin with that. Nobody else sees init then, so that nobody sees it without them.
+fn by_init(b: &Builder<'_>) -> u32 {
+    if makes_network_apart(b) {
+        new_at_once(b) & !CLONE_NEWPID
+    } else {
+        0
+    }
+}
+
+/// Init: see [`by_init`].
+pub(crate) fn make(b: &mut Builder<'_>) {
+    let flags = by_init(b);
+    if flags != 0 {
+        b.init("linux.namespaces", InitStep::Unshare { flags });
+    }
 }
 
 /// Whether the network namespace is made by kan itself, beside init's work. One that belongs to a user

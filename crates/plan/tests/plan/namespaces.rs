@@ -7,7 +7,10 @@ use kan_plan::{Facts, Plan};
 use kan_spec::config::{
     Clock, Config, IdMapping, Mount, Namespace, NamespaceType, NetDevice, TimeOffset,
 };
-use linux_raw_sys::general::{CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWUSER};
+use linux_raw_sys::general::{
+    CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
+    CLONE_NEWUTS,
+};
 
 fn plan(facts: &Facts, joined: &[NamespaceType]) -> Plan {
     let config = config(|config| {
@@ -183,9 +186,35 @@ fn two_binds_in_sys_are_made_as_written() {
     assert!(order.ends_with(&["null", "kcore", "firmware"]), "{order:?}");
 }
 
-/// /proc/PID/net shows the network of a process to whoever sees it, though it hides its memory.
+/// The namespaces that init begins with: those of the clone, and those that it makes right after it.
+pub(crate) fn at_once(plan: &Plan) -> u32 {
+    let rest = plan.init.steps().iter().find_map(|step| match step {
+        InitStep::Unshare { flags } => Some(*flags),
+        _ => None,
+    });
+    cloned(plan).0 | rest.unwrap_or(0)
+}
+
+/// The clone is over sooner, and kan begins with the network.
 #[test]
-fn an_init_that_others_see_is_never_in_the_hosts_network() {
+fn init_makes_the_rest_while_kan_makes_the_network() {
+    let plan = crate::plan(&config(|_| ()), &Facts::example("c"), &request());
+    assert_eq!(cloned(&plan).0, CLONE_NEWPID);
+    let rest = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+    assert_eq!(at_once(&plan), CLONE_NEWPID | rest);
+    let joined = config(|config| {
+        let mut all = config.linux.as_mut().unwrap().namespaces.iter_mut();
+        let network = all.find(|namespace| namespace.r#type == NamespaceType::Network);
+        network.unwrap().path = Some("/run/netns/n".into());
+    });
+    let plan = crate::plan(&joined, &Facts::example("c"), &request());
+    assert_eq!(cloned(&plan).0, CLONE_NEWPID | rest);
+}
+
+/// /proc/PID/net shows the network of a process to whoever sees it, though it hides its memory. So do
+/// others of its files with its other namespaces.
+#[test]
+fn an_init_that_others_see_is_never_in_the_hosts_namespaces() {
     for (path, is_apart) in [(None, true), (Some("/proc/1/ns/pid".to_owned()), false)] {
         let config = config(|config| {
             let mut all = config.linux.as_mut().unwrap().namespaces.iter_mut();
@@ -198,6 +227,7 @@ fn an_init_that_others_see_is_never_in_the_hosts_network() {
             is_apart
         );
         assert_eq!(cloned(&plan).0 & CLONE_NEWNET == 0, is_apart);
+        assert_eq!(cloned(&plan).0 & CLONE_NEWNS == 0, is_apart);
     }
 }
 

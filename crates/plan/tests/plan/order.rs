@@ -5,6 +5,7 @@ use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_plan::{Facts, Plan, Request};
 use kan_spec::config::Config;
+use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWNS};
 
 fn place(plan: &Plan, wanted: impl Fn(&InitStep) -> bool) -> Option<usize> {
     plan.init.steps().iter().position(wanted)
@@ -330,8 +331,19 @@ fn the_terminal_becomes_the_sessions() {
 fn the_cgroup_namespace_is_made_in_the_cgroup() {
     before(
         is!(InitStep::Wait(Sync::CgroupJoined)),
-        is!(InitStep::Unshare { .. }),
+        |step| matches!(step, InitStep::Unshare { flags } if flags & CLONE_NEWCGROUP != 0),
     );
+}
+
+/// Whatever init does to the host's mounts, names or IPC objects, it does to its own.
+#[test]
+fn namespaces_are_made_before_anything_is_done_in_them() {
+    let makes =
+        |step: &InitStep| matches!(step, InitStep::Unshare { flags } if flags & CLONE_NEWNS != 0);
+    before(makes, is!(InitStep::ChangeMount { .. }));
+    before(makes, is!(InitStep::SetHostname(_)));
+    before(makes, is!(InitStep::Join { .. }));
+    before(makes, is!(InitStep::Tell(_)));
 }
 
 /// Version 1 takes rules one by one, the first of which denies everything: init would meet it.
