@@ -59,12 +59,13 @@ impl Contest {
     /// Programs are looked for as the command line says.
     pub fn new(workspace: &Workspace, options: &Options, beside: &Path) -> Self {
         let runtime = |name: &str| workspace.runtime(name, program(options, name, beside));
+        let built = |name: &str, program| workspace.runtime(name, workspace.installed(program));
         let peers = options.peers.iter();
         Self {
-            floor: workspace.runtime("floor", beside.join("floor")),
+            floor: built("floor", beside.join("floor")),
             crun: runtime("crun"),
             given: workspace.runtime(filter::GIVEN, program(options, "crun", beside)),
-            kan: runtime("kan"),
+            kan: built("kan", program(options, "kan", beside)),
             runc: runtime("runc"),
             peers: peers
                 .map(|(name, file)| workspace.runtime(name, file.clone()))
