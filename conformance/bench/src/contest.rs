@@ -58,17 +58,18 @@ fn is_wanted(options: &Options, part: &str) -> bool {
 impl Contest {
     /// Programs are looked for as the command line says.
     pub fn new(workspace: &Workspace, options: &Options, beside: &Path) -> Self {
-        let runtime = |name: &str| workspace.runtime(name, program(options, name, beside));
-        let built = |name: &str, program| workspace.runtime(name, workspace.installed(program));
+        let copied =
+            |name: &str, program| workspace.runtime(name, workspace.installed(name, program));
+        let runtime = |name: &str| copied(name, program(options, name, beside));
         let peers = options.peers.iter();
         Self {
-            floor: built("floor", beside.join("floor")),
+            floor: copied("floor", beside.join("floor")),
             crun: runtime("crun"),
-            given: workspace.runtime(filter::GIVEN, program(options, "crun", beside)),
-            kan: built("kan", program(options, "kan", beside)),
+            given: copied(filter::GIVEN, program(options, "crun", beside)),
+            kan: runtime("kan"),
             runc: runtime("runc"),
             peers: peers
-                .map(|(name, file)| workspace.runtime(name, file.clone()))
+                .map(|(name, file)| copied(name, file.clone()))
                 .collect(),
         }
     }
@@ -204,7 +205,7 @@ fn borrowed(runtimes: &[Runtime]) -> Vec<&Runtime> {
 }
 
 /// What the command line says, else kan beside this program and the others from PATH.
-fn program(options: &Options, name: &str, beside: &Path) -> PathBuf {
+pub fn program(options: &Options, name: &str, beside: &Path) -> PathBuf {
     let named = options
         .programs
         .iter()

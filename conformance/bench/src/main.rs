@@ -131,6 +131,6 @@ fn measure(options: &Options, beside: &Path) -> Result<Measured, String> {
     Ok(Measured {
         growth,
         plots,
-        kan: contest.kan.program,
+        kan: contest::program(options, "kan", beside),
     })
 }

@@ -33,14 +33,13 @@ impl Workspace {
         Ok(workspace)
     }
 
-    /// A copy of a program that was just built, as an installed one is; the program itself where that
-    /// fails. What a linker has written through a mapping lies in the page cache page by page, and each
-    /// start of it, and each page fault, takes the kernel longer.
-    pub fn installed(&self, program: PathBuf) -> PathBuf {
-        let name = program.file_name().unwrap_or_default();
-        let copy = self.directory.join("bin").join(name);
-        let made = create(&self.directory.join("bin")).is_ok();
-        match made && std::fs::copy(&program, &copy).is_ok() {
+    /// A copy of a program, as an installed one is; the program itself where that fails. What a linker
+    /// has written through a mapping lies in the page cache page by page, and each start of it, and each
+    /// page fault, takes the kernel longer.
+    pub fn installed(&self, name: &str, program: PathBuf) -> PathBuf {
+        let directory = self.directory.join("bin").join(name);
+        let copy = directory.join(program.file_name().unwrap_or_default());
+        match create(&directory).is_ok() && std::fs::copy(&program, &copy).is_ok() {
             true => copy,
             false => program,
         }

@@ -12,10 +12,7 @@ impl<'p> Init<'p> {
     #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Option<Step> {
         if let InitStep::DropPages = step {
-            let swept = match self.slots.is_full(false) {
-                true => self.slots.sweep(),
-                false => Ok(()),
-            };
+            let swept = self.sweep(false);
             kan_sys::memory::drop_unused_pages();
             Some(swept)
         } else if let InitStep::Wait(sync) = step {
@@ -38,14 +35,10 @@ impl<'p> Init<'p> {
 
     pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
         if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
-            let more = is_of_the_file_system(step);
-            let keeps = matches!(step, InitStep::NewFilesystem(_) | InitStep::Attach { .. });
-            if !keeps || self.slots.is_full(more) {
+            if !matches!(step, InitStep::NewFilesystem(_) | InitStep::Attach { .. }) {
                 self.last_directory.forget(&self.slots);
             }
-            if self.slots.is_full(more) {
-                self.slots.sweep()?;
-            }
+            self.sweep(is_of_the_file_system(step))?;
         }
         let slots = &mut self.slots;
         match step {
@@ -105,6 +98,15 @@ impl<'p> Init<'p> {
             }
             _ => self.perform_inside(step),
         }
+    }
+
+    /// Closes what was spent, if it is time, and the directory that was kept, which is in no slot.
+    fn sweep(&mut self, more: bool) -> Step {
+        if !self.slots.is_full(more) {
+            return Ok(());
+        }
+        self.last_directory.forget(&self.slots);
+        self.slots.sweep()
     }
 
     /// The steps that follow the mounts.

@@ -11,9 +11,9 @@ const MOST_SPENT: u32 = 24;
 
 /// A table with a place for each slot.
 ///
-/// In init, which has no other descriptors than these and the preserved ones, what a step is done
-/// with need not be closed at once: close_range(2) closes all but those at the next
-/// [`Slots::sweep`], which leaves nothing open that somebody forgot.
+/// In init, which has no other descriptors than these, the preserved ones and the directory that it
+/// keeps for a while, what a step is done with need not be closed at once: close_range(2) closes all
+/// but those at the next [`Slots::sweep`], which leaves nothing open that somebody forgot.
 #[derive(Debug, Default)]
 pub struct Slots {
     table: [Option<OwnedFd>; Slot::COUNT],

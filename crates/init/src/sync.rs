@@ -5,8 +5,8 @@ use kan_op::{Failure, Flaw, HOOKS_RUN, Slot, Sync};
 use kan_sys::{io, namespace, socket};
 
 impl Init<'_> {
-    /// Reads one byte, the point that the host has reached. An end of file means that the host
-    /// died: init must die as well, for nobody would ever find it.
+    /// Reads one byte, the point that the host has reached. An end of file means that the host died
+    /// before it had saved the state: init must die as well, for nobody would ever find it.
     #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn wait(&self, sync: Sync) -> Step {
         let mut told = [0];

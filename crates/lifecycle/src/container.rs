@@ -69,6 +69,19 @@ impl Container {
         })
     }
 
+    /// Whether `run`, which gives the lock back when its program is executed, is still at work on it:
+    /// the namespaces that init is in may be those of the host.
+    pub(crate) fn is_being_run(&self) -> Result<bool> {
+        let Some((record, init)) = self.record.as_ref().and_then(|it| Some((it, it.init?))) else {
+            return Ok(false);
+        };
+        let Some(now) = init.look()? else {
+            return Ok(false);
+        };
+        let was = record.init_name.as_deref().map(str::as_bytes);
+        Ok(was == Some(now.name()) && store::is_locked(&self.directory))
+    }
+
     /// The copy of config.json, with what `update` has changed since.
     pub(crate) fn config(&self) -> Result<Config> {
         let path = self.directory.join("config.json");
@@ -153,5 +166,39 @@ impl Owners {
             (fields.nth(1)? == number).then(|| name.to_owned())
         });
         found.unwrap_or(number)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::record::InitProcess;
+
+    /// This process stands for init, and its lock for that of the kan which runs it.
+    #[test]
+    fn a_container_is_being_run_until_its_init_has_another_name_or_nobody_holds_the_lock() {
+        let root = std::env::temp_dir().join(format!("kan-being-run-{}", std::process::id()));
+        let store = crate::Store::new(root.clone());
+        let (directory, locked) = store.make("c").unwrap();
+        let pid = i32::try_from(std::process::id()).unwrap();
+        let (init, name) = InitProcess::of(pid).unwrap();
+        let save = |name: &str| {
+            let init = format!(r#"{{"pid": {pid}, "start_time": {}}}"#, init.start_time);
+            let state = format!(
+                r#"{{"version": 1, "oci_version": "1.0.0", "id": "c", "bundle": "/b",
+                "rootfs": "/b/r", "created": "", "owner": 0, "annotations": {{}}, "cgroups": [],
+                "init": {init}, "init_name": {name:?}}}"#
+            );
+            std::fs::write(directory.join("state.json"), state).unwrap();
+        };
+        let is_being_run = || store.find("c").unwrap().is_being_run().unwrap();
+        save(&name);
+        assert!(is_being_run());
+        save("another");
+        assert!(!is_being_run());
+        save(&name);
+        drop(locked);
+        assert!(!is_being_run());
+        std::fs::remove_dir_all(root).unwrap();
     }
 }

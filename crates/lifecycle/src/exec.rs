@@ -105,6 +105,9 @@ fn check_status(container: &Container, options: &ExecOptions) -> Result<()> {
         Status::Paused if !options.ignore_paused => Err(Error::Status(
             "cannot exec in a paused container (use --ignore-paused to override)".into(),
         )),
+        Status::Running if container.is_being_run()? => Err(Error::Status(
+            "cannot exec in a container whose program is not executed yet".into(),
+        )),
         _ => Ok(()),
     }
 }

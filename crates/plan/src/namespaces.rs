@@ -1,7 +1,7 @@
 //! `linux.namespaces`, `hostname`, `domainname`: config-linux.md, Namespaces.
 
 use crate::builder::Builder;
-use crate::user_namespace;
+use crate::{resources, user_namespace};
 use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
 use kan_spec::config::{Config, NamespaceType};
@@ -108,9 +108,11 @@ fn new_at_once(b: &Builder<'_>) -> u32 {
 }
 
 /// Those of them that init makes itself, while kan makes the network: until it is cloned kan can't
-/// begin with that. Nobody else sees init then, so that nobody sees it without them.
+/// begin with that. Nobody sees init without them but who sees the host's processes. They are charged
+/// to the memory cgroup of their maker, which with a copy of the host's mounts may be much for a small
+/// limit.
 fn by_init(b: &Builder<'_>) -> u32 {
-    if makes_network_apart(b) {
+    if makes_network_apart(b) && !resources::limit_memory(b) {
         new_at_once(b) & !CLONE_NEWPID
     } else {
         0

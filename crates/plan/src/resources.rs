@@ -227,3 +227,12 @@ impl Planner<'_> {
 fn said<N: Copy + PartialEq + From<u8>>(number: Option<N>) -> Option<N> {
     number.filter(|number| *number != N::from(0))
 }
+
+/// Whether the container's memory is limited in any way.
+pub(crate) fn limit_memory(b: &Builder<'_>) -> bool {
+    let resources = b.linux().and_then(|linux| linux.resources.as_ref());
+    resources.is_some_and(|resources| {
+        let mut files = resources.unified.iter().map(|(file, _)| file);
+        resources.memory.is_some() || files.any(|file| file.starts_with("memory."))
+    })
+}

@@ -194,8 +194,9 @@ impl Start {
     }
 
     /// Exchanges the program's pages for those of the file that `tree` is, and makes that the
-    /// process' executable. Where it does not come to its end the program is as it was, or from the
-    /// same file by way of another mount.
+    /// process' executable. Where a call is refused the program is as it was, or from the same file by
+    /// way of another mount. (A kernel without memory for an exchange may have taken the old pages away
+    /// by then; that ends the program, as it would have soon.)
     ///
     /// # Safety
     /// Nothing has been written to the program's memory.
@@ -228,8 +229,11 @@ impl Start {
             // the same.
             let segment = unsafe { &*self.segments.add(index) };
             index += 1;
-            if segment.kind != PT_LOAD {
+            if segment.kind != PT_LOAD || segment.file_size == 0 {
                 continue;
+            }
+            if segment.memory_size > segment.file_size && segment.flags & PF_W == 0 {
+                return false;
             }
             // The first of them holds the file's header.
             let base = *base.get_or_insert(header.wrapping_sub(self.page_of(segment.address)));

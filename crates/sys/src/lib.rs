@@ -11,6 +11,15 @@ mod call;
 pub mod credentials;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub mod early;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub mod early {
+    //! Elsewhere the program begins as any other.
+
+    /// Never.
+    pub fn is_sealed() -> bool {
+        false
+    }
+}
 pub mod file;
 pub mod heap;
 pub mod io;

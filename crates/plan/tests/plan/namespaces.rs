@@ -5,7 +5,8 @@ use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_plan::{Facts, Plan};
 use kan_spec::config::{
-    Clock, Config, IdMapping, Mount, Namespace, NamespaceType, NetDevice, TimeOffset,
+    Clock, Config, IdMapping, Memory, Mount, Namespace, NamespaceType, NetDevice, Resources,
+    TimeOffset,
 };
 use linux_raw_sys::general::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER,
@@ -202,6 +203,25 @@ fn init_makes_the_rest_while_kan_makes_the_network() {
     assert_eq!(cloned(&plan).0, CLONE_NEWPID);
     let rest = CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
     assert_eq!(at_once(&plan), CLONE_NEWPID | rest);
+    // A small limit would not hold a copy of the host's mounts, which is charged to its maker.
+    let by_file = Resources {
+        unified: vec![("memory.max".into(), "300K".into())],
+        ..Resources::default()
+    };
+    let by_field = Resources {
+        memory: Some(Memory {
+            limit: Some(300 << 10),
+            ..Memory::default()
+        }),
+        ..Resources::default()
+    };
+    for resources in [by_file, by_field] {
+        let limited = config(|config| {
+            config.linux.as_mut().unwrap().resources = Some(resources.clone());
+        });
+        let plan = crate::plan(&limited, &Facts::example("c"), &request());
+        assert_eq!(cloned(&plan).0, CLONE_NEWPID | rest);
+    }
     let joined = config(|config| {
         let mut all = config.linux.as_mut().unwrap().namespaces.iter_mut();
         let network = all.find(|namespace| namespace.r#type == NamespaceType::Network);
