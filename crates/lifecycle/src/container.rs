@@ -171,7 +171,6 @@ impl Owners {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::record::InitProcess;
 
     /// This process stands for init, and its lock for that of the kan which runs it.
