@@ -285,8 +285,7 @@ pub fn sealed_whatever_fails(stage: &Stage) -> Verdict {
 /// Where this link of a process leads, which must be a file that nobody can write to.
 fn check_sealed(link_at: &Path) -> Outcome {
     let link = fs::read_link(link_at)?.display().to_string();
-    let held = open(link_at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
-    let flags = rustix::fs::fstatvfs(&held)?.f_flag;
+    let flags = mount_flags(link_at)?;
     check!(
         link.starts_with("/memfd:kan") || flags.contains(rustix::fs::StatVfsMountFlags::RDONLY),
         "{link} is a file on a writable mount: {flags:?}"
@@ -294,15 +293,16 @@ fn check_sealed(link_at: &Path) -> Outcome {
     Ok(())
 }
 
+/// Of the mount that a link of a process leads to, which may be attached nowhere.
+fn mount_flags(link_at: &Path) -> Outcome<rustix::fs::StatVfsMountFlags> {
+    let held = open(link_at, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    Ok(rustix::fs::fstatvfs(&held)?.f_flag)
+}
+
 /// A file that nobody may write to, through the link that everyone could follow.
 pub fn exe_is_on_a_read_only_mount(stage: &Stage) -> Verdict {
     let pid = make(stage, 0)?;
-    let exe = open(
-        format!("/proc/{pid}/exe"),
-        OFlags::PATH | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let flags = rustix::fs::fstatvfs(&exe)?.f_flag;
+    let flags = mount_flags(Path::new(&format!("/proc/{pid}/exe")))?;
     check!(
         flags.contains(rustix::fs::StatVfsMountFlags::RDONLY),
         "init executes a file on a writable mount: {flags:?}"

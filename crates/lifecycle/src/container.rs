@@ -43,43 +43,44 @@ impl Container {
     /// # Errors
     /// The freezer can't be read.
     pub fn status(&self) -> Result<Status> {
+        Ok(self.status_and_name()?.0)
+    }
+
+    /// The status, and of one that runs whether `run`, which gives the lock back when its program is
+    /// executed, is still at work on it: the namespaces that init is in may be those of the host then.
+    pub(crate) fn status_for_entering(&self) -> Result<(Status, bool)> {
+        let (status, is_named_as_init) = self.status_and_name()?;
+        let is_being_run = is_named_as_init && store::is_locked(&self.directory);
+        Ok((status, is_being_run))
+    }
+
+    /// The status, and whether it is [`Status::Running`] by a process with the name that init had.
+    fn status_and_name(&self) -> Result<(Status, bool)> {
+        let certain = |status| Ok((status, false));
         let Some(record) = &self.record else {
-            return Ok(Status::Stopped);
+            return certain(Status::Stopped);
         };
         let Some(init) = record.init else {
-            return Ok(self.unfinished());
+            return certain(self.unfinished());
         };
         let Some(now) = init.look()? else {
-            return Ok(Status::Stopped);
+            return certain(Status::Stopped);
         };
         if kan_cgroup::frozen(&record.cgroups)? {
-            return Ok(Status::Paused);
+            return certain(Status::Paused);
         }
         // A program may take the name that kan's init had, and is looked at as if it were init.
         let was = record.init_name.as_deref().map(str::as_bytes);
         if was.is_some_and(|name| name != now.name()) {
-            return Ok(Status::Running);
+            return certain(Status::Running);
         }
-        Ok(if has_reader(&self.directory.join(FIFO))? {
-            Status::Created
+        if has_reader(&self.directory.join(FIFO))? {
+            certain(Status::Created)
         } else if has_reader(&self.directory.join(UNPUBLISHED_FIFO))? {
-            Status::Creating
+            certain(Status::Creating)
         } else {
-            Status::Running
-        })
-    }
-
-    /// Whether `run`, which gives the lock back when its program is executed, is still at work on it:
-    /// the namespaces that init is in may be those of the host.
-    pub(crate) fn is_being_run(&self) -> Result<bool> {
-        let Some((record, init)) = self.record.as_ref().and_then(|it| Some((it, it.init?))) else {
-            return Ok(false);
-        };
-        let Some(now) = init.look()? else {
-            return Ok(false);
-        };
-        let was = record.init_name.as_deref().map(str::as_bytes);
-        Ok(was == Some(now.name()) && store::is_locked(&self.directory))
+            Ok((Status::Running, was.is_some()))
+        }
     }
 
     /// The copy of config.json, with what `update` has changed since.
@@ -172,6 +173,7 @@ impl Owners {
 #[cfg(test)]
 mod tests {
     use crate::record::InitProcess;
+    use kan_spec::state::Status;
 
     /// This process stands for init, and its lock for that of the kan which runs it.
     #[test]
@@ -190,7 +192,11 @@ mod tests {
             );
             std::fs::write(directory.join("state.json"), state).unwrap();
         };
-        let is_being_run = || store.find("c").unwrap().is_being_run().unwrap();
+        let is_being_run = || {
+            let (status, is_being_run) = store.find("c").unwrap().status_for_entering().unwrap();
+            assert_eq!(status, Status::Running);
+            is_being_run
+        };
         save(&name);
         assert!(is_being_run());
         save("another");

@@ -98,14 +98,14 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
 }
 
 fn check_status(container: &Container, options: &ExecOptions) -> Result<()> {
-    match container.status()? {
-        Status::Stopped | Status::Creating => {
+    match container.status_for_entering()? {
+        (Status::Stopped | Status::Creating, _) => {
             Err(Error::Status("cannot exec in a stopped container".into()))
         }
-        Status::Paused if !options.ignore_paused => Err(Error::Status(
+        (Status::Paused, _) if !options.ignore_paused => Err(Error::Status(
             "cannot exec in a paused container (use --ignore-paused to override)".into(),
         )),
-        Status::Running if container.is_being_run()? => Err(Error::Status(
+        (_, true) => Err(Error::Status(
             "cannot exec in a container whose program is not executed yet".into(),
         )),
         _ => Ok(()),

@@ -16,8 +16,6 @@ pub(crate) struct Builder<'a> {
     pub(crate) hidden: bool,
     /// Whether init is in its network namespace, where that is made apart.
     pub(crate) is_network_entered: bool,
-    /// Whether init tells that it is ready: where kan has something left to do then.
-    pub(crate) is_ready_awaited: bool,
     /// Whether the paths in /proc are masked.
     pub(crate) are_masks_begun: bool,
     pub(crate) plan: Plan,
@@ -36,7 +34,6 @@ impl<'a> Builder<'a> {
             request,
             hidden: false,
             is_network_entered: false,
-            is_ready_awaited: false,
             are_masks_begun: false,
             plan,
             problems,

@@ -102,8 +102,7 @@ pub(crate) fn when_ready<'a>(b: &mut Builder<'a>, last: impl FnOnce(&mut Builder
     let last = b.plan.host.split_off(before);
     // While kan waits it reads what init's hooks say.
     let reads = b.plan.host.steps().contains(&HostStep::MakeHookPipe);
-    b.is_ready_awaited = reads || !last.is_empty();
-    if b.is_ready_awaited {
+    if reads || !last.is_empty() {
         b.host("", HostStep::Wait(Sync::Ready));
     }
     for (step, field) in last {
@@ -176,7 +175,7 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
         b.init("", InitStep::DropPages);
     }
     seccomp::at_the_end(b);
-    if b.is_ready_awaited {
+    if b.plan.host.steps().contains(&HostStep::Wait(Sync::Ready)) {
         b.init("", InitStep::Tell(Sync::Ready));
     }
     b.init("", InitStep::Wait(Sync::Saved));
