@@ -8,13 +8,12 @@ use kan_sys::{namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
     /// The steps from [`InitStep::DropPages`] to the end of the waiting, by themselves: whatever
-    /// they execute and look at stays in memory with the container. `None` for any other.
+    /// they execute and look at stays in memory with the container. `None` for any other, which
+    /// [`Self::perform`] then performs; it performs these as well, from pages that are not kept.
     #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Option<Step> {
         if let InitStep::DropPages = step {
-            let swept = self.sweep(false);
-            kan_sys::memory::drop_unused_pages();
-            Some(swept)
+            Some(self.drop_pages())
         } else if let InitStep::Wait(sync) = step {
             Some(self.wait(*sync))
         } else if let InitStep::Tell(sync) = step {
@@ -33,6 +32,17 @@ impl<'p> Init<'p> {
         }
     }
 
+    #[unsafe(link_section = "kan_waiting")]
+    fn drop_pages(&mut self) -> Step {
+        let swept = self.sweep(false);
+        kan_sys::memory::drop_unused_pages();
+        swept
+    }
+
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one exhaustive match: a step that has no arm here must not compile"
+    )]
     pub(crate) fn perform(&mut self, step: &'p InitStep) -> Step {
         if !matches!(step, InitStep::MakeNode { .. } | InitStep::MakeLink { .. }) {
             if !matches!(step, InitStep::NewFilesystem(_) | InitStep::Attach { .. }) {
@@ -41,10 +51,11 @@ impl<'p> Init<'p> {
             self.sweep(is_of_the_file_system(step))?;
         }
         let slots = &mut self.slots;
+        let directories = &mut self.last_directory;
         match step {
-            InitStep::CloseInherited { preserved } => {
-                self.slots.own_all(preserved.saturating_add(3))
-            }
+            InitStep::Wait(sync) => self.wait(*sync),
+            InitStep::Tell(sync) => self.tell(*sync),
+            InitStep::CloseInherited { preserved } => slots.own_all(preserved.saturating_add(3)),
             InitStep::ResetSignals { ignored } => reset_signals(*ignored),
             InitStep::NewSession => Ok(process::setsid()?),
             InitStep::NewKeyring { name } => credentials::new_keyring(name),
@@ -70,7 +81,7 @@ impl<'p> Init<'p> {
             }
             InitStep::Attach { tree, at, point } => {
                 let tree = slots.take(*tree)?;
-                mounts::attach(slots, &mut self.last_directory, tree, at, *point)
+                mounts::attach(slots, directories, tree, at, *point)
             }
             InitStep::MountByPath {
                 fstype,
@@ -78,10 +89,7 @@ impl<'p> Init<'p> {
                 flags,
                 data,
                 at,
-            } => {
-                let last = &mut self.last_directory;
-                mounts::by_path(slots, last, (fstype, source), *flags, data, at)
-            }
+            } => mounts::by_path(slots, directories, (fstype, source), *flags, data, at),
             InitStep::CopyUp { tree, from } => {
                 copy_up::perform(slots.get(Slot::Root)?, from, slots.get(*tree)?)
             }
@@ -96,24 +104,6 @@ impl<'p> Init<'p> {
                 slots.fill(Slot::Null, mounts::open_null()?);
                 Ok(())
             }
-            _ => self.perform_inside(step),
-        }
-    }
-
-    /// Closes what was spent, if it is time, and the directory that was kept, which is in no slot.
-    fn sweep(&mut self, more: bool) -> Step {
-        if !self.slots.is_full(more) {
-            return Ok(());
-        }
-        self.last_directory.forget(&self.slots);
-        self.slots.sweep()
-    }
-
-    /// The steps that follow the mounts.
-    fn perform_inside(&mut self, step: &'p InitStep) -> Step {
-        let slots = &mut self.slots;
-        let directories = &mut self.last_directory;
-        match step {
             InitStep::MakeDirectory { at } => {
                 slots.spend(rootpath::look_up_or_make(
                     slots,
@@ -153,24 +143,19 @@ impl<'p> Init<'p> {
             InitStep::SendTerminal => terminal::send(slots),
             InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),
             InitStep::TellHooksRun => self.tell_hooks_run(),
-            _ => self.perform_last(step),
-        }
-    }
-
-    /// The steps that turn init into the container's process.
-    fn perform_last(&mut self, step: &'p InitStep) -> Step {
-        match step {
             InitStep::SetLimit {
                 resource,
                 soft,
                 hard,
             } => Ok(resource::set_limit(*resource, *soft, *hard)?),
-            InitStep::SetScheduler(_)
-            | InitStep::SetIoPriority(_)
-            | InitStep::SetAffinity(_)
-            | InitStep::SetPersonality(_)
-            | InitStep::SetMemoryPolicy { .. }
-            | InitStep::EnterTimeNamespace => schedule::perform(step),
+            InitStep::SetScheduler(wanted) => schedule::set_scheduler(*wanted),
+            InitStep::SetIoPriority(value) => Ok(kan_sys::schedule::set_io_priority(*value)?),
+            InitStep::SetAffinity(cpus) => Ok(kan_sys::schedule::set_affinity(cpus)?),
+            InitStep::SetPersonality(domain) => Ok(kan_sys::schedule::set_personality(*domain)?),
+            InitStep::SetMemoryPolicy { mode, nodes } => {
+                Ok(kan_sys::schedule::set_memory_policy(*mode, nodes)?)
+            }
+            InitStep::EnterTimeNamespace => schedule::enter_time_namespace(),
             InitStep::SetUmask(mask) => {
                 file::umask(*mask);
                 Ok(())
@@ -190,8 +175,23 @@ impl<'p> Init<'p> {
             InitStep::FindHome { uid } => self.strings.find_home(*uid),
             InitStep::FindProgram => self.strings.find_program(),
             InitStep::Execute(_) => self.strings.execute(),
-            _ => self.perform_waiting(step).unwrap_or_else(unreachable_step),
+            InitStep::DropPages => self.drop_pages(),
+            InitStep::LoadFilter {
+                program,
+                flags,
+                listener,
+            } => self.load_filter(program, *flags, *listener),
+            InitStep::AwaitStart => self.await_start(),
         }
+    }
+
+    /// Closes what was spent, if it is time, and the directory that was kept, which is in no slot.
+    fn sweep(&mut self, more: bool) -> Step {
+        if !self.slots.is_full(more) {
+            return Ok(());
+        }
+        self.last_directory.forget(&self.slots);
+        self.slots.sweep()
     }
 }
 
@@ -233,9 +233,4 @@ fn reset_signals(ignored: u64) -> Step {
         }
     }
     Ok(signal::set_mask(0)?)
-}
-
-/// Every step is in one of the four lists above; a test performs each.
-fn unreachable_step() -> Step {
-    Err(kan_op::Flaw::OutOfStep.into())
 }

@@ -1,12 +1,15 @@
 //! Where a new container's cgroup shall lie, and who makes it.
 
 use crate::error::with;
+use crate::host::Host;
 use crate::process::read_small;
 use crate::unit::Unit;
 use crate::{Error, Result};
 use kan_cgroup::{CgroupsPath, Hierarchy, Kind, Layout, Placement, Scope, Version};
+use kan_op::host::DeviceRule;
 use kan_plan::{CgroupFact, Cgroups};
 use kan_spec::config::Config;
+use kan_sys::fd::AsFd;
 use kan_sys::file;
 use std::path::Path;
 use std::sync::OnceLock;
@@ -190,5 +193,13 @@ fn fact_of_own(hierarchy: &Hierarchy) -> CgroupFact {
         path: own.to_string_lossy().trim_start_matches('/').to_owned(),
         controllers: hierarchy.controllers.clone(),
         is_v2: hierarchy.version == Version::V2,
+    }
+}
+
+impl Host<'_> {
+    pub(crate) fn limit_devices(&self, rules: &[DeviceRule]) -> Result<()> {
+        let opened = self.cgroup.as_ref().map(AsFd::as_fd);
+        let limited = kan_cgroup::limit_devices(&self.record.cgroups, opened, rules);
+        limited.map_err(|error| Error::devices("", &error))
     }
 }

@@ -4,10 +4,10 @@ use crate::error::{during, with};
 use crate::files::c_path;
 use crate::host::Host;
 use crate::stage::Stage;
-use crate::{Error, Result, between, id_maps, net_devices, notify};
+use crate::{Error, Result, between, net_devices, notify};
 use kan_init::Init;
 use kan_op::host::{Joined, StagedTree};
-use kan_op::{HostStep, NamespaceSlot, Slot};
+use kan_op::{NamespaceSlot, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY};
 use kan_sys::process::Child;
@@ -131,34 +131,24 @@ impl Host<'_> {
             .map_err(with("write", path))
     }
 
-    /// What kan does to the child from outside.
-    pub(crate) fn perform_on_child(&self, step: &HostStep) -> Result<()> {
-        match step {
-            HostStep::MapIds {
-                uids,
-                gids,
-                deny_groups,
-            } => id_maps::write(self.child_pid(), uids, gids, *deny_groups),
-            HostStep::MoveNetDevice {
-                name,
-                new_name,
-                namespace,
-            } => {
-                let own = format!("/proc/{}/ns/net", self.child_pid());
-                net_devices::move_device(name, new_name, namespace.as_ref().unwrap_or(&own))
-            }
-            HostStep::SetOomScoreAdj(score) => {
-                let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
-                std::fs::write(&path, score.to_string()).map_err(with("write", &path))
-            }
-            HostStep::SetLimit {
-                resource,
-                soft,
-                hard,
-            } => kan_sys::resource::set_limit_of(self.child_pid(), *resource, *soft, *hard)
-                .map_err(during("limit the child")),
-            _ => Err(Error::Step("not a step about the child".into())),
-        }
+    pub(crate) fn move_net_device(
+        &self,
+        name: &str,
+        new_name: &str,
+        namespace: Option<&str>,
+    ) -> Result<()> {
+        let own = format!("/proc/{}/ns/net", self.child_pid());
+        net_devices::move_device(name, new_name, namespace.unwrap_or(&own))
+    }
+
+    pub(crate) fn set_oom_score_adj(&self, score: i32) -> Result<()> {
+        let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
+        std::fs::write(&path, score.to_string()).map_err(with("write", &path))
+    }
+
+    pub(crate) fn limit_child(&self, resource: u32, soft: u64, hard: u64) -> Result<()> {
+        kan_sys::resource::set_limit_of(self.child_pid(), resource, soft, hard)
+            .map_err(during("limit the child"))
     }
 
     fn take_namespace(&mut self, joined: Joined) -> Option<OwnedFd> {

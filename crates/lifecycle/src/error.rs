@@ -144,3 +144,17 @@ impl Error {
         })
     }
 }
+
+/// Puts the field in front of an error that does not name one yet.
+pub(crate) fn in_field(field: &str, error: Error) -> Error {
+    match error {
+        Error::Step(_) | Error::Exists(_) | Error::BadId(_) | Error::EmptyId
+            if field.is_empty() =>
+        {
+            error
+        }
+        other if field.is_empty() => other,
+        Error::Step(text) if text.starts_with(field) => Error::Step(text),
+        other => Error::Step(format!("{field}: {other}")),
+    }
+}

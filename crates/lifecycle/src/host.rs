@@ -1,15 +1,16 @@
 //! Performs the host half of a plan.
 
 use crate::container::{FIFO, UNPUBLISHED_FIFO};
-use crate::error::{during, with};
+use crate::error::{during, in_field, with};
 use crate::files::c_path;
 use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, outer_filter, pid_file, resctrl};
+use crate::{
+    Error, Result, Timeline, agent, console, hooks, id_maps, outer_filter, pid_file, resctrl,
+};
 use kan_init::Slots;
-use kan_op::host::DeviceRule;
 use kan_op::{Board, HostStep, Slot, Sync};
 use kan_plan::Plan;
 use kan_spec::state::Status;
@@ -123,6 +124,11 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
+    #[expect(
+        clippy::too_many_lines,
+        reason = "one exhaustive match without `..`: a new step or field must not compile until it \
+                  is performed here"
+    )]
     fn perform(&mut self, step: &HostStep) -> Result<()> {
         match step {
             HostStep::MakeContainer { id } => self.make_container(id),
@@ -158,15 +164,30 @@ impl<'p> Host<'p> {
             } => self.clone_init(*flags, *into_cgroup, join, *hidden),
             HostStep::LendOomScoreAdj(score) => self.lend_oom_score_adj(*score),
             HostStep::JoinCgroup => self.join_cgroup(),
-            HostStep::StartUnit { properties, .. } => self.start_unit(properties),
+            HostStep::StartUnit {
+                unit: _,
+                properties,
+            } => self.start_unit(properties),
             HostStep::EnterUnit(_) => self.enter_unit(),
             HostStep::GiveCgroup { uid } => Ok(kan_cgroup::give(&self.record.cgroups, *uid)?),
             HostStep::DelegateCgroup { name, uid } => self.delegate_cgroup(name, *uid),
-            HostStep::AttachToUnit { .. } => self.attach_to_unit(),
-            HostStep::MapIds { .. }
-            | HostStep::MoveNetDevice { .. }
-            | HostStep::SetOomScoreAdj(_)
-            | HostStep::SetLimit { .. } => self.perform_on_child(step),
+            HostStep::AttachToUnit { unit: _ } => self.attach_to_unit(),
+            HostStep::MapIds {
+                uids,
+                gids,
+                deny_groups,
+            } => id_maps::write(self.child_pid(), uids, gids, *deny_groups),
+            HostStep::MoveNetDevice {
+                name,
+                new_name,
+                namespace,
+            } => self.move_net_device(name, new_name, namespace.as_deref()),
+            HostStep::SetOomScoreAdj(score) => self.set_oom_score_adj(*score),
+            HostStep::SetLimit {
+                resource,
+                soft,
+                hard,
+            } => self.limit_child(*resource, *soft, *hard),
             HostStep::MakeHookPipe => {
                 let (own, init_end) = io::pipe().map_err(during("make a pipe"))?;
                 self.slots.fill(Slot::HookErrors, init_end);
@@ -197,12 +218,6 @@ impl<'p> Host<'p> {
                 Ok(())
             }
         }
-    }
-
-    fn limit_devices(&self, rules: &[DeviceRule]) -> Result<()> {
-        let opened = self.cgroup.as_ref().map(AsFd::as_fd);
-        let limited = kan_cgroup::limit_devices(&self.record.cgroups, opened, rules);
-        limited.map_err(|error| Error::devices("", &error))
     }
 
     fn make_container(&mut self, id: &str) -> Result<()> {
@@ -479,19 +494,5 @@ impl Drop for Host<'_> {
                 drop(self.record.run_poststop());
             }
         }
-    }
-}
-
-/// Puts the field in front of an error that does not name one yet.
-fn in_field(field: &str, error: Error) -> Error {
-    match error {
-        Error::Step(_) | Error::Exists(_) | Error::BadId(_) | Error::EmptyId
-            if field.is_empty() =>
-        {
-            error
-        }
-        other if field.is_empty() => other,
-        Error::Step(text) if text.starts_with(field) => Error::Step(text),
-        other => Error::Step(format!("{field}: {other}")),
     }
 }

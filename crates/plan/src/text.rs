@@ -1,7 +1,10 @@
 //! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
 
 use crate::names::{affinity, bits, caps, limit_text, namespaces, signals};
-use crate::text_mounts::{mounting, staged_tree};
+use crate::text_mounts::{
+    by_path, mount_change, mount_point, mount_target, new_filesystem, node, staged_tree,
+    tree_source,
+};
 use crate::{Half, Plan};
 use kan_op::host::{CgroupDirectory, IdRange, Joined, ResctrlGroup};
 use kan_op::init::{RootEntry, RootPath};
@@ -70,6 +73,10 @@ fn listed<T: ToString>(all: &[T]) -> String {
 
 /// A step of the host half in words.
 #[must_use]
+#[expect(
+    clippy::too_many_lines,
+    reason = "one exhaustive match without `..`: a new step or field must not compile until it has words"
+)]
 pub fn host(step: &HostStep) -> String {
     match step {
         HostStep::MakeContainer { id } => format!("make and lock the directory of container {id}"),
@@ -81,7 +88,11 @@ pub fn host(step: &HostStep) -> String {
             join_pid,
             with_root,
         } => open_container(*join_pid, *with_root),
-        HostStep::OpenNamespace { path, flag, .. } => {
+        HostStep::OpenNamespace {
+            slot: _,
+            path,
+            flag,
+        } => {
             format!("open {} namespace {path}", namespaces(*flag))
         }
         HostStep::ConnectConsole { path: Some(path) } => {
@@ -108,46 +119,6 @@ pub fn host(step: &HostStep) -> String {
             clone(*flags, *into_cgroup, join) + hidden
         }
         HostStep::LendOomScoreAdj(score) => format!("set oom_score_adj to {score} for the clone"),
-        HostStep::JoinCgroup
-        | HostStep::StartUnit { .. }
-        | HostStep::EnterUnit(_)
-        | HostStep::GiveCgroup { .. }
-        | HostStep::DelegateCgroup { .. }
-        | HostStep::AttachToUnit { .. } => way_into_cgroup(step),
-        HostStep::OpenHookOutput { slot, path } => {
-            let what = if *slot == Slot::HookErrors {
-                "errors"
-            } else {
-                "output"
-            };
-            format!("open {path} for the {what} of hooks")
-        }
-        HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
-        HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
-        HostStep::MakeNetwork => "new namespaces: network; tell network-made".into(),
-        HostStep::ReceiveListener => "receive the seccomp listener".into(),
-        HostStep::SendListener { path, .. } => {
-            format!("send the seccomp listener to the agent at {path}")
-        }
-        HostStep::MakeResctrlGroup(group) => resctrl_group(group),
-        HostStep::JoinResctrlGroups(groups) => {
-            format!("move the child into {}", groups.join(", "))
-        }
-        HostStep::Tell(sync) => format!("tell {}", sync.name()),
-        HostStep::Wait(sync) => format!("wait {}", sync.name()),
-        HostStep::WritePidFile { path } => format!("write the pid to {path}"),
-        HostStep::SendPidfd { path, .. } => format!("send a pidfd of the process to {path}"),
-        HostStep::MakeNotifySocket { .. } => "make the socket for sd_notify".into(),
-        HostStep::MapIds { .. }
-        | HostStep::MoveNetDevice { .. }
-        | HostStep::SetOomScoreAdj(_)
-        | HostStep::SetLimit { .. } => on_child(step),
-    }
-}
-
-/// What brings the child into its cgroup after it is there, and who owns that.
-fn way_into_cgroup(step: &HostStep) -> String {
-    match step {
         HostStep::JoinCgroup => "move the child into the cgroup".into(),
         HostStep::StartUnit { unit, properties } => {
             let properties = listed(properties);
@@ -162,13 +133,30 @@ fn way_into_cgroup(step: &HostStep) -> String {
             let whose = uid.map_or_else(String::new, |uid| format!(", which is user {uid}'s"));
             format!("move the child into cgroup {name} below{whose}")
         }
-        _ => String::new(),
-    }
-}
-
-/// What is done to the child from outside.
-fn on_child(step: &HostStep) -> String {
-    match step {
+        HostStep::OpenHookOutput { slot, path } => {
+            let what = if *slot == Slot::HookErrors {
+                "errors"
+            } else {
+                "output"
+            };
+            format!("open {path} for the {what} of hooks")
+        }
+        HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
+        HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
+        HostStep::MakeNetwork => "new namespaces: network; tell network-made".into(),
+        HostStep::ReceiveListener => "receive the seccomp listener".into(),
+        HostStep::SendListener { path, metadata: _ } => {
+            format!("send the seccomp listener to the agent at {path}")
+        }
+        HostStep::MakeResctrlGroup(group) => resctrl_group(group),
+        HostStep::JoinResctrlGroups(groups) => {
+            format!("move the child into {}", groups.join(", "))
+        }
+        HostStep::Tell(sync) => format!("tell {}", sync.name()),
+        HostStep::Wait(sync) => format!("wait {}", sync.name()),
+        HostStep::WritePidFile { path } => format!("write the pid to {path}"),
+        HostStep::SendPidfd { path, what: _ } => format!("send a pidfd of the process to {path}"),
+        HostStep::MakeNotifySocket { listen: _ } => "make the socket for sd_notify".into(),
         HostStep::MapIds {
             uids,
             gids,
@@ -177,7 +165,11 @@ fn on_child(step: &HostStep) -> String {
             let deny = if *deny_groups { "deny setgroups, " } else { "" };
             format!("{deny}map users {}, groups {}", ranges(uids), ranges(gids))
         }
-        HostStep::MoveNetDevice { name, new_name, .. } => {
+        HostStep::MoveNetDevice {
+            name,
+            new_name,
+            namespace: _,
+        } => {
             format!("move network device {name} into the container, as {new_name}")
         }
         HostStep::SetOomScoreAdj(score) => format!("set the child's oom_score_adj to {score}"),
@@ -186,7 +178,6 @@ fn on_child(step: &HostStep) -> String {
             soft,
             hard,
         } => limit_text(*resource, *soft, *hard),
-        _ => String::new(),
     }
 }
 
@@ -244,6 +235,11 @@ fn cgroups(directories: &[CgroupDirectory]) -> String {
     all.join(" ")
 }
 
+/// A step of the init half in words.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one exhaustive match without `..`: a new step or field must not compile until it has words"
+)]
 pub(crate) fn init(step: &InitStep) -> String {
     match step {
         InitStep::Wait(sync) => format!("wait {}", sync.name()),
@@ -258,7 +254,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::NewKeyring { name } => format!("new session keyring {}", text(name)),
         InitStep::HideMemory => "hide memory from other processes".into(),
         InitStep::ShowMemory => "forget the environment, show memory to the user".into(),
-        InitStep::Join { flags, .. } => format!("join namespaces: {}", namespaces(*flags)),
+        InitStep::Join { slot: _, flags } => format!("join namespaces: {}", namespaces(*flags)),
         InitStep::EnterNetwork => "wait network-made, join namespaces: network".into(),
         InitStep::Unshare { flags } => format!("new namespaces: {}", namespaces(*flags)),
         InitStep::SetHostname(name) => format!("set hostname {}", text(name)),
@@ -266,20 +262,71 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::WriteProc { file, value } => {
             format!("write {} to /proc/{}", text(value), text(file))
         }
-        InitStep::EnterRoot(RootEntry::Pivot { .. }) => "pivot into the root".into(),
+        InitStep::EnterRoot(RootEntry::Pivot { slave_first: _ }) => "pivot into the root".into(),
         InitStep::EnterRoot(RootEntry::Move) => "move the root over / and enter it".into(),
-        InitStep::OpenRoot => "open /".into(),
         InitStep::EnterRoot(RootEntry::Chroot) => "chroot into the root".into(),
-        _ => mounting(step)
-            .or_else(|| placing(step))
-            .or_else(|| becoming(step))
-            .unwrap_or_default(),
-    }
-}
-
-/// Where and when the process runs.
-fn placing(step: &InitStep) -> Option<String> {
-    Some(match step {
+        InitStep::OpenRoot => "open /".into(),
+        InitStep::ChangeMount { target, change } => {
+            format!("change {}: {}", mount_target(target), mount_change(*change))
+        }
+        InitStep::NewFilesystem(new) => new_filesystem(new),
+        InitStep::MountByPath {
+            fstype,
+            source: _,
+            flags,
+            data,
+            at,
+        } => by_path(fstype, *flags, data, at),
+        InitStep::CopyUp { tree: _, from } => format!("copy what lies in {} into it", path(from)),
+        InitStep::CloneTree {
+            out: _,
+            source,
+            recursive,
+        } => {
+            let below = if *recursive {
+                ", with what is mounted below"
+            } else {
+                ""
+            };
+            format!("clone the mount of {}{below}", tree_source(source))
+        }
+        InitStep::Attach { tree: _, at, point } => {
+            format!("attach it at {}{}", path(at), mount_point(*point))
+        }
+        InitStep::AttachOnHost {
+            tree: Slot::Empty,
+            at,
+        } => {
+            format!("attach it at {} below the root", text(at))
+        }
+        InitStep::AttachOnHost { tree: _, at } => format!("attach it at {} as the root", text(at)),
+        InitStep::Unmount { directory, name } => {
+            let name = text(name);
+            format!("unmount {}{name}", path(directory))
+        }
+        InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
+        InitStep::OpenNull => "open the host's /dev/null".into(),
+        InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),
+        InitStep::MakeNode {
+            at,
+            kind,
+            mode,
+            uid,
+            gid,
+        } => {
+            format!(
+                "make {} {} mode {mode:04o} owner {uid}:{gid}",
+                node(*kind),
+                path(at)
+            )
+        }
+        InitStep::MakeLink {
+            at,
+            target,
+            replace: _,
+        } => format!("link {} to {}", path(at), text(target)),
+        InitStep::MaskPath { path: masked } => format!("mask {}", path(masked)),
+        InitStep::LockPath { path: locked } => format!("make {} read-only", path(locked)),
         InitStep::SetScheduler(wanted) => format!(
             "schedule by policy {} with flags {:#x}, nice {}, priority {}, {}/{}/{} ns",
             wanted.policy,
@@ -302,13 +349,6 @@ fn placing(step: &InitStep) -> Option<String> {
         InitStep::SetMemoryPolicy { mode, nodes } => {
             format!("set memory policy {mode:#x} for nodes {}", bits(nodes))
         }
-        _ => return None,
-    })
-}
-
-/// The steps that turn init into the container's process.
-fn becoming(step: &InitStep) -> Option<String> {
-    Some(match step {
         InitStep::OpenTerminal {
             size: Some((width, height)),
             uid,
@@ -374,8 +414,7 @@ fn becoming(step: &InitStep) -> Option<String> {
         InitStep::AwaitStart => "wait for start".into(),
         InitStep::TellHooksRun => "tell start that the hooks have run".into(),
         InitStep::Execute(program) => format!("execute {}", arguments(&program.args)),
-        _ => return None,
-    })
+    }
 }
 
 pub(crate) fn text(string: &CStr) -> String {

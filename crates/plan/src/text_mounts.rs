@@ -2,78 +2,16 @@
 
 use crate::names::{attribute_names, flag_list};
 use crate::text::{path, ranges, text};
+use kan_op::Slot;
 use kan_op::host::{MappedIds, StagedTree};
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NewMount, NodeKind, Parameter, RootPath, TreeSource,
 };
-use kan_op::{InitStep, Slot};
 use linux_raw_sys::general as raw;
 use std::ffi::CStr;
 use std::fmt::Write as _;
 
-/// The steps that build the container's file system.
-pub(crate) fn mounting(step: &InitStep) -> Option<String> {
-    Some(match step {
-        InitStep::ChangeMount { target, change } => {
-            format!("change {}: {}", mount_target(target), mount_change(*change))
-        }
-        InitStep::NewFilesystem(new) => new_filesystem(new),
-        InitStep::MountByPath {
-            fstype,
-            flags,
-            data,
-            at,
-            ..
-        } => by_path(fstype, *flags, data, at),
-        InitStep::CopyUp { from, .. } => format!("copy what lies in {} into it", path(from)),
-        InitStep::CloneTree {
-            source, recursive, ..
-        } => {
-            let below = if *recursive {
-                ", with what is mounted below"
-            } else {
-                ""
-            };
-            format!("clone the mount of {}{below}", tree_source(source))
-        }
-        InitStep::Attach { at, point, .. } => {
-            format!("attach it at {}{}", path(at), mount_point(*point))
-        }
-        InitStep::AttachOnHost {
-            tree: Slot::Empty,
-            at,
-        } => {
-            format!("attach it at {} below the root", text(at))
-        }
-        InitStep::AttachOnHost { at, .. } => format!("attach it at {} as the root", text(at)),
-        InitStep::Unmount { directory, name } => {
-            let name = text(name);
-            format!("unmount {}{name}", path(directory))
-        }
-        InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
-        InitStep::OpenNull => "open the host's /dev/null".into(),
-        InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),
-        InitStep::MakeNode {
-            at,
-            kind,
-            mode,
-            uid,
-            gid,
-        } => {
-            format!(
-                "make {} {} mode {mode:04o} owner {uid}:{gid}",
-                node(*kind),
-                path(at)
-            )
-        }
-        InitStep::MakeLink { at, target, .. } => format!("link {} to {}", path(at), text(target)),
-        InitStep::MaskPath { path: masked } => format!("mask {}", path(masked)),
-        InitStep::LockPath { path: locked } => format!("make {} read-only", path(locked)),
-        _ => return None,
-    })
-}
-
-fn new_filesystem(new: &NewMount) -> String {
+pub(crate) fn new_filesystem(new: &NewMount) -> String {
     let purpose = if new.out == Slot::Empty {
         ", for masking"
     } else {
@@ -107,7 +45,7 @@ pub(crate) fn by_path(fstype: &CStr, flags: u32, data: &CStr, at: &RootPath) -> 
     format!("{what}, flags {flags:#x}")
 }
 
-fn mount_point(point: MountPoint) -> &'static str {
+pub(crate) fn mount_point(point: MountPoint) -> &'static str {
     match point {
         MountPoint::Any | MountPoint::Directory => "",
         MountPoint::Ordinary => ", which must be an ordinary directory",
@@ -165,7 +103,7 @@ pub(crate) fn parameter_text(parameter: &Parameter) -> String {
     }
 }
 
-fn mount_target(target: &MountTarget) -> String {
+pub(crate) fn mount_target(target: &MountTarget) -> String {
     match target {
         MountTarget::HostRoot => "all mounts that init sees".into(),
         MountTarget::Holding(path) => format!("the mount that holds {}", text(path)),
@@ -176,7 +114,7 @@ fn mount_target(target: &MountTarget) -> String {
     }
 }
 
-fn mount_change(change: MountChange) -> String {
+pub(crate) fn mount_change(change: MountChange) -> String {
     let mut parts: Vec<String> = flag_list(change.set).into_iter().map(Into::into).collect();
     parts.extend(
         flag_list(change.clear)
@@ -211,7 +149,7 @@ pub(crate) fn tree_source(source: &TreeSource) -> String {
     }
 }
 
-fn node(kind: NodeKind) -> String {
+pub(crate) fn node(kind: NodeKind) -> String {
     match kind {
         NodeKind::Character { major, minor } => format!("character device {major}:{minor}"),
         NodeKind::Block { major, minor } => format!("block device {major}:{minor}"),

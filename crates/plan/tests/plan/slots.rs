@@ -6,38 +6,63 @@ use kan_plan::Plan;
 
 /// The slots that the host half fills before the clone.
 fn inherited(plan: &Plan) -> Vec<Slot> {
-    let filled = plan.host.steps().iter().filter_map(|step| match step {
-        HostStep::MakeFifo => Some(Slot::Fifo),
-        HostStep::ConnectConsole { .. } => Some(Slot::ConsoleSocket),
-        HostStep::OpenContainer { .. } => Some(Slot::Container),
-        HostStep::OpenHookOutput { slot, .. } => Some(*slot),
-        HostStep::MakeHookPipe => Some(Slot::HookErrors),
-        HostStep::OpenNamespace { slot, .. } => Some(*slot),
-        _ => None,
-    });
+    let filled = plan.host.steps().iter().flat_map(filled_by);
     let mut full: Vec<_> = std::iter::once(Slot::Channel).chain(filled).collect();
-    let opens_root = |step: &HostStep| {
-        matches!(
-            step,
-            HostStep::OpenContainer {
-                with_root: true,
-                ..
-            }
-        )
-    };
-    full.extend(
-        plan.host
-            .steps()
-            .iter()
-            .any(opens_root)
-            .then_some(Slot::Root),
-    );
     for step in plan.host.steps() {
         if let HostStep::Clone { join, .. } = step {
             full.retain(|slot| !join.iter().any(|joined| joined.slot == *slot));
         }
     }
     full
+}
+
+/// The slots that a step of the host half fills. Exhaustive: a new step must say here which.
+fn filled_by(step: &HostStep) -> Vec<Slot> {
+    match step {
+        HostStep::MakeFifo => vec![Slot::Fifo],
+        HostStep::ConnectConsole { .. } => vec![Slot::ConsoleSocket],
+        HostStep::OpenContainer { with_root, .. } => {
+            let root = with_root.then_some(Slot::Root);
+            std::iter::once(Slot::Container).chain(root).collect()
+        }
+        HostStep::OpenHookOutput { slot, .. } | HostStep::OpenNamespace { slot, .. } => {
+            vec![*slot]
+        }
+        HostStep::MakeHookPipe => vec![Slot::HookErrors],
+        HostStep::MakeContainer { .. }
+        | HostStep::SaveState
+        | HostStep::SaveConfig
+        | HostStep::PublishFifo
+        | HostStep::MakeCgroup(_)
+        | HostStep::Limit(_)
+        | HostStep::LimitDevices(_)
+        | HostStep::OpenStage
+        | HostStep::StageTree(_)
+        | HostStep::LockStage
+        | HostStep::Clone { .. }
+        | HostStep::LendOomScoreAdj(_)
+        | HostStep::JoinCgroup
+        | HostStep::StartUnit { .. }
+        | HostStep::EnterUnit(_)
+        | HostStep::GiveCgroup { .. }
+        | HostStep::DelegateCgroup { .. }
+        | HostStep::AttachToUnit { .. }
+        | HostStep::MapIds { .. }
+        | HostStep::MakeNetwork
+        | HostStep::MoveNetDevice { .. }
+        | HostStep::SetOomScoreAdj(_)
+        | HostStep::SetLimit { .. }
+        | HostStep::ReceiveListener
+        | HostStep::SendListener { .. }
+        | HostStep::MakeResctrlGroup(_)
+        | HostStep::JoinResctrlGroups(_)
+        | HostStep::Tell(_)
+        | HostStep::Wait(_)
+        | HostStep::RunHook(_)
+        | HostStep::WritePidFile { .. }
+        | HostStep::SendPidfd { .. }
+        | HostStep::MakeNotifySocket { .. } => Vec::new(),
+    }
 }
 
 /// The slots that are full after all steps, or the step that breaks the rule.
