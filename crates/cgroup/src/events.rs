@@ -1,10 +1,10 @@
 //! `cgroup.events` (cgroup v2): whether a cgroup and everything below it holds processes, and
 //! whether it is frozen.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use rustix::event::{PollFd, PollFlags};
+use kan_sys::waiting::Watch;
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io;
 
@@ -36,7 +36,7 @@ impl Events {
     /// so a change between reading and polling is not lost.
     pub(crate) fn wait(&self, key: &str, value: bool, deadline: &Deadline) -> io::Result<bool> {
         while self.get(key)? != value {
-            if !ready(&mut [PollFd::new(&self.0, PollFlags::PRI)], deadline)? {
+            if !ready(Some(Watch::news(self.0.as_fd())), deadline)? {
                 return Ok(self.get(key)? == value);
             }
         }

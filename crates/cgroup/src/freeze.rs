@@ -26,6 +26,30 @@ pub fn frozen(placement: &Placement) -> Result<bool> {
     freezer(placement).map_or(Ok(false), is_frozen)
 }
 
+/// Whether the container's processes stand still, be it by way of a parent. Where the cgroup is gone
+/// they do not.
+///
+/// # Errors
+/// The call that failed, with the file.
+pub fn halted(placement: &Placement) -> Result<bool> {
+    let Some(dir) = freezer(placement) else {
+        return Ok(false);
+    };
+    let path = dir.path();
+    if !dir.is_v2() {
+        let path = path.join("freezer.state");
+        return match file::value(&path) {
+            Ok(state) => Ok(state == "FROZEN"),
+            Err(errno) if file::vanished(errno) => Ok(false),
+            Err(errno) => Err(Error::call(Operation::Read, &path, errno)),
+        };
+    }
+    match Events::open(&path).and_then(|events| events.get("frozen")) {
+        Err(errno) if file::vanished(errno) => Ok(false),
+        other => other.map_err(|errno| Error::call(Operation::Read, &path, errno)),
+    }
+}
+
 /// Freezes the container's processes and waits until all have stopped.
 ///
 /// # Errors
@@ -147,7 +171,7 @@ fn freeze_v1(dir: &Directory, deadline: &Deadline) -> Result<()> {
         if deadline.passed() {
             return Err(not_freezing(&path, deadline));
         }
-        pause();
+        pause().map_err(|errno| Error::call(Operation::Wait, &path, errno))?;
     }
 }
 

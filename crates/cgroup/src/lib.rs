@@ -57,7 +57,7 @@ pub use delegate::{delegate, give};
 pub use devices::{DevicesError, limit_devices, replace_devices};
 pub use empty::wait_until_empty;
 pub use error::{Error, Operation, Result};
-pub use freeze::{freeze, frozen, thaw};
+pub use freeze::{freeze, frozen, halted, thaw};
 pub use kill::kill_all;
 pub use layout::{Hierarchy, Layout, Version};
 pub use limits::{LimitError, limit, present, update};

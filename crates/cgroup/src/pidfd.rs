@@ -1,8 +1,8 @@
 //! Processes held by pidfd (pidfd_open(2)): a number may pass to another process, a pidfd not.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
-use rustix::event::{PollFd, PollFlags};
+use kan_sys::waiting::Watch;
 use rustix::io::{self, Errno};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
@@ -45,11 +45,8 @@ impl Held {
     /// Waits for the process to end. Whether it did in time.
     fn ended(&self, deadline: &Deadline) -> io::Result<bool> {
         match &self.pidfd {
-            Some(pidfd) => ready(&mut [PollFd::new(pidfd, PollFlags::IN)], deadline),
-            None => {
-                pause();
-                Ok(true)
-            }
+            Some(pidfd) => ready(Some(Watch::read(pidfd.as_fd())), deadline),
+            None => pause().map(|()| true),
         }
     }
 }

@@ -75,7 +75,9 @@ fn remove_tree(dir: &Directory, path: &Path, deadline: &Deadline) -> Result<()> 
             Err(Errno::BUSY | Errno::NOTEMPTY) if deadline.passed() => {
                 return Err(busy(path, deadline)?);
             }
-            Err(Errno::BUSY | Errno::NOTEMPTY) => pause(),
+            Err(Errno::BUSY | Errno::NOTEMPTY) => {
+                pause().map_err(|errno| Error::call(Operation::Wait, path, errno))?;
+            }
             Err(errno) => return Err(Error::call(Operation::Remove, path, errno)),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use rustix::event::{self, PollFd, Timespec};
+use kan_sys::waiting::{self, Watch};
 use rustix::io::{self, Errno};
 
 /// The moment at which waiting ends.
@@ -38,20 +38,18 @@ impl Deadline {
     }
 }
 
-/// poll(2), repeated after signals. Whether a descriptor became ready in time.
-pub(crate) fn ready(fds: &mut [PollFd<'_>], deadline: &Deadline) -> io::Result<bool> {
-    loop {
-        let left = Timespec::try_from(deadline.left()).map_err(|_| Errno::INVAL)?;
-        match event::poll(fds, Some(&left)) {
-            Err(Errno::INTR) => {}
-            answer => return answer.map(|count| count > 0),
-        }
-    }
+/// [`kan_sys::waiting::wait`] for a descriptor, or for the time to pass. Whether it became ready in
+/// time; EINTR if the caller is told to stop.
+pub(crate) fn ready(watch: Option<Watch<'_>>, deadline: &Deadline) -> io::Result<bool> {
+    let mut watch = watch;
+    let watched = watch.as_mut().map_or(&mut [][..], std::slice::from_mut);
+    waiting::wait(watched, Some(deadline.left()))
+        .map_err(|error| Errno::from_raw_os_error(error.errno.into_raw()))
 }
 
 /// Gives way for a millisecond. Only for states whose end the kernel tells nobody: v1's FREEZING, a
 /// cgroup whose last process is dead but still being taken off the CPU, and killed threads that no
 /// pidfd can hold.
-pub(crate) fn pause() {
-    let _ = ready(&mut [], &Deadline::after(Duration::from_millis(1)));
+pub(crate) fn pause() -> io::Result<()> {
+    ready(None, &Deadline::after(Duration::from_millis(1))).map(drop)
 }

@@ -42,7 +42,9 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
         Ok(code) => code,
         Err(commands::Failure { message, code }) => {
             log.failure(&message);
-            ExitCode::from(code)
+            // As a shell would have it, had kan been killed: 128 and the signal's number.
+            let signal = kan_lifecycle::stopped_by().and_then(|signal| u8::try_from(signal).ok());
+            ExitCode::from(signal.map_or(code, |signal| 128 + signal))
         }
     }
 }

@@ -4,9 +4,12 @@ use crate::address::Address;
 use crate::error::during;
 use crate::message::{Call, FIXED, Kind, Received, rest_length};
 use crate::{Error, Result};
+use kan_sys::Errno;
+use kan_sys::waiting::{self, Watch};
 use std::io::{ErrorKind, Read, Write};
-use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 /// How long systemd may think about an answer: runc gives it as long.
@@ -26,12 +29,12 @@ impl Connection {
     /// credentials, and a user id that is another one outside a user namespace would only confuse
     /// it. All lines are sent at once, since their answers are known.
     pub(crate) fn open(address: &Address) -> Result<Self> {
-        let stream = match address {
-            Address::Path(path) => UnixStream::connect(path),
-            Address::Abstract(name) => SocketAddr::from_abstract_name(name)
-                .and_then(|address| UnixStream::connect_addr(&address)),
+        let connected = match address {
+            Address::Path(path) => waiting::connect(path.as_os_str().as_bytes()),
+            Address::Abstract(name) => waiting::connect(&[&[0], name.as_slice()].concat()),
         };
-        Self::over(stream.map_err(during("connect"))?, PATIENCE)
+        let stream = connected.map_err(in_io).map_err(during("connect"))?;
+        Self::over(stream.into(), PATIENCE)
     }
 
     fn over(stream: UnixStream, patience: Duration) -> Result<Self> {
@@ -103,9 +106,7 @@ impl Connection {
     }
 }
 
-/// A stream that gives up. A limit of the socket's alone is one for each system call, and starts
-/// anew with every crumb; here no call begins after the end of all patience, so that the whole
-/// takes at most twice as long.
+/// A stream that gives up when all its patience is spent, or when kan is told to stop.
 #[derive(Debug)]
 struct Patient {
     stream: UnixStream,
@@ -115,8 +116,7 @@ struct Patient {
 
 impl Patient {
     fn new(stream: UnixStream, patience: Duration) -> std::io::Result<Self> {
-        stream.set_read_timeout(Some(patience))?;
-        stream.set_write_timeout(Some(patience))?;
+        stream.set_nonblocking(true)?;
         Ok(Self {
             stream,
             patience,
@@ -124,25 +124,33 @@ impl Patient {
         })
     }
 
-    fn in_time(&self) -> std::io::Result<()> {
-        if Instant::now() < self.until {
-            Ok(())
-        } else {
-            Err(ErrorKind::TimedOut.into())
+    /// Waits for the stream.
+    fn ready(&self, mut watch: Watch<'_>) -> std::io::Result<()> {
+        let left = self.until.saturating_duration_since(Instant::now());
+        match waiting::wait(std::slice::from_mut(&mut watch), Some(left)) {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(ErrorKind::TimedOut.into()),
+            // Not as EINTR, which the standard library passes over.
+            Err(error) if error.errno == Errno::EINTR => Err(std::io::Error::other("interrupted")),
+            Err(error) => Err(in_io(error)),
         }
     }
 }
 
+fn in_io(error: kan_sys::Error) -> std::io::Error {
+    std::io::Error::from_raw_os_error(error.errno.into_raw())
+}
+
 impl Read for Patient {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        self.in_time()?;
+        self.ready(Watch::read(self.stream.as_fd()))?;
         self.stream.read(buffer)
     }
 }
 
 impl Write for Patient {
     fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.in_time()?;
+        self.ready(Watch::write(self.stream.as_fd()))?;
         self.stream.write(bytes)
     }
 

@@ -1,13 +1,12 @@
 //! The seccomp agent: config-linux.md, Seccomp, listenerPath; seccomp_unotify(2).
 
-use crate::error::{during, lowercase};
+use crate::error::{during, errno_text};
+use crate::waiting::{self, Watched};
 use crate::{Error, Result};
 use kan_spec::state::{ContainerProcessState, State};
-use kan_sys::fd::OwnedFd;
+use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::process::{Child, pidfd_getfd};
-use kan_sys::socket;
-use std::ffi::CString;
-use std::os::unix::net::UnixStream;
+use kan_sys::{Errno, io, socket};
 
 /// A duplicate of the child's listener, which the child itself can't send: its filter may forbid
 /// sendmsg(2), or have it wait for the very agent.
@@ -24,11 +23,13 @@ pub(crate) fn send(
     state: State,
     metadata: Option<String>,
 ) -> Result<()> {
-    let agent = UnixStream::connect(path).map_err(|error| {
-        let why = lowercase(&error);
-        Error::Step(format!(
-            "failed to connect with seccomp agent specified in the seccomp profile: {path}: {why}"
-        ))
+    let agent = kan_sys::waiting::connect(path.as_bytes()).map_err(|error| {
+        waiting::stopped(error, "the seccomp agent").unwrap_or_else(|error| {
+            let why = errno_text(error.errno.into_raw());
+            Error::Step(format!(
+                "failed to connect with seccomp agent specified in the seccomp profile: {path}: {why}"
+            ))
+        })
     })?;
     let told = ContainerProcessState {
         oci_version: state.oci_version.clone(),
@@ -37,6 +38,28 @@ pub(crate) fn send(
         metadata,
         state,
     };
-    let text = CString::new(told.compact()).unwrap_or_default();
-    socket::send_descriptor(agent, &text, listener).map_err(during("tell the seccomp agent"))
+    send_all(&agent, told.compact().as_bytes(), listener)
+}
+
+/// An agent that does not read what is more than its socket holds is waited for, but not for ever:
+/// kan may be told to stop.
+fn send_all(agent: &OwnedFd, text: &[u8], listener: &OwnedFd) -> Result<()> {
+    let failed = || during("notify the seccomp agent");
+    io::set_nonblocking(agent).map_err(failed())?;
+    let mut sent = 0;
+    while sent < text.len() {
+        let done = match sent {
+            0 => socket::send_with_descriptor(agent, text, listener),
+            _ => io::write(agent, &text[sent..]),
+        };
+        match done {
+            Ok(count) => sent += count,
+            Err(error) if error.errno == Errno::EAGAIN => {
+                let mut watched = [Watched::write(agent.as_fd())];
+                waiting::wait(&mut watched, None, "the seccomp agent")?;
+            }
+            Err(error) => return Err(failed()(error)),
+        }
+    }
+    Ok(())
 }

@@ -6,7 +6,7 @@ use crate::foreground::Foreground;
 use crate::host::Host;
 use crate::record::{LaterHook, Record};
 use crate::{
-    Activation, CgroupOptions, Error, Result, Store, Timeline, check_id, descriptors, facts,
+    Activation, CgroupOptions, Error, Result, Store, Timeline, check_id, descriptors, facts, waiting,
 };
 use kan_plan::{Attachment, Plan, Request, plan_create};
 use kan_spec::Bundle;
@@ -206,10 +206,11 @@ pub fn create(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -
         plan,
         record,
     } = prepare(store, options, true, timeline)?;
+    waiting::take_over()?;
     let mut host = Host::new(&plan, store, record, &bundle.text, timeline.is_wanted())?;
     let made = host.perform_all(timeline);
     host.add_init_to(timeline);
-    made?;
+    made.and_then(|()| waiting::check("init"))?;
     host.finish();
     Ok(())
 }
@@ -225,6 +226,7 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
         plan,
         record,
     } = prepare(store, options, false, timeline)?;
+    waiting::take_over()?;
     let foreground = if options.detach {
         None
     } else {

@@ -4,9 +4,11 @@ use crate::cgroups::Home;
 use crate::container::Container;
 use crate::error::{during, with};
 use crate::record::InitProcess;
+use crate::waiting::{self, PATIENCE, Watched};
 use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl, store};
 use kan_spec::config::Config;
 use kan_spec::state::Status;
+use kan_sys::fd::AsFd;
 use kan_sys::process::pidfd_send_signal;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -18,6 +20,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// [`Error::Unknown`], or [`Error::Status`] if it runs.
 pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
+    waiting::take_over()?;
     let interrupted = || {
         if force {
             interrupt(store, id);
@@ -27,6 +30,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         Err(Error::Unknown(_)) if force => return Ok(Vec::new()),
         other => other?,
     };
+    waiting::go_on("another kan")?;
     let delete = |container: Container| {
         let status = container.status()?;
         match status {
@@ -38,11 +42,15 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
         }
         remove(container, status)
     };
-    if force {
+    let deleted = if force {
         by_force(store, id, delete)
     } else {
         delete(store.find(id)?)
-    }
+    };
+    // A hook of poststop may have been interrupted, which is no error of the deletion's.
+    let deleted = deleted?;
+    waiting::go_on("hooks")?;
+    Ok(deleted)
 }
 
 /// Deletes what is found under an id, whose lock is held: nothing perhaps, or a state that can't be
@@ -83,7 +91,10 @@ fn is_made_soon(directory: &Path) -> bool {
         if Instant::now() > end {
             return false;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        // Told to stop, kan does not get the lock that is waited for next.
+        if waiting::pause(Duration::from_millis(20), "another kan").is_err() {
+            return true;
+        }
     }
     true
 }
@@ -165,9 +176,8 @@ fn end(container: &Container, status: Status) -> Result<()> {
         kan_cgroup::kill_all(&record.cgroups)?;
         // The first process of a pid namespace ends after all others, and those wait for parents
         // outside to reap them: that may be never.
-        let patience = Some(kan_cgroup::PATIENCE.as_secs());
-        let ended = kan_sys::io::wait_readable(&init, patience);
-        if !ended.map_err(during("wait for the container"))? {
+        let mut watched = [Watched::read(init.as_fd())];
+        if !waiting::wait(&mut watched, Some(PATIENCE), "the container's end")? {
             let pid = record.init.map_or(0, |init| init.pid);
             let why = format!("process {pid} of the container was killed and does not end");
             return Err(Error::Step(why));

@@ -66,6 +66,14 @@ pub enum Error {
         /// What is wrong with it.
         why: String,
     },
+    /// A signal told kan to stop while it waited.
+    #[error("stopped by {} while waiting for {what}", signal_name(*.signal))]
+    Interrupted {
+        /// The signal's number.
+        signal: i32,
+        /// For what.
+        what: String,
+    },
     /// `kill` with a signal that does not exist.
     #[error("unknown signal {0:?}")]
     UnknownSignal(String),
@@ -76,6 +84,11 @@ impl From<kan_cgroup::LimitError> for Error {
     fn from(error: kan_cgroup::LimitError) -> Self {
         Self::Step(error.to_string())
     }
+}
+
+fn signal_name(signal: i32) -> String {
+    nix::sys::signal::Signal::try_from(signal)
+        .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
 }
 
 fn lines(problems: &[Problem]) -> String {

@@ -4,7 +4,7 @@ use crate::container::Container;
 use crate::error::during;
 use crate::foreground::Foreground;
 use crate::host::Host;
-use crate::{Below, Error, Result, Store, Timeline, descriptors, facts};
+use crate::{Below, Error, Result, Store, Timeline, descriptors, facts, waiting};
 use kan_plan::{Attachment, Plan, Request, plan_exec};
 use kan_spec::config::{Capabilities, Config, Process};
 use kan_spec::state::Status;
@@ -75,12 +75,14 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
     let request = request(options, record.own_keyring);
     let mut plan: Plan = plan_exec(&config, &facts, &request).map_err(Error::Plan)?;
     timeline.warnings.append(&mut plan.warnings);
+    waiting::take_over()?;
     let foreground = if options.detach {
         None
     } else {
         Some(Foreground::prepare(false)?)
     };
     let mut host = Host::new(&plan, store, record, &[], timeline.is_wanted())?;
+    host.may_be_frozen = options.ignore_paused;
     host.is_below = options.cgroup.is_some();
     let made = host.perform_all(timeline);
     let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));

@@ -1,25 +1,25 @@
 //! Hooks in the runtime's namespaces: config.md, POSIX-platform hooks.
 
 use crate::error::{during, with};
+use crate::waiting::{self, Watched};
 use crate::{Error, Result};
 use kan_op::host::HostHook;
 use kan_spec::state::State;
-use kan_sys::process::{pidfd_open, pidfd_send_signal};
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use kan_sys::fd::OwnedFd;
+use kan_sys::process::{self, Ended, pidfd_open};
 use std::fs::{File, OpenOptions};
-use std::io::Write;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs a hook with the state on its stdin.
+/// Runs a hook with the state on its stdin. Its time counts from the start.
 ///
 /// # Errors
 /// The hook can't be executed, fails, or takes longer than its timeout; its stderr is in the text.
+/// [`Error::Interrupted`] if kan is told to stop: the hook is killed then.
 pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
     let failed = |why: String| {
         Error::Step(format!(
@@ -27,6 +27,9 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
             hook.kind, hook.index
         ))
     };
+    let end = hook
+        .timeout
+        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut command = command(hook).map_err(|error| failed(error.to_string()))?;
     let mut child = command.spawn().map_err(|error| {
         failed(format!(
@@ -35,31 +38,24 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
             crate::error::lowercase(&error)
         ))
     })?;
-    if let Some(mut stdin) = child.stdin.take() {
-        // A hook need not read it, and is not waited for here; SIGPIPE is ignored.
-        let state = state.compact();
-        // Beyond /proc/sys/fs/pipe-max-size there is none without CAP_SYS_RESOURCE.
-        let _ = kan_sys::io::make_room(&stdin, state.len());
-        let _ = stdin.write_all(state.as_bytes());
+    let pid = i32::try_from(child.id()).unwrap_or(i32::MAX);
+    let pidfd = pidfd_open(pid).map_err(|error| failed(error.to_string()))?;
+    let mut talk = Talk::begin(&mut child, state);
+    let in_time = talk.until_end(&pidfd, end);
+    if !matches!(in_time, Ok(true)) {
+        waiting::end(&pidfd);
     }
-    let mut errors = Vec::new();
-    let in_time = listen(&mut child, hook.timeout, &mut errors);
-    if !in_time {
-        kill(&child);
-    }
-    let errors = String::from_utf8_lossy(&errors);
-    let ended = child.wait().map_err(|error| failed(error.to_string()))?;
-    if !in_time {
+    if !in_time? {
         let seconds = hook.timeout.unwrap_or(0);
         return Err(failed(format!(
             "hook ran past specified timeout of {seconds}s"
         )));
     }
-    match (ended.code(), ended.signal()) {
-        (Some(0), _) => Ok(()),
-        (Some(code), _) => Err(failed(format!("exit status {code}{}", said(&errors)))),
-        (None, signal) => {
-            let signal = signal.unwrap_or(0);
+    let errors = String::from_utf8_lossy(&talk.errors);
+    match process::wait(&pidfd).map_err(|error| failed(error.to_string()))? {
+        Ended::Exited(0) => Ok(()),
+        Ended::Exited(code) => Err(failed(format!("exit status {code}{}", said(&errors)))),
+        Ended::Signalled(signal) => {
             Err(failed(format!("ended by signal {signal}{}", said(&errors))))
         }
     }
@@ -113,37 +109,70 @@ pub(crate) fn said(errors: &str) -> String {
 /// How much of what a hook says is kept for the error, bytes.
 const KEPT: usize = 4096;
 
-/// Whether the child ends within the time it has. What it says meanwhile is read, so that it never
-/// waits for a reader; what a process that it leaves behind says later is nobody's.
-fn listen(child: &mut Child, timeout: Option<u64>, errors: &mut Vec<u8>) -> bool {
-    let pidfd = i32::try_from(child.id())
-        .ok()
-        .and_then(|pid| pidfd_open(pid).ok());
-    let Some(pidfd) = pidfd else {
-        return true;
-    };
-    let stderr = child.stderr.take();
-    let end = timeout.map(|seconds| Instant::now() + Duration::from_secs(seconds));
-    let mut stderr = stderr.as_ref();
-    loop {
-        let left = end.map(|end| end.saturating_duration_since(Instant::now()));
-        let limit = left.map_or(PollTimeout::NONE, |left| {
-            PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX)
-        });
-        let mut watched = vec![PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)];
-        watched.extend(stderr.map(|fd| PollFd::new(fd.as_fd(), PollFlags::POLLIN)));
-        match poll(&mut watched, limit) {
-            Ok(0) => return false,
-            Err(Errno::EINTR) => continue,
-            Err(_) => return true,
-            Ok(_) => {}
+/// What goes in and out of a hook while it runs.
+struct Talk {
+    /// Closed when all of the state is written, or nobody reads it.
+    stdin: Option<ChildStdin>,
+    state: Vec<u8>,
+    written: usize,
+    stderr: Option<ChildStderr>,
+    /// The beginning of what the hook wrote to it.
+    errors: Vec<u8>,
+}
+
+impl Talk {
+    fn begin(child: &mut Child, state: &State) -> Self {
+        let stdin = child.stdin.take();
+        let state = state.compact().into_bytes();
+        if let Some(stdin) = &stdin {
+            // Beyond /proc/sys/fs/pipe-max-size there is none without CAP_SYS_RESOURCE.
+            let _ = kan_sys::io::make_room(stdin, state.len());
+            // A hook need not read it. This end of the pipe is nobody else's.
+            let _ = kan_sys::io::set_nonblocking(stdin);
         }
-        let ended = watched[0].any().unwrap_or(true);
-        let speaks = watched.get(1).is_some_and(|fd| fd.any().unwrap_or(false));
-        if let Some(from) = stderr.filter(|_| speaks) {
-            stderr = stderr.filter(|_| keep_some(from, errors));
-        } else if ended {
-            return true;
+        Self {
+            stdin,
+            state,
+            written: 0,
+            stderr: child.stderr.take(),
+            errors: Vec::new(),
+        }
+    }
+
+    /// Whether the hook ends in time. It is given the state meanwhile, and what it says is read, so that
+    /// it never waits for a reader; what a process that it leaves behind says later is nobody's.
+    fn until_end(&mut self, pidfd: &OwnedFd, end: Option<Instant>) -> Result<bool> {
+        loop {
+            self.write();
+            let left = end.map(|end| end.saturating_duration_since(Instant::now()));
+            let nothing = Watched::end(pidfd.as_fd());
+            let stdin = self.stdin.as_ref().map(|fd| Watched::write(fd.as_fd()));
+            let stderr = self.stderr.as_ref().map(|fd| Watched::read(fd.as_fd()));
+            let mut watched = [
+                Watched::read(pidfd.as_fd()),
+                stderr.unwrap_or(nothing),
+                stdin.unwrap_or(nothing),
+            ];
+            if !waiting::wait(&mut watched, left, "a hook")? {
+                return Ok(false);
+            }
+            let (has_ended, speaks) = (watched[0].is_ready(), watched[1].is_ready());
+            if let Some(from) = self.stderr.take_if(|_| speaks) {
+                self.stderr = keep_some(&from, &mut self.errors).then_some(from);
+            } else if has_ended {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Writes as much of the state as there is room for; SIGPIPE is ignored.
+    fn write(&mut self) {
+        while let Some(stdin) = &self.stdin {
+            match kan_sys::io::write(stdin, &self.state[self.written..]) {
+                Ok(count) if self.written + count < self.state.len() => self.written += count,
+                Err(error) if error.errno == kan_sys::Errno::EAGAIN => return,
+                Ok(_) | Err(_) => self.stdin = None,
+            }
         }
     }
 }
@@ -155,13 +184,4 @@ pub(crate) fn keep_some(from: &impl AsFd, errors: &mut Vec<u8>) -> bool {
     let room = KEPT.saturating_sub(errors.len());
     errors.extend_from_slice(&piece[..count.min(room)]);
     count > 0
-}
-
-fn kill(child: &Child) {
-    let pidfd = i32::try_from(child.id())
-        .ok()
-        .and_then(|pid| pidfd_open(pid).ok());
-    if let Some(pidfd) = pidfd {
-        let _ = pidfd_send_signal(&pidfd, nix::libc::SIGKILL);
-    }
 }

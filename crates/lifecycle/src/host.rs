@@ -8,17 +8,16 @@ use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
 use crate::{
-    Error, Result, Timeline, agent, console, hooks, id_maps, outer_filter, pid_file, resctrl,
+    Error, Result, Timeline, agent, console, hooks, id_maps, pid_file, resctrl, waiting,
 };
 use kan_init::Slots;
-use kan_op::{Board, HostStep, Slot, Sync};
+use kan_op::{Board, HostStep, Slot};
 use kan_plan::Plan;
 use kan_spec::state::Status;
 use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR};
-use kan_sys::process::{Child, Ended};
-use kan_sys::{io, memory, process, socket};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use kan_sys::process::Child;
+use kan_sys::{io, memory, socket};
 use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -50,10 +49,12 @@ pub(crate) struct Host<'p> {
     /// Whether the child goes into a cgroup below the container's and nowhere else.
     pub(crate) is_below: bool,
     /// What init's hooks write to their stderr.
-    hook_errors: Option<OwnedFd>,
-    hooks_said: Vec<u8>,
+    pub(crate) hook_errors: Option<OwnedFd>,
+    pub(crate) hooks_said: Vec<u8>,
     /// The seccomp listener, where init sent it.
-    listener: Option<OwnedFd>,
+    pub(crate) listener: Option<OwnedFd>,
+    /// Whether the container may be frozen, so that kan waits for init without an end.
+    pub(crate) may_be_frozen: bool,
     /// Whether init was cloned, or an attempt made.
     pub(crate) is_cloned: bool,
     /// When, if somebody wants to know: nanoseconds of CLOCK_MONOTONIC.
@@ -106,6 +107,7 @@ impl<'p> Host<'p> {
             hook_errors: None,
             hooks_said: Vec::new(),
             listener: None,
+            may_be_frozen: false,
             is_cloned: false,
             cloned_at: 0,
             own_oom_score: None,
@@ -119,6 +121,7 @@ impl<'p> Host<'p> {
             let field = plan.host.field(index);
             let words = || (kan_plan::host_text(step), field.to_owned());
             let done = timeline.step(words, || self.perform(step));
+            let done = done.and_then(|()| waiting::go_on("a step"));
             done.map_err(|error| in_field(field, error))?;
         }
         Ok(())
@@ -313,16 +316,6 @@ impl<'p> Host<'p> {
         }
     }
 
-    fn receive_listener(&mut self) -> Result<()> {
-        match socket::receive_descriptor(&self.channel) {
-            Ok(listener) => {
-                self.listener = Some(listener);
-                Ok(())
-            }
-            Err(_) => Err(self.init_error()),
-        }
-    }
-
     fn send_listener(&mut self, path: &str, metadata: Option<String>) -> Result<()> {
         let gone = || Error::Step("there is no listener".into());
         let child = self.child.as_ref().ok_or_else(gone)?;
@@ -343,92 +336,6 @@ impl<'p> Host<'p> {
             self.record.state(status),
             metadata,
         )
-    }
-
-    pub(crate) fn tell(&mut self, sync: Sync) -> Result<()> {
-        match io::write(&self.channel, &[sync as u8]) {
-            Ok(_) => Ok(()),
-            Err(_) => Err(self.init_error()),
-        }
-    }
-
-    fn wait(&mut self, sync: Sync) -> Result<()> {
-        let mut told = [0];
-        self.hear_hooks_until_told();
-        match io::read(&self.channel, &mut told) {
-            Ok(1) if told[0] == sync as u8 => Ok(()),
-            _ => Err(self.init_error()),
-        }
-    }
-
-    /// Waits until init has turned into the container's program, which closes the channel.
-    pub(crate) fn wait_for_exec(&mut self) -> Result<()> {
-        let mut none = [0];
-        let is_open = !matches!(io::read(&self.channel, &mut none), Ok(0));
-        // Its end closes the channel as well, in whichever step it is.
-        let is_early = self.board.step() + 1 < self.plan.init.steps().len();
-        if is_open || is_early || self.board.failure().is_some() {
-            return Err(self.init_error());
-        }
-        Ok(())
-    }
-
-    /// After `run`'s program was executed. One that fails ends the container (runtime.md).
-    pub(crate) fn run_poststart(&mut self) -> Result<()> {
-        self.record.run_poststart()
-    }
-
-    /// Why init is gone: what it wrote on the board, or where it was when it was killed.
-    pub(crate) fn init_error(&mut self) -> Error {
-        let step = self.board.step();
-        if let Some(failure) = self.board.failure() {
-            let text = kan_plan::explain_init(self.plan, step, failure);
-            let hint = outer_filter::of_init(failure);
-            return Error::Step(text + &hint + &self.hook_words());
-        }
-        let Some(child) = self.child.take() else {
-            return Error::Step("init was not made".into());
-        };
-        // At once: systemd removes a cgroup, and its counters, when the last process has ended.
-        let kills = kan_cgroup::oom_kills(&self.record.cgroups);
-        let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
-        let how = match process::wait(&child.pidfd) {
-            Ok(Ended::Exited(code)) => format!("exited with code {code}"),
-            Ok(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
-            Err(_) => "is gone".into(),
-        };
-        let how = match kills {
-            0 => how,
-            _ => "was OOM-killed (memory limit too low?)".into(),
-        };
-        Error::Step(kan_plan::explain_lost(self.plan, step, &how))
-    }
-
-    /// Reads what init's hooks say for as long as init has nothing to tell, so that no hook waits
-    /// for a reader.
-    fn hear_hooks_until_told(&mut self) {
-        let Some(errors) = self.hook_errors.take() else {
-            return;
-        };
-        let mut is_open = true;
-        while is_open && !io::wait_readable(&self.channel, Some(0)).unwrap_or(true) {
-            let either = [self.channel.as_fd(), errors.as_fd()];
-            let mut watched = either.map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            let polled = poll(&mut watched, PollTimeout::NONE);
-            let has_some = polled.is_ok() && watched[1].any().unwrap_or(false);
-            is_open = !has_some || hooks::keep_some(&errors, &mut self.hooks_said);
-        }
-        self.hook_errors = is_open.then_some(errors);
-    }
-
-    /// What init's hooks wrote, when one of them failed.
-    fn hook_words(&mut self) -> String {
-        if let Some(from) = self.hook_errors.take()
-            && io::wait_readable(&from, Some(0)).unwrap_or(false)
-        {
-            hooks::keep_some(&from, &mut self.hooks_said);
-        }
-        hooks::said(&String::from_utf8_lossy(&self.hooks_said))
     }
 
     fn write_pid_file(&self, path: &Path) -> Result<()> {
@@ -467,8 +374,7 @@ impl Drop for Host<'_> {
             return;
         }
         if let Some(child) = self.child.take() {
-            let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
-            let _ = process::wait(&child.pidfd);
+            let _ = waiting::end(&child.pidfd);
         }
         // The mounts of a container that was there before stay: `exec` has made none.
         if self.made.directory.is_some() {

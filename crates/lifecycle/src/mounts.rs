@@ -2,7 +2,7 @@
 
 use crate::error::with;
 use crate::host::Host;
-use crate::{Error, Result, Store, Timeline, facts};
+use crate::{Error, Result, Store, Timeline, facts, waiting};
 use kan_plan::{Facts, Plan, Request};
 use kan_spec::config::{Config, Mount};
 use kan_spec::state::Status;
@@ -16,6 +16,7 @@ type Planner =
 /// [`Error::Unknown`]; [`Error::Status`] if the container has stopped; what is wrong with the
 /// list, by field; the first mount that fails, after those before it were taken back.
 pub fn add_mounts(store: &Store, id: &str, mounts: Vec<Mount>) -> Result<()> {
+    waiting::take_over()?;
     let _locked = store.lock(id)?;
     let work = Work::prepare(store, id, mounts)?;
     let plans = work.plans(kan_plan::plan_mount)?;
@@ -36,6 +37,7 @@ pub fn add_mounts(store: &Store, id: &str, mounts: Vec<Mount>) -> Result<()> {
 /// # Errors
 /// As [`add_mounts`], but nothing is taken back.
 pub fn remove_mounts(store: &Store, id: &str, mounts: Vec<Mount>) -> Result<()> {
+    waiting::take_over()?;
     let _locked = store.lock(id)?;
     let work = Work::prepare(store, id, mounts)?;
     let plans = work.plans(kan_plan::plan_unmount)?;

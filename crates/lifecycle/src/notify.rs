@@ -4,17 +4,20 @@
 //! hide the manager's, and because the manager believes only the processes of its service.
 
 use crate::Result;
+use crate::waiting::{self, Watched};
 use crate::error::{during, with};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::{file, io, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
 use std::fs::DirBuilder;
+use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// The directory in a container's own that is mounted into it.
 pub(crate) const DIRECTORY: &str = "notify";
@@ -25,8 +28,11 @@ pub(crate) const SOCKET: &str = "notify.sock";
 /// Longest message, bytes; systemd takes no longer ones.
 const LONGEST: usize = 4096;
 
-/// How long the manager may take to have heard everything, milliseconds: systemd's own patience.
-const BARRIER: u16 = 30_000;
+/// How long the manager may take to have heard everything: systemd's own patience.
+const BARRIER: Duration = Duration::from_secs(30);
+
+/// How long it may take to have room for a message, milliseconds.
+const BUSY: u16 = 5000;
 
 /// Makes the directory, without the socket.
 pub(crate) fn make_directory(container: &Path) -> Result<()> {
@@ -73,6 +79,7 @@ impl Relay {
         let failed = |error| with("connect to NOTIFY_SOCKET", Path::new(manager))(error);
         let to = UnixDatagram::unbound().map_err(failed)?;
         to.connect_addr(&address(manager).map_err(failed)?)
+            .and_then(|()| to.set_nonblocking(true))
             .map_err(failed)?;
         Ok(Self {
             container: own,
@@ -85,17 +92,15 @@ impl Relay {
     pub(crate) fn until_ready(&self, pid: i32, init: impl AsFd) -> Result<()> {
         loop {
             let mut watched = [
-                PollFd::new(self.container.as_fd(), PollFlags::POLLIN),
-                PollFd::new(init.as_fd(), PollFlags::POLLIN),
+                Watched::read(self.container.as_fd()),
+                Watched::read(init.as_fd()),
             ];
-            if poll(&mut watched, PollTimeout::NONE).is_err() {
-                continue;
-            }
+            waiting::wait(&mut watched, None, "READY=1")?;
             if self.pass_on()? {
                 self.tell(format!("MAINPID={pid}\n").as_bytes())?;
                 return self.barrier();
             }
-            if watched[1].any().unwrap_or(true) {
+            if watched[1].is_ready() {
                 return Ok(());
             }
         }
@@ -117,10 +122,16 @@ impl Relay {
         Ok(is_ready)
     }
 
+    /// A manager whose queue is full gets some time. Signals are left to others: in the foreground
+    /// they are the container's.
     fn tell(&self, message: &[u8]) -> Result<()> {
-        self.manager
-            .send(message)
-            .map(drop)
+        let mut sent = self.manager.send(message);
+        if matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock) {
+            let mut watched = [PollFd::new(self.manager.as_fd(), PollFlags::POLLOUT)];
+            let _ = poll(&mut watched, PollTimeout::from(BUSY));
+            sent = self.manager.send(message);
+        }
+        sent.map(drop)
             .map_err(with("write to", Path::new("NOTIFY_SOCKET")))
     }
 
@@ -131,9 +142,8 @@ impl Relay {
         let sent = socket::send_descriptor(&self.manager, c"BARRIER=1", &theirs);
         sent.map_err(during("tell the service manager"))?;
         drop::<OwnedFd>(theirs);
-        let mut watched = [PollFd::new(own.as_fd(), PollFlags::empty())];
-        let _ = poll(&mut watched, PollTimeout::from(BARRIER));
-        Ok(())
+        let mut watched = [Watched::end(own.as_fd())];
+        waiting::wait(&mut watched, Some(BARRIER), "the service manager").map(drop)
     }
 }
 

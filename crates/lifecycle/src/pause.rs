@@ -1,6 +1,6 @@
 //! `pause` and `resume`.
 
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, waiting};
 use kan_spec::state::Status;
 
 /// Freezes a running container.
@@ -38,6 +38,7 @@ fn change(
     otherwise: &str,
     work: fn(&kan_cgroup::Placement) -> kan_cgroup::Result<()>,
 ) -> Result<()> {
+    waiting::take_over()?;
     let _locked = store.lock(id)?;
     let container = store.find(id)?;
     let status = container.status()?;

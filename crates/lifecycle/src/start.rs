@@ -3,11 +3,10 @@
 use crate::container::FIFO;
 use crate::error::with;
 use crate::record::{InitProcess, Record};
+use crate::waiting::{self, Watched};
 use crate::{Error, Result, Store, Timeline, notify};
 use kan_op::HOOKS_RUN;
 use kan_spec::state::Status;
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
@@ -20,6 +19,7 @@ use std::path::Path;
 /// [`Error::Unknown`]; [`Error::Status`] for a container that is not waiting; that of a poststart
 /// hook, or of the service manager of `NOTIFY_SOCKET`.
 pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
+    waiting::take_over()?;
     let locked = timeline.phase("lock the container", || store.lock(id))?;
     let container = timeline.phase("find the container", || store.find(id))?;
     let status = timeline.phase("look at its status", || container.status())?;
@@ -79,8 +79,8 @@ impl Said {
     /// which poll(2) tells by POLLHUP. Until then nothing is read, for the byte that lets init go
     /// on is init's.
     fn until_exec(mut self, record: &Record) -> Result<()> {
-        let mut watched = [PollFd::new(self.0.as_fd(), PollFlags::empty())];
-        while poll(&mut watched, PollTimeout::NONE) == Err(Errno::EINTR) {}
+        let mut watched = [Watched::end(self.0.as_fd())];
+        waiting::wait(&mut watched, None, "the program to be executed").inspect_err(|_| kill(record))?;
         let mut said = String::new();
         // A FIFO without a writer has an end.
         let _ = self.0.read_to_string(&mut said);
@@ -101,11 +101,13 @@ impl Said {
 
 /// A hook that fails ends the container (runtime.md).
 fn run_poststart(record: &Record) -> Result<()> {
-    record.run_poststart().inspect_err(|_| {
-        if let Some(Ok(Some(init))) = record.init.map(InitProcess::open) {
-            let _ = kan_sys::process::pidfd_send_signal(&init, nix::libc::SIGKILL);
-        }
-    })
+    record.run_poststart().inspect_err(|_| kill(record))
+}
+
+fn kill(record: &Record) {
+    if let Some(Ok(Some(init))) = record.init.map(InitProcess::open) {
+        let _ = kan_sys::process::pidfd_send_signal(&init, nix::libc::SIGKILL);
+    }
 }
 
 /// What init waits for.

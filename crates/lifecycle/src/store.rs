@@ -4,12 +4,13 @@ use crate::cgroups::is_host_root;
 use crate::container::Container;
 use crate::error::with;
 use crate::record::FILE;
-use crate::{Error, Result, check_id, files};
+use crate::{Error, Result, check_id, files, waiting};
 use kan_sys::file::{O_DIRECTORY, O_RDONLY};
 use std::fs::{DirBuilder, File, Metadata, TryLockError};
 use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// Where containers are remembered (`--root`).
 #[derive(Clone, Debug)]
@@ -114,7 +115,7 @@ fn lock(directory: &Path, if_held: impl FnOnce()) -> Result<Locked> {
                 if let Some(act) = if_held.take() {
                     act();
                 }
-                opened.lock().map_err(with("lock", directory))?;
+                await_lock(&opened, directory)?;
             }
             Err(TryLockError::Error(error)) => return Err(with("lock", directory)(error)),
             Ok(()) => {}
@@ -124,6 +125,21 @@ fn lock(directory: &Path, if_held: impl FnOnce()) -> Result<Locked> {
         let locked = opened.metadata().map_err(with("look at", directory))?;
         if locked.nlink() > 0 || is_at(directory, &locked)? {
             return Ok(Locked(opened));
+        }
+    }
+}
+
+/// A lock that is held can't be waited for by poll(2): it is tried again and again, in intervals that
+/// grow.
+fn await_lock(directory: &File, path: &Path) -> Result<()> {
+    const LONGEST: Duration = Duration::from_millis(20);
+    let mut interval = Duration::from_millis(1);
+    loop {
+        waiting::pause(interval, "the container's lock")?;
+        match directory.try_lock() {
+            Err(TryLockError::WouldBlock) => interval = LONGEST.min(interval * 2),
+            Err(TryLockError::Error(error)) => return Err(with("lock", path)(error)),
+            Ok(()) => return Ok(()),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::classes::Classes;
 use crate::container::Container;
 use crate::error::with;
 use crate::record::{Record, write_private};
-use crate::{Error, Result, Store};
+use crate::{Error, Result, Store, waiting};
 use kan_cgroup::Placement;
 use kan_op::Limits;
 use kan_op::host::DeviceRule;
@@ -35,6 +35,7 @@ pub struct Update {
 /// [`Error::Unknown`]; [`Error::Status`] for a container that has stopped; everything in the
 /// document that can't be honoured; the first value that the kernel refuses, by field.
 pub fn update(store: &Store, id: &str, update: &Update) -> Result<Vec<String>> {
+    waiting::take_over()?;
     let _locked = store.lock(id)?;
     let container = store.find(id)?;
     let record = match (&container.record, container.status()?) {

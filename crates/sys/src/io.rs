@@ -117,12 +117,26 @@ pub fn make_room(pipe: impl AsFd, bytes: usize) -> Result<()> {
 
 /// fcntl(2) F_SETFL: reads and writes answer EAGAIN instead of waiting.
 pub fn set_nonblocking(fd: impl AsFd) -> Result<()> {
+    change_nonblocking(raw(&fd), true)
+}
+
+/// fcntl(2) F_SETFL: reads and writes wait, as they do unless asked otherwise.
+pub fn set_blocking(fd: impl AsFd) -> Result<()> {
+    change_nonblocking(raw(&fd), false)
+}
+
+fn change_nonblocking(fd: isize, on: bool) -> Result<()> {
     use linux_raw_sys::general::{F_GETFL, F_SETFL, O_NONBLOCK};
-    let fd = raw(&fd);
     // SAFETY: plain numbers.
     let flags = unsafe { call!(fcntl, fd, F_GETFL, 0) }?;
+    let nonblocking = O_NONBLOCK as usize;
+    let flags = if on {
+        flags | nonblocking
+    } else {
+        flags & !nonblocking
+    };
     // SAFETY: plain numbers.
-    unsafe { call!(fcntl, fd, F_SETFL, flags | O_NONBLOCK as usize).map(drop) }
+    unsafe { call!(fcntl, fd, F_SETFL, flags).map(drop) }
 }
 
 /// ppoll(2) of one descriptor until it is readable or at its end: whether it is, after `seconds`

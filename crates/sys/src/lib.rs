@@ -33,6 +33,7 @@ pub mod signal;
 pub mod socket;
 pub mod start;
 pub mod terminal;
+pub mod waiting;
 
 pub use call::{Errno, Error, Result, Sysno};
 pub use rustix::fd;

@@ -212,6 +212,16 @@ pub fn wait(process: impl AsFd) -> Result<Ended> {
     waitid(P_PIDFD, raw(&process), WEXITED).map(|(_, ended)| ended)
 }
 
+/// waitid(2) on a pidfd of one's own child: the signal that has stopped it, if one has. SIGSTOP and
+/// its kin, not ptrace(2).
+pub fn stopped_by(process: impl AsFd) -> Option<i32> {
+    use linux_raw_sys::general::{P_PIDFD, WNOHANG, WNOWAIT, WSTOPPED};
+    match waitid(P_PIDFD, raw(&process), WSTOPPED | WNOHANG | WNOWAIT) {
+        Ok((pid, Ended::Signalled(signal))) if pid != 0 => Some(signal),
+        _ => None,
+    }
+}
+
 /// waitid(2) on any child that has ended, without blocking: `None` when there is none.
 pub fn reap_any() -> Result<Option<(i32, Ended)>> {
     use linux_raw_sys::general::{P_ALL, WEXITED, WNOHANG};

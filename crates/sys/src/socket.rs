@@ -1,7 +1,7 @@
 //! Local sockets: socketpair(2), and descriptors sent over them.
 
 use crate::Result;
-use crate::call::{call, owned, ptr, raw};
+use crate::call::{call, owned, raw};
 use core::ffi::CStr;
 use rustix::fd::{AsFd, AsRawFd, OwnedFd};
 
@@ -67,12 +67,21 @@ struct Control {
 
 /// sendmsg(2) of `text` with one descriptor attached (SCM_RIGHTS, unix(7)).
 pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> Result<()> {
+    send_with_descriptor(over, text.to_bytes(), descriptor).map(drop)
+}
+
+/// The same: how many bytes were sent, which a socket that does not wait may take only a part of.
+pub fn send_with_descriptor(
+    over: impl AsFd,
+    text: &[u8],
+    descriptor: impl AsFd,
+) -> Result<usize> {
     const SOL_SOCKET: i32 = 1;
     const SCM_RIGHTS: i32 = 1;
     const MSG_NOSIGNAL: u32 = 0x4000;
     let part = Part {
-        base: ptr(text).cast_mut(),
-        length: text.to_bytes().len(),
+        base: text.as_ptr().cast_mut(),
+        length: text.len(),
     };
     let mut control = Control {
         length: core::mem::offset_of!(Control, padding),
@@ -91,7 +100,7 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
         flags: 0,
     };
     // SAFETY: the header and all it points at outlive the call and have the kernel's layout.
-    unsafe { call!(sendmsg, raw(&over), &raw const header, MSG_NOSIGNAL).map(drop) }
+    unsafe { call!(sendmsg, raw(&over), &raw const header, MSG_NOSIGNAL) }
 }
 
 /// recvmsg(2) of a message with one descriptor attached; ENOMSG if there is none. What the

@@ -1,0 +1,157 @@
+//! Where kan meets its child: it notifies init and waits for it, and explains why it does not come.
+
+use crate::host::Host;
+use crate::waiting::{self, Watched};
+use crate::{Error, Result, hooks, outer_filter};
+use kan_op::Sync;
+use kan_sys::fd::AsFd;
+use kan_sys::process::{self, Ended};
+use kan_sys::{io, socket};
+use nix::sys::signal::Signal;
+use std::time::{Duration, Instant};
+
+/// How often kan looks at an init that it waits for.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// How long init may stand still, stopped or frozen, before that is an error. The program of a
+/// container may stop its own init, or that of `exec`, while kan waits for it.
+const STANDS_STILL: Duration = Duration::from_secs(3);
+
+impl Host<'_> {
+    pub(crate) fn receive_listener(&mut self) -> Result<()> {
+        self.await_init("init's seccomp listener")?;
+        match socket::receive_descriptor(&self.channel) {
+            Ok(listener) => {
+                self.listener = Some(listener);
+                Ok(())
+            }
+            Err(_) => Err(self.init_error()),
+        }
+    }
+
+    pub(crate) fn tell(&mut self, sync: Sync) -> Result<()> {
+        match io::write(&self.channel, &[sync as u8]) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.init_error()),
+        }
+    }
+
+    pub(crate) fn wait(&mut self, sync: Sync) -> Result<()> {
+        let mut told = [0];
+        self.await_init(sync.name())?;
+        match io::read(&self.channel, &mut told) {
+            Ok(1) if told[0] == sync as u8 => Ok(()),
+            _ => Err(self.init_error()),
+        }
+    }
+
+    /// Waits until init has turned into the container's program, which closes the channel.
+    pub(crate) fn wait_for_exec(&mut self) -> Result<()> {
+        let mut none = [0];
+        self.await_init("the program to be executed")?;
+        let is_open = !matches!(io::read(&self.channel, &mut none), Ok(0));
+        // Its end closes the channel as well, in whichever step it is.
+        let is_early = self.board.step() + 1 < self.plan.init.steps().len();
+        if is_open || is_early || self.board.failure().is_some() {
+            return Err(self.init_error());
+        }
+        Ok(())
+    }
+
+    /// Waits until the channel has news of init, or is at its end. What init's hooks say meanwhile is
+    /// read, so that no hook waits for a reader.
+    ///
+    /// Init may run a program of the container's already, or be within reach of one. So kan looks at
+    /// it while it waits: one that has failed and yet does not end is killed, and one that stands
+    /// still is not waited for.
+    fn await_init(&mut self, what: &str) -> Result<()> {
+        let what = format!("init ({what})");
+        let mut still_since = None;
+        loop {
+            let mut watched = vec![Watched::read(self.channel.as_fd())];
+            let errors = self.hook_errors.as_ref();
+            watched.extend(errors.map(|errors| Watched::read(errors.as_fd())));
+            let is_ready = waiting::wait(&mut watched, Some(LOOK), &what)?;
+            let (has_news, has_words) = (
+                watched[0].is_ready(),
+                watched.get(1).is_some_and(Watched::is_ready),
+            );
+            if has_news {
+                return Ok(());
+            }
+            if has_words && let Some(errors) = self.hook_errors.take() {
+                let is_open = hooks::keep_some(&errors, &mut self.hooks_said);
+                self.hook_errors = is_open.then_some(errors);
+            }
+            if is_ready {
+                continue;
+            }
+            if let Some(child) = self.child.as_ref().filter(|_| self.board.failure().is_some()) {
+                let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
+            }
+            let Some(why) = self.stands_still()? else {
+                still_since = None;
+                continue;
+            };
+            let since = *still_since.get_or_insert_with(Instant::now);
+            if since.elapsed() >= STANDS_STILL {
+                let seconds = STANDS_STILL.as_secs();
+                return Err(Error::Step(format!("wait for {what}: {why} for {seconds} s")));
+            }
+        }
+    }
+
+    /// Why init can't go on by itself, as far as kan can see it.
+    fn stands_still(&self) -> Result<Option<String>> {
+        let stopped = self.child.as_ref();
+        let stopped = stopped.and_then(|child| process::stopped_by(&child.pidfd));
+        if let Some(number) = stopped {
+            let name = Signal::try_from(number).map_or("a signal", Signal::as_str);
+            return Ok(Some(format!("it has been stopped by {name}")));
+        }
+        if !self.may_be_frozen && kan_cgroup::halted(&self.record.cgroups)? {
+            return Ok(Some("its cgroup has been frozen".into()));
+        }
+        Ok(None)
+    }
+
+    /// After `run`'s program was executed. One that fails ends the container (runtime.md).
+    pub(crate) fn run_poststart(&mut self) -> Result<()> {
+        self.record.run_poststart()
+    }
+
+    /// Why init is gone: what it wrote on the board, or where it was when it was killed.
+    pub(crate) fn init_error(&mut self) -> Error {
+        let step = self.board.step();
+        if let Some(failure) = self.board.failure() {
+            let text = kan_plan::explain_init(self.plan, step, failure);
+            let hint = outer_filter::of_init(failure);
+            return Error::Step(text + &hint + &self.hook_words());
+        }
+        let Some(child) = self.child.take() else {
+            return Error::Step("init was not made".into());
+        };
+        // At once: systemd removes a cgroup, and its counters, when the last process has ended.
+        let kills = kan_cgroup::oom_kills(&self.record.cgroups);
+        let how = match waiting::end(&child.pidfd) {
+            Some(Ended::Exited(code)) => format!("exited with code {code}"),
+            Some(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
+            None => "is gone".into(),
+        };
+        let how = match kills {
+            0 => how,
+            _ => "was OOM-killed (memory limit too low?)".into(),
+        };
+        Error::Step(kan_plan::explain_lost(self.plan, step, &how))
+    }
+
+    /// What init's hooks wrote, when one of them failed.
+    fn hook_words(&mut self) -> String {
+        if let Some(from) = self.hook_errors.take()
+            && io::wait_readable(&from, Some(0)).unwrap_or(false)
+        {
+            hooks::keep_some(&from, &mut self.hooks_said);
+        }
+        hooks::said(&String::from_utf8_lossy(&self.hooks_said))
+    }
+}
