@@ -5,12 +5,14 @@ use crate::{Init, Step, Stop};
 use alloc::vec::Vec;
 use core::ffi::c_char;
 use core::ptr;
+use core::time::Duration;
 use kan_op::init::{InitHook, Stream};
-use kan_op::{Flaw, InitStep};
+use kan_op::{Flaw, InitStep, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_WRONLY};
 use kan_sys::process::{self, Ended, Strings};
-use kan_sys::{io, signal};
+use kan_sys::waiting::{self, Watch};
+use kan_sys::{Errno, io, memory, signal};
 
 /// signal(7)
 const SIGPIPE: u32 = 13;
@@ -88,36 +90,126 @@ impl Init<'_> {
             stdout,
             stderr,
         };
+        let until = hook.timeout.map(|seconds| {
+            memory::monotonic_ns().saturating_add(seconds.saturating_mul(1_000_000_000))
+        });
         let child = process::fork_plainly(&mut launch, become_hook)?;
         drop(launch);
-        tell_state(hook, state)?;
         self.hooks_run += 1;
-        await_hook(hook, &child.pidfd)
-    }
-}
-
-/// A hook need not read its state: that it does not must neither end init nor let it wait for
-/// longer than the hook may take.
-fn tell_state(hook: &InitHook, to: OwnedFd) -> Step {
-    signal::ignore(SIGPIPE)?;
-    let length = hook.state_before.len() + 10 + hook.state_after.len();
-    // Beyond /proc/sys/fs/pipe-max-size there is none without CAP_SYS_RESOURCE.
-    let _ = io::make_room(&to, length);
-    let mut digits = [0; 10];
-    let pid = decimal(process::own_pid(), &mut digits);
-    for part in [&hook.state_before, pid, &hook.state_after] {
-        write_all(&to, part);
-    }
-    drop(to);
-    Ok(signal::set_default(SIGPIPE)?)
-}
-
-fn write_all(to: &OwnedFd, mut bytes: &[u8]) {
-    while let Ok(count @ 1..) = io::write(to, bytes) {
-        bytes = bytes.get(count..).unwrap_or_default();
-        if bytes.is_empty() {
-            return;
+        // While kan is still at work on the container, nobody would find it if kan ended now.
+        let kan = if hook.kind == "startContainer" {
+            None
+        } else {
+            self.slots.get(Slot::Channel).ok()
+        };
+        let in_time = Talk::new(hook, state)?.until_end(&child.pidfd, kan, until);
+        if !matches!(in_time, Ok(true)) {
+            process::pidfd_send_signal(&child.pidfd, SIGKILL)?;
         }
+        let ended = process::wait(&child.pidfd)?;
+        if !in_time? {
+            return Err(Flaw::HookTimedOut.into());
+        }
+        judge(ended)
+    }
+}
+
+/// A hook that is given its state, piece by piece: it need not read it, and that it does not must
+/// neither end init nor let it wait for longer than the hook may take.
+struct Talk<'a> {
+    hook: &'a InitHook,
+    pid: [u8; 10],
+    pid_begins: usize,
+    to: Option<OwnedFd>,
+    written: usize,
+}
+
+impl<'a> Talk<'a> {
+    fn new(hook: &'a InitHook, to: OwnedFd) -> Result<Self, Stop> {
+        let mut pid = [0; 10];
+        let length = decimal(process::own_pid(), &mut pid).len();
+        // Beyond /proc/sys/fs/pipe-max-size there is none without CAP_SYS_RESOURCE.
+        let room = hook.state_before.len() + pid.len() + hook.state_after.len();
+        let _ = io::make_room(&to, room);
+        // This end of the pipe is nobody else's.
+        io::set_nonblocking(&to)?;
+        Ok(Self {
+            hook,
+            pid_begins: pid.len() - length,
+            pid,
+            to: Some(to),
+            written: 0,
+        })
+    }
+
+    /// Whether the hook has ended before `until`, nanoseconds of CLOCK_MONOTONIC. `kan` is at its end
+    /// when kan is.
+    fn until_end(
+        &mut self,
+        pidfd: &OwnedFd,
+        kan: Option<BorrowedFd<'_>>,
+        until: Option<u64>,
+    ) -> Result<bool, Stop> {
+        signal::ignore(SIGPIPE)?;
+        loop {
+            self.write();
+            let left = until.map(|until| {
+                Duration::from_nanos(until.saturating_sub(memory::monotonic_ns()))
+            });
+            let nothing = Watch::end(pidfd.as_fd());
+            let to = self.to.as_ref().map(|to| Watch::write(to.as_fd()));
+            let mut watched = [
+                Watch::read(pidfd.as_fd()),
+                to.unwrap_or(nothing),
+                kan.map_or(nothing, Watch::end),
+            ];
+            let is_ready = waiting::wait(&mut watched, left)?;
+            if !is_ready || watched[0].is_ready() {
+                signal::set_default(SIGPIPE)?;
+                return Ok(is_ready);
+            }
+            if kan.is_some() && watched[2].is_ready() {
+                return Err(Flaw::OutOfStep.into());
+            }
+        }
+    }
+
+    /// Writes as much as there is room for.
+    fn write(&mut self) {
+        while let Some(to) = &self.to {
+            match io::write(to, self.rest()) {
+                Ok(count @ 1..) => self.written += count,
+                Err(error) if error.errno == Errno::EAGAIN => return,
+                Ok(_) | Err(_) => self.to = None,
+            }
+            if self.rest().is_empty() {
+                self.to = None;
+            }
+        }
+    }
+
+    /// What is left of the part that is being written.
+    fn rest(&self) -> &[u8] {
+        let mut before = 0;
+        let pid = self.pid.get(self.pid_begins..).unwrap_or_default();
+        for part in [&self.hook.state_before, pid, &self.hook.state_after] {
+            if let Some(rest @ [_, ..]) = part.get(self.written - before..) {
+                return rest;
+            }
+            before += part.len();
+        }
+        &[]
+    }
+}
+
+fn judge(ended: Ended) -> Step {
+    let stop = |flaw: Flaw, number: i32| {
+        Err(Stop::from(flaw).in_part(usize::try_from(number).unwrap_or(0)))
+    };
+    match ended {
+        Ended::Exited(0) => Ok(()),
+        Ended::Exited(code) => stop(Flaw::HookExited, code),
+        Ended::Signalled(signal) => stop(Flaw::HookSignalled, signal),
     }
 }
 
@@ -130,22 +222,6 @@ pub(crate) fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
         if rest == 0 {
             return &buffer[start..];
         }
-    }
-}
-
-fn await_hook(hook: &InitHook, pidfd: &OwnedFd) -> Step {
-    if !io::wait_readable(pidfd, hook.timeout)? {
-        process::pidfd_send_signal(pidfd, SIGKILL)?;
-        process::wait(pidfd)?;
-        return Err(Flaw::HookTimedOut.into());
-    }
-    let stop = |flaw: Flaw, number: i32| {
-        Err(Stop::from(flaw).in_part(usize::try_from(number).unwrap_or(0)))
-    };
-    match process::wait(pidfd)? {
-        Ended::Exited(0) => Ok(()),
-        Ended::Exited(code) => stop(Flaw::HookExited, code),
-        Ended::Signalled(signal) => stop(Flaw::HookSignalled, signal),
     }
 }
 

@@ -373,9 +373,7 @@ impl Drop for Host<'_> {
         if self.made.finished {
             return;
         }
-        if let Some(child) = self.child.take() {
-            let _ = waiting::end(&child.pidfd);
-        }
+        self.end_child();
         // The mounts of a container that was there before stay: `exec` has made none.
         if self.made.directory.is_some() {
             let _ = self.record.uncover();

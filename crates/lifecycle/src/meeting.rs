@@ -128,12 +128,12 @@ impl Host<'_> {
             let hint = outer_filter::of_init(failure);
             return Error::Step(text + &hint + &self.hook_words());
         }
-        let Some(child) = self.child.take() else {
+        if self.child.is_none() {
             return Error::Step("init was not made".into());
-        };
+        }
         // At once: systemd removes a cgroup, and its counters, when the last process has ended.
         let kills = kan_cgroup::oom_kills(&self.record.cgroups);
-        let how = match waiting::end(&child.pidfd) {
+        let how = match self.end_child() {
             Some(Ended::Exited(code)) => format!("exited with code {code}"),
             Some(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
             None => "is gone".into(),
@@ -143,6 +143,20 @@ impl Host<'_> {
             _ => "was OOM-killed (memory limit too low?)".into(),
         };
         Error::Step(kan_plan::explain_lost(self.plan, step, &how))
+    }
+
+    /// Kills the child and reaps it: how it ended, if it did in time. In a frozen cgroup of v1 not even
+    /// SIGKILL reaches it: a container that is being made is thawed, and in one that somebody has
+    /// paused the child ends when that goes on.
+    pub(crate) fn end_child(&mut self) -> Option<Ended> {
+        let child = self.child.take()?;
+        let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
+        if self.made_directory().is_some() {
+            let _ = kan_cgroup::thaw(&self.record.cgroups);
+        } else if kan_cgroup::halted(&self.record.cgroups).unwrap_or(false) {
+            return None;
+        }
+        waiting::end(&child.pidfd)
     }
 
     /// What init's hooks wrote, when one of them failed.

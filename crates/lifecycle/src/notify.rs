@@ -92,15 +92,15 @@ impl Relay {
     pub(crate) fn until_ready(&self, pid: i32, init: impl AsFd) -> Result<()> {
         loop {
             let mut watched = [
-                Watched::read(self.container.as_fd()),
                 Watched::read(init.as_fd()),
+                Watched::read(self.container.as_fd()),
             ];
             waiting::wait(&mut watched, None, "READY=1")?;
             if self.pass_on()? {
                 self.tell(format!("MAINPID={pid}\n").as_bytes())?;
                 return self.barrier();
             }
-            if watched[1].is_ready() {
+            if watched[0].is_ready() {
                 return Ok(());
             }
         }

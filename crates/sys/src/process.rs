@@ -48,6 +48,7 @@ pub fn fork<T>(
     // that returning twice is what fork(2) does; `args` outlives the call.
     let pid = unsafe { call!(clone3, &raw const args, size_of::<clone_args>()) }?;
     if pid == 0 {
+        crate::waiting::forget();
         child(with)
     }
     Ok(Child {
@@ -70,6 +71,7 @@ pub fn fork_plainly<T>(with: &mut T, child: fn(&mut T) -> !) -> Result<Child> {
     #[cfg(target_arch = "s390x")]
     let pid = unsafe { call!(clone, stack, flags, place, 0, 0) }?;
     if pid == 0 {
+        crate::waiting::forget();
         child(with)
     }
     Ok(Child {
@@ -98,6 +100,7 @@ pub fn fork_sibling<T>(
     // SAFETY: as in `fork`.
     let pid = unsafe { call!(clone3, &raw const args, size_of::<clone_args>()) }?;
     if pid == 0 {
+        crate::waiting::forget();
         child(with)
     }
     Ok(pid as i32)

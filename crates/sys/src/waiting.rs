@@ -51,6 +51,13 @@ pub fn take_over() -> Result<()> {
     Ok(())
 }
 
+/// In a child that was cloned: the descriptor is its parent's.
+pub(crate) fn forget() {
+    if SIGNALS.load(Relaxed) >= 0 {
+        SIGNALS.store(-1, Relaxed);
+    }
+}
+
 /// The signal that ended a [`wait`], if one did.
 pub fn caught() -> Option<i32> {
     match CAUGHT.load(Relaxed) {
@@ -109,7 +116,8 @@ impl<'fd> Watch<'fd> {
 
 /// ppoll(2) until one of the descriptors is ready, for as long as `limit` at the most, or without
 /// end: whether one is. With no descriptors it only lets time pass. Descriptors past the eighth
-/// are not watched.
+/// are not watched. The first is what is waited for: where that is ready, a signal that has come as
+/// well is left to the next wait.
 ///
 /// A signal of [`take_over`] ends the process at once if an earlier one was caught before.
 ///
@@ -128,8 +136,8 @@ pub fn wait(watched: &mut [Watch<'_>], limit: Option<Duration>) -> Result<bool> 
                 ..
             }) => {}
             Err(error) => return Err(error),
-            Ok((_, true)) => take_signal()?,
-            Ok((ready, false)) => {
+            Ok((_, true)) if !watched.first().is_some_and(Watch::is_ready) => take_signal()?,
+            Ok((ready, _)) => {
                 let is_late = end.is_some_and(|end| memory::monotonic_ns() >= end);
                 if ready || is_late {
                     return Ok(ready);

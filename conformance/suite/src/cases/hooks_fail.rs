@@ -37,6 +37,14 @@ pub fn cases() -> Vec<Case> {
             expect_timeout(ctx, "createContainer", LONG)
         })
         .only("kan", "others write the state without a time limit"),
+        Case::new("hooks::timeout_with_a_state_that_no_pipe_holds", |ctx| {
+            expect_timeout(ctx, "createRuntime", ENDLESS)
+        })
+        .only("kan", "others write the state without a time limit"),
+        Case::new("hooks::timeout_inside_with_a_state_that_no_pipe_holds", |ctx| {
+            expect_timeout(ctx, "createContainer", ENDLESS)
+        })
+        .only("kan", "others write the state without a time limit"),
         Case::new("hooks::within_the_timeout", within_the_timeout)
             .lacks("crun 1.8", "a reliable wait for hooks", "timeout expired for"),
     ]
@@ -191,6 +199,9 @@ fn missing_program(ctx: &mut Ctx) -> Outcome {
 /// More than a pipe holds, pipe(7): whoever writes the state waits for the hook to read it.
 const LONG: usize = 200_000;
 
+/// More than a pipe may hold without CAP_SYS_RESOURCE, bytes.
+const ENDLESS: usize = 3_000_000;
+
 /// A hook that takes too long, and does not read the state, with an annotation of this length.
 fn expect_timeout(ctx: &Ctx, kind: &str, length: usize) -> Outcome {
     let mut bundle = ctx.bundle()?;
@@ -205,7 +216,11 @@ fn expect_timeout(ctx: &Ctx, kind: &str, length: usize) -> Outcome {
     slow["timeout"] = json!(1);
     add(&mut bundle, kind, slow);
     let begin = Instant::now();
-    let done = ctx.try_create(&bundle)?;
+    let mut create = ctx.with_bundle("create", &[], &bundle)?;
+    if length == ENDLESS {
+        create = create.wrapped(&["setpriv", "--inh-caps=-sys_resource", "--bounding-set=-sys_resource"]);
+    }
+    let done = create.run()?;
     check!(begin.elapsed() > Duration::from_millis(900), "too early");
     done.refuses(&["hook ran past specified timeout of 1"])?;
     ctx.expect_nothing_left()

@@ -26,6 +26,7 @@ mod hooks;
 mod hooks_fail;
 mod hot_plug;
 mod ids;
+mod interrupt;
 mod joined_namespaces;
 mod kill;
 mod limits;
@@ -109,6 +110,7 @@ pub fn all() -> Vec<Case> {
         events::cases(),
         ps::cases(),
         adversity::cases(),
+        interrupt::cases(),
         systemd::cases(),
         rootless::cases(),
         rootless_cgroups::cases(),

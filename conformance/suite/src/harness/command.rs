@@ -287,6 +287,14 @@ impl Running {
         })
     }
 
+    /// Whether it has not ended yet.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn is_running(&mut self) -> Result<bool, Fault> {
+        Ok(self.child.try_wait()?.is_none())
+    }
+
     /// Sends it a signal.
     ///
     /// # Errors
