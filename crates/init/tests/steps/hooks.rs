@@ -18,6 +18,7 @@ pub const TESTS: &[Test] = &tests![
     crate::hooks::a_missing_hook_is_told,
     crate::hooks::errors_go_where_they_are_wanted,
     crate::hooks::a_failure_is_told_when_nobody_reads_the_board,
+    crate::hooks::a_hook_of_the_creation_ends_with_kan,
     crate::hooks::a_hook_need_not_read_its_state,
     crate::hooks::a_hook_inherits_stdio_alone,
 ];
@@ -156,17 +157,35 @@ fn a_failure_is_told_when_nobody_reads_the_board() {
             (true, ""),
             (
                 false,
-                "error running createContainer hook #0: exit status 1\n",
+                "error running startContainer hook #0: exit status 1\n",
             ),
         ] {
             let (ours, theirs) = socket::pair().unwrap();
             let ours = alive.then_some(ours);
             let mut slots = Slots::default();
             slots.fill(Slot::Channel, theirs);
-            let ran = run(&[InitStep::RunHook(script("exit 1"))], slots);
+            let mut hook = script("exit 1");
+            hook.kind = "startContainer";
+            let ran = run(&[InitStep::RunHook(hook)], slots);
             drop(ours);
             assert_eq!(ran.stderr, line);
         }
+    });
+}
+
+/// Nobody would find what is left of a container that is only half created.
+fn a_hook_of_the_creation_ends_with_kan() {
+    alone(|| {
+        set();
+        let (ours, theirs) = socket::pair().unwrap();
+        let mut slots = Slots::default();
+        slots.fill(Slot::Channel, theirs);
+        drop(ours);
+        let slow = script("echo $$ > /mnt/pid; exec sleep 30");
+        let begin = Instant::now();
+        let done = perform_with(&[InitStep::RunHook(slow)], slots);
+        assert_eq!(done, ended(0, Flaw::OutOfStep, 0));
+        assert!(begin.elapsed().as_secs() < 10);
     });
 }
 
