@@ -153,9 +153,8 @@ impl<'a> Talk<'a> {
         signal::ignore(SIGPIPE)?;
         loop {
             self.write();
-            let left = until.map(|until| {
-                Duration::from_nanos(until.saturating_sub(memory::monotonic_ns()))
-            });
+            let left = until
+                .map(|until| Duration::from_nanos(until.saturating_sub(memory::monotonic_ns())));
             let nothing = Watch::end(pidfd.as_fd());
             let to = self.to.as_ref().map(|to| Watch::write(to.as_fd()));
             let mut watched = [

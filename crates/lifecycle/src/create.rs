@@ -6,7 +6,8 @@ use crate::foreground::Foreground;
 use crate::host::Host;
 use crate::record::{LaterHook, Record};
 use crate::{
-    Activation, CgroupOptions, Error, Result, Store, Timeline, check_id, descriptors, facts, waiting,
+    Activation, CgroupOptions, Error, Result, Store, Timeline, check_id, descriptors, facts,
+    waiting,
 };
 use kan_plan::{Attachment, Plan, Request, plan_create};
 use kan_spec::Bundle;

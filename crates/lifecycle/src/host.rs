@@ -7,14 +7,12 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{
-    Error, Result, Timeline, agent, console, hooks, id_maps, pid_file, resctrl, waiting,
-};
+use crate::{Error, Result, Timeline, agent, console, hooks, id_maps, pid_file, resctrl, waiting};
 use kan_init::Slots;
 use kan_op::{Board, HostStep, Slot};
 use kan_plan::Plan;
 use kan_spec::state::Status;
-use kan_sys::fd::{AsFd, OwnedFd};
+use kan_sys::fd::OwnedFd;
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR};
 use kan_sys::process::Child;
 use kan_sys::{io, memory, socket};

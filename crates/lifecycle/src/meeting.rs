@@ -86,7 +86,11 @@ impl Host<'_> {
             if is_ready {
                 continue;
             }
-            if let Some(child) = self.child.as_ref().filter(|_| self.board.failure().is_some()) {
+            if let Some(child) = self
+                .child
+                .as_ref()
+                .filter(|_| self.board.failure().is_some())
+            {
                 let _ = process::pidfd_send_signal(&child.pidfd, nix::libc::SIGKILL);
             }
             let Some(why) = self.stands_still()? else {
@@ -96,7 +100,9 @@ impl Host<'_> {
             let since = *still_since.get_or_insert_with(Instant::now);
             if since.elapsed() >= STANDS_STILL {
                 let seconds = STANDS_STILL.as_secs();
-                return Err(Error::Step(format!("wait for {what}: {why} for {seconds} s")));
+                return Err(Error::Step(format!(
+                    "wait for {what}: {why} for {seconds} s"
+                )));
             }
         }
     }

@@ -4,8 +4,8 @@
 //! hide the manager's, and because the manager believes only the processes of its service.
 
 use crate::Result;
-use crate::waiting::{self, Watched};
 use crate::error::{during, with};
+use crate::waiting::{self, Watched};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::{file, io, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};

@@ -80,7 +80,8 @@ impl Said {
     /// on is init's.
     fn until_exec(mut self, record: &Record) -> Result<()> {
         let mut watched = [Watched::end(self.0.as_fd())];
-        waiting::wait(&mut watched, None, "the program to be executed").inspect_err(|_| kill(record))?;
+        waiting::wait(&mut watched, None, "the program to be executed")
+            .inspect_err(|_| kill(record))?;
         let mut said = String::new();
         // A FIFO without a writer has an end.
         let _ = self.0.read_to_string(&mut said);

@@ -43,11 +43,7 @@ pub(crate) fn check(what: &str) -> Result<()> {
 }
 
 /// Waits for one of these, or until the time has passed: whether one is ready.
-pub(crate) fn wait(
-    watched: &mut [Watch<'_>],
-    limit: Option<Duration>,
-    what: &str,
-) -> Result<bool> {
+pub(crate) fn wait(watched: &mut [Watch<'_>], limit: Option<Duration>, what: &str) -> Result<bool> {
     waiting::wait(watched, limit).map_err(in_wait(what))
 }
 

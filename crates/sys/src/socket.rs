@@ -71,11 +71,7 @@ pub fn send_descriptor(over: impl AsFd, text: &CStr, descriptor: impl AsFd) -> R
 }
 
 /// The same: how many bytes were sent, which a socket that does not wait may take only a part of.
-pub fn send_with_descriptor(
-    over: impl AsFd,
-    text: &[u8],
-    descriptor: impl AsFd,
-) -> Result<usize> {
+pub fn send_with_descriptor(over: impl AsFd, text: &[u8], descriptor: impl AsFd) -> Result<usize> {
     const SOL_SOCKET: i32 = 1;
     const SCM_RIGHTS: i32 = 1;
     const MSG_NOSIGNAL: u32 = 0x4000;

@@ -45,7 +45,13 @@ pub fn take_over() -> Result<()> {
     unsafe {
         let new = -1isize;
         let signals = call!(signalfd4, new, &raw const set, signal::SET_SIZE, flags)?;
-        call!(rt_sigprocmask, SIG_BLOCK, &raw const set, 0, signal::SET_SIZE)?;
+        call!(
+            rt_sigprocmask,
+            SIG_BLOCK,
+            &raw const set,
+            0,
+            signal::SET_SIZE
+        )?;
         SIGNALS.store(signals as i32, Relaxed);
     }
     Ok(())

@@ -218,7 +218,11 @@ fn expect_timeout(ctx: &Ctx, kind: &str, length: usize) -> Outcome {
     let begin = Instant::now();
     let mut create = ctx.with_bundle("create", &[], &bundle)?;
     if length == ENDLESS {
-        create = create.wrapped(&["setpriv", "--inh-caps=-sys_resource", "--bounding-set=-sys_resource"]);
+        create = create.wrapped(&[
+            "setpriv",
+            "--inh-caps=-sys_resource",
+            "--bounding-set=-sys_resource",
+        ]);
     }
     let done = create.run()?;
     check!(begin.elapsed() > Duration::from_millis(900), "too early");

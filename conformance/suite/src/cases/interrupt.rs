@@ -30,9 +30,15 @@ pub fn cases() -> Vec<Case> {
         case("interrupt::poststop", poststop),
         case("interrupt::second_signal", second_signal),
         case("interrupt::console_without_room", console_without_room),
-        case("interrupt::agent_that_reads_nothing", agent_that_reads_nothing),
+        case(
+            "interrupt::agent_that_reads_nothing",
+            agent_that_reads_nothing,
+        ),
         case("interrupt::exec_in_paused", exec_in_paused),
-        case("interrupt::after_the_program_began", after_the_program_began),
+        case(
+            "interrupt::after_the_program_began",
+            after_the_program_began,
+        ),
         case("interrupt::stopped_init", |ctx| {
             expect_report(ctx, "kill -STOP $pid", "stopped by SIGSTOP")
         }),
@@ -71,7 +77,11 @@ fn expect_end(running: Running, signal: Signal, number: i32) -> Outcome {
     let begin = Instant::now();
     let done = running.wait()?.exits(128 + number)?;
     let took = begin.elapsed();
-    check!(took < Duration::from_secs(5), "{}: after {took:?}", done.what);
+    check!(
+        took < Duration::from_secs(5),
+        "{}: after {took:?}",
+        done.what
+    );
     check!(
         done.stderr.contains("stopped by SIG"),
         "{}: {}",
@@ -161,7 +171,14 @@ fn lock(ctx: &mut Ctx) -> Outcome {
     ctx.launch_sleeper()?;
     let directory = ctx.state_dir().join(&ctx.id);
     let mut held = ctx
-        .command(&["flock", "--no-fork", text(&directory)?, "sh", "-c", "echo held; exec sleep 60"])
+        .command(&[
+            "flock",
+            "--no-fork",
+            text(&directory)?,
+            "sh",
+            "-c",
+            "echo held; exec sleep 60",
+        ])
         .spawn()?;
     held.wait_for("held")?;
     let id = ctx.id.clone();
@@ -218,8 +235,7 @@ fn second_signal(ctx: &mut Ctx) -> Outcome {
 fn full_socket(path: &std::path::Path) -> Result<Vec<rustix::fd::OwnedFd>, Fault> {
     use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket =
-        || rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
+    let socket = || rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None);
     let address = SocketAddrUnix::new(path)?;
     let listener = socket()?;
     rustix::net::bind(&listener, &address)?;
