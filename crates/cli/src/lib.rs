@@ -38,6 +38,10 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
     };
     let globals = args::Globals::of(&matches);
     let log = log::Log::new(globals.log.clone(), globals.log_format, globals.log_level);
+    if let Err(why) = log.check() {
+        output::complain(&why);
+        return own_failure(&words, ExitCode::FAILURE);
+    }
     match commands::dispatch(&words, &matches, &globals, &log) {
         Ok(code) => code,
         Err(commands::Failure { message, code }) => {

@@ -117,6 +117,18 @@ impl Destination {
         }
     }
 
+    /// Whether it takes records.
+    fn check(&self) -> std::io::Result<()> {
+        match self {
+            Self::File(path) => {
+                let mut options = OpenOptions::new();
+                options.create(true).append(true).open(path).map(drop)
+            }
+            // A service may be back when there is something to say.
+            Self::Journald(_) | Self::Syslog(_) => Ok(()),
+        }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::File(path) => path.display().to_string(),
@@ -180,9 +192,30 @@ impl Log {
         output::complain(message);
     }
 
-    /// A warning goes to the log alone: stderr belongs to the container.
+    /// Whether records can be added. A file is created.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        let Some(destination) = &self.destination else {
+            return Ok(());
+        };
+        let checked = destination.check();
+        checked.map_err(|error| {
+            let (place, why) = (destination.text(), kan_lifecycle::io_error_text(&error));
+            format!("--log: open {place}: {why}")
+        })
+    }
+
+    /// A warning goes to the log, or to stderr if there is none, as with runc.
     pub(crate) fn warning(&self, message: &str) {
-        self.write(Level::Warning, message);
+        match self.destination {
+            Some(_) => self.write(Level::Warning, message),
+            None if self.level >= Level::Warning => {
+                output::complain(&format!("warning: {message}"));
+            }
+            None => {}
+        }
     }
 
     /// With `--debug` only: to the log, or to stderr if there is none.

@@ -28,7 +28,10 @@ pub(crate) fn set_ids(ids: &Ids) -> Step {
         credentials::keep_capabilities(true)?;
     }
     if let Some(groups) = &ids.groups {
-        credentials::set_groups(groups)?;
+        match credentials::set_groups(groups) {
+            Err(error) if error.errno == Errno::EPERM && ids.groups_may_stay => {}
+            other => other?,
+        }
     }
     credentials::set_gid(ids.gid)?;
     credentials::set_uid(ids.uid)?;

@@ -23,17 +23,22 @@ const SIGKILL: i32 = 9;
 pub(crate) struct HookStrings(Vec<(Vec<*const c_char>, Vec<*const c_char>)>);
 
 impl HookStrings {
-    pub(crate) fn new(steps: &[InitStep]) -> Self {
+    /// `home` is the entry of HOME, which is filled in later.
+    pub(crate) fn new(steps: &[InitStep], home: *const c_char) -> Self {
         let hooks = steps.iter().filter_map(|step| match step {
-            InitStep::RunHook(hook) => Some((ended(&hook.args), ended(&hook.env))),
+            InitStep::RunHook(hook) => {
+                let home = hook.with_home.then_some(home);
+                Some((ended(&hook.args, None), ended(&hook.env, home)))
+            }
             _ => None,
         });
         Self(hooks.collect())
     }
 }
 
-fn ended(strings: &[alloc::ffi::CString]) -> Vec<*const c_char> {
+fn ended(strings: &[alloc::ffi::CString], last: Option<*const c_char>) -> Vec<*const c_char> {
     let mut all = pointers(strings);
+    all.extend(last);
     all.push(ptr::null());
     all
 }
@@ -41,6 +46,7 @@ fn ended(strings: &[alloc::ffi::CString]) -> Vec<*const c_char> {
 /// What the forked child needs.
 struct Launch<'a> {
     hook: &'a InitHook,
+    directory: Option<BorrowedFd<'a>>,
     args: &'a [*const c_char],
     env: &'a [*const c_char],
     stdin: OwnedFd,
@@ -81,9 +87,14 @@ impl Init<'_> {
             .0
             .get(self.hooks_run)
             .ok_or(Stop::from(Flaw::OutOfStep))?;
+        let directory = match hook.in_root {
+            true => Some(self.slots.get(Slot::Root)?),
+            false => None,
+        };
         let (stdin, state) = io::pipe()?;
         let mut launch = Launch {
             hook,
+            directory,
             args,
             env,
             stdin,
@@ -227,7 +238,9 @@ pub(crate) fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
 /// The child: stdin is the pipe, the others where they are wanted; everything else is
 /// close-on-exec.
 fn become_hook(launch: &mut Launch<'_>) -> ! {
-    let ready = io::dup_onto(launch.stdin.as_fd(), 0)
+    let entered = launch.directory.map_or(Ok(()), file::fchdir);
+    let ready = entered
+        .and_then(|()| io::dup_onto(launch.stdin.as_fd(), 0))
         .and_then(|()| launch.stderr.put_onto(2))
         .and_then(|()| launch.stdout.put_onto(1));
     if ready.is_ok() {

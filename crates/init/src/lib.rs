@@ -26,7 +26,7 @@ mod sync;
 mod terminal;
 
 pub use exec::ExecStrings;
-pub use mounts::{as_sys, depth};
+pub use mounts::{change_mount, depth};
 pub use slots::Slots;
 
 use kan_op::{Board, Failure, Flaw, InitStep};
@@ -51,12 +51,14 @@ impl<'p> Init<'p> {
     /// An init that will perform `steps`, starting with the descriptors in `slots`.
     #[must_use]
     pub fn new(steps: &'p [InitStep], board: Board<'p>, slots: Slots) -> Self {
+        let strings = ExecStrings::new(steps);
+        let home = strings.home.as_ptr().cast();
         Self {
             steps,
             board,
             slots,
-            strings: ExecStrings::new(steps),
-            hooks: hooks::HookStrings::new(steps),
+            strings,
+            hooks: hooks::HookStrings::new(steps, home),
             hooks_run: 0,
             directory_refused: false,
             last_directory: rootpath::LastDirectory::default(),

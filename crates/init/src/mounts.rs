@@ -25,32 +25,48 @@ pub fn depth(recursive: bool) -> Depth {
     }
 }
 
-/// The change as mount_setattr(2) takes it; how deep it goes is another argument.
-#[must_use]
-pub fn as_sys(change: MountChange) -> Change {
-    Change {
+/// Changes a mount by a function that calls mount_setattr(2). What may stay if it is locked stays
+/// where the kernel refuses to clear it.
+///
+/// # Errors
+/// Those of the function.
+pub fn change_mount(
+    change: MountChange,
+    mut set: impl FnMut(Change, Depth) -> kan_sys::Result<()>,
+) -> kan_sys::Result<()> {
+    let depth = depth(change.recursive);
+    let mut wanted = Change {
         set: change.set,
-        clear: change.clear,
+        clear: change.clear | change.clear_unlocked,
         propagation: change.propagation,
+    };
+    match set(wanted, depth) {
+        Err(error) if error.errno == Errno::EPERM && change.clear_unlocked != 0 => {
+            wanted.clear = change.clear;
+            set(wanted, depth)
+        }
+        other => other,
     }
 }
 
 pub(crate) fn change(slots: &Slots, target: &MountTarget, change: MountChange) -> Step {
-    let (what, depth) = (as_sys(change), depth(change.recursive));
-    match target {
-        MountTarget::HostRoot | MountTarget::EnteredRoot => {
-            Ok(mount::change_at_path(c"/", what, depth)?)
-        }
+    Ok(match target {
+        MountTarget::HostRoot | MountTarget::EnteredRoot => change_mount(change, |what, depth| {
+            mount::change_at_path(c"/", what, depth)
+        }),
         MountTarget::Holding(path) => {
             let directory = file::open(path, O_PATH | O_DIRECTORY, 0)?;
-            Ok(mount::change_holding(directory, what)?)
+            change_mount(change, |what, _| mount::change_holding(&directory, what))
         }
-        MountTarget::Slot(slot) => Ok(mount::change(slots.get(*slot)?, what, depth)?),
+        MountTarget::Slot(slot) => {
+            let tree = slots.get(*slot)?;
+            change_mount(change, |what, depth| mount::change(tree, what, depth))
+        }
         MountTarget::Container(path) => {
             let found = rootpath::look_up(slots.get(Slot::Root)?, path)?;
-            Ok(mount::change(found, what, depth)?)
+            change_mount(change, |what, depth| mount::change(&found, what, depth))
         }
-    }
+    }?)
 }
 
 /// A new file system, or what stands in for one that is not permitted.
@@ -157,10 +173,27 @@ pub(crate) fn attach<'p>(
         }
         MountPoint::CopiedLink => rootpath::look_up_or_make(slots, last, at, kind_of(&tree)?)?,
     };
-    mount::attach(&tree, &onto)?;
+    if let Err(error) = mount::attach(&tree, &onto) {
+        return Err(refused(&tree, &onto, error));
+    }
     slots.spend(tree);
     slots.spend(onto);
     Ok(())
+}
+
+/// Why a tree could not be attached: move_mount(2) has EINVAL for a directory on a file and for a file
+/// on a directory as well. The part is 1 if the tree is the directory.
+#[cold]
+fn refused(tree: &OwnedFd, onto: &OwnedFd, error: Error) -> Stop {
+    let is_directory = |file: &OwnedFd| file::status(file, c"").map(|found| found.is(S_IFDIR));
+    match (is_directory(tree), is_directory(onto)) {
+        (Ok(tree), Ok(onto)) if tree != onto => Stop {
+            flaw: Flaw::KindsDiffer,
+            part: u16::from(tree),
+            error: Some(error),
+        },
+        _ => error.into(),
+    }
 }
 
 /// What a mount point for the tree has to be.

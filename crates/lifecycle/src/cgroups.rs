@@ -62,6 +62,7 @@ impl Home {
             ),
             CgroupManager::Systemd => Self::in_unit(config, id, is_rootless),
             CgroupManager::Cgroupfs => {
+                let given = wanted;
                 let wanted = CgroupsPath::parse(wanted, id)?;
                 let placement = kan_cgroup::place(&Layout::detect(&wanted)?, &wanted)?;
                 // Root meets an obstacle when it makes the cgroup, and is told of it then.
@@ -70,6 +71,13 @@ impl Home {
                     false => None,
                 };
                 match obstacle {
+                    // As with runc: nobody who asks for a place gets another one.
+                    Some(why) if given.is_some_and(|path| !path.is_empty()) => {
+                        let path = given.unwrap_or_default();
+                        Err(Error::Step(format!(
+                            "linux.cgroupsPath: cgroup {path} cannot be created: {why}"
+                        )))
+                    }
                     Some(why) => Self::own(true, &why),
                     None => Ok(Self::at(placement, is_rootless)),
                 }

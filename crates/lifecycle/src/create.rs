@@ -4,6 +4,7 @@ use crate::cgroups::Home;
 use crate::error::during;
 use crate::foreground::Foreground;
 use crate::host::Host;
+use crate::notify::Relay;
 use crate::record::{LaterHook, Record};
 use crate::{
     Activation, CgroupOptions, Error, Result, Store, Timeline, check_id, descriptors, facts,
@@ -91,7 +92,8 @@ fn prepare(
     timeline: &mut Timeline,
 ) -> Result<Prepared> {
     check_id(&options.id)?;
-    descriptors::check(options.activation.descriptors, options.preserve_fds)?;
+    let warning = descriptors::check(options.activation.descriptors, options.preserve_fds)?;
+    timeline.warnings.extend(warning);
     let config = options.config.as_deref();
     let opened = timeline.phase("read the bundle", || Bundle::open(&options.bundle, config));
     let mut bundle = opened?;
@@ -217,11 +219,16 @@ pub fn create(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -
 }
 
 /// Makes and starts a container, and unless it is detached stays until it ends: its exit code,
-/// 128 + n for signal n.
+/// 128 + n for signal n. `started` is called once its program runs.
 ///
 /// # Errors
 /// As [`create`].
-pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> Result<i32> {
+pub fn run(
+    store: &Store,
+    options: &CreateOptions,
+    timeline: &mut Timeline,
+    started: impl FnOnce(&Timeline),
+) -> Result<i32> {
     let Prepared {
         bundle,
         plan,
@@ -239,6 +246,9 @@ pub fn run(store: &Store, options: &CreateOptions, timeline: &mut Timeline) -> R
     let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
     host.add_init_to(timeline);
     made.and_then(|()| host.run_poststart())?;
+    let relay = host.relay.as_ref();
+    timeline.warnings.extend(relay.and_then(Relay::warning));
+    started(timeline);
     let (console, relay) = (host.console.take(), host.relay.take());
     let init = host.record.init;
     // Never closed, as kan ends soon after it.

@@ -54,15 +54,21 @@ pub struct ExecOptions {
 }
 
 /// Executes a process in a container, and unless it is detached stays until it ends: its exit
-/// code, 128 + n for signal n.
+/// code, 128 + n for signal n. `started` is called once its program runs.
 ///
 /// # Errors
 /// [`Error::Unknown`]; [`Error::Status`] for a container that is stopped or paused; whatever
 /// stands in the way of the process, by field.
-pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Result<i32> {
+pub fn exec(
+    store: &Store,
+    options: &ExecOptions,
+    timeline: &mut Timeline,
+    started: impl FnOnce(&Timeline),
+) -> Result<i32> {
     let container = store.find(&options.id)?;
     check_status(&container, options)?;
-    descriptors::check(0, options.preserve_fds)?;
+    let warning = descriptors::check(0, options.preserve_fds)?;
+    timeline.warnings.extend(warning);
     let mut record = container
         .record
         .clone()
@@ -91,6 +97,7 @@ pub fn exec(store: &Store, options: &ExecOptions, timeline: &mut Timeline) -> Re
         let _ = std::fs::remove_file(path);
     }
     made?;
+    started(timeline);
     let console = host.console.take();
     let Some((foreground, child)) = foreground.zip(host.finish()) else {
         return Ok(0);

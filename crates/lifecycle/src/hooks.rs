@@ -31,6 +31,10 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
         .timeout
         .map(|seconds| Instant::now() + Duration::from_secs(seconds));
     let mut command = command(hook).map_err(|error| failed(error.to_string()))?;
+    // As in runc, which enters the bundle in `create`, where it runs poststart hooks as well.
+    if hook.kind != "poststop" {
+        command.current_dir(&state.bundle);
+    }
     let mut child = command.spawn().map_err(|error| {
         failed(format!(
             "{}: {}",

@@ -222,7 +222,7 @@ impl<'p> Host<'p> {
     }
 
     fn make_container(&mut self, id: &str) -> Result<()> {
-        let (directory, locked) = self.store.make(id)?;
+        let (directory, locked) = self.store.make(id).map_err(crate::store::with_advice)?;
         self.made.directory = Some((directory, locked));
         Ok(())
     }

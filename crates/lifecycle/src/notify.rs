@@ -60,11 +60,13 @@ pub(crate) fn besides(container: &Path) -> Result<PathBuf> {
 /// kan between a container and a service manager.
 pub(crate) struct Relay {
     container: UnixDatagram,
-    manager: UnixDatagram,
+    /// The manager, or why nobody can be reached.
+    manager: std::result::Result<UnixDatagram, String>,
 }
 
 impl Relay {
-    /// Listens for the container, and connects to the manager.
+    /// Listens for the container, and connects to the manager. One that can't be reached, which has
+    /// ended perhaps and left its name in the environment, stops nothing.
     pub(crate) fn open(container: &Path, manager: &OsStr) -> Result<Self> {
         let path = container.join(DIRECTORY).join(SOCKET);
         let _ = std::fs::remove_file(&path);
@@ -76,21 +78,25 @@ impl Relay {
         file::umask(mask);
         let own = bound.map_err(with("bind", &path))?;
         own.set_nonblocking(true).map_err(with("bind", &path))?;
-        let failed = |error| with("connect to NOTIFY_SOCKET", Path::new(manager))(error);
-        let to = UnixDatagram::unbound().map_err(failed)?;
-        to.connect_addr(&address(manager).map_err(failed)?)
-            .and_then(|()| to.set_nonblocking(true))
-            .map_err(failed)?;
+        let manager = connect(manager)
+            .map_err(with("connect to NOTIFY_SOCKET", Path::new(manager)))
+            .map_err(|error| error.to_string());
         Ok(Self {
             container: own,
-            manager: to,
+            manager,
         })
+    }
+
+    /// Why nobody hears what the container says.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let why = self.manager.as_ref().err()?;
+        Some(format!("{why}: nobody is told when the container is ready"))
     }
 
     /// Passes on what the container says until it is ready, or has ended. The manager then is
     /// told of the container's process, and has taken note of it before this returns.
     pub(crate) fn until_ready(&self, pid: i32, init: impl AsFd) -> Result<()> {
-        loop {
+        while self.manager.is_ok() {
             let mut watched = [
                 Watched::read(init.as_fd()),
                 Watched::read(self.container.as_fd()),
@@ -104,6 +110,7 @@ impl Relay {
                 return Ok(());
             }
         }
+        Ok(())
     }
 
     /// Passes on what is there; whether it said that the container is ready.
@@ -125,11 +132,14 @@ impl Relay {
     /// A manager whose queue is full gets some time. Signals are left to others: in the foreground
     /// they are the container's.
     fn tell(&self, message: &[u8]) -> Result<()> {
-        let mut sent = self.manager.send(message);
+        let Ok(manager) = &self.manager else {
+            return Ok(());
+        };
+        let mut sent = manager.send(message);
         if matches!(&sent, Err(error) if error.kind() == ErrorKind::WouldBlock) {
-            let mut watched = [PollFd::new(self.manager.as_fd(), PollFlags::POLLOUT)];
+            let mut watched = [PollFd::new(manager.as_fd(), PollFlags::POLLOUT)];
             let _ = poll(&mut watched, PollTimeout::from(BUSY));
-            sent = self.manager.send(message);
+            sent = manager.send(message);
         }
         sent.map(drop)
             .map_err(with("write to", Path::new("NOTIFY_SOCKET")))
@@ -138,8 +148,11 @@ impl Relay {
     /// The manager closes the descriptor that comes with a barrier when it has read all that came
     /// before: sd_notify_barrier(3).
     fn barrier(&self) -> Result<()> {
+        let Ok(manager) = &self.manager else {
+            return Ok(());
+        };
         let (own, theirs) = io::pipe().map_err(during("make a pipe"))?;
-        let sent = socket::send_descriptor(&self.manager, c"BARRIER=1", &theirs);
+        let sent = socket::send_descriptor(manager, c"BARRIER=1", &theirs);
         sent.map_err(during("tell the service manager"))?;
         drop::<OwnedFd>(theirs);
         let mut watched = [Watched::end(own.as_fd())];
@@ -174,6 +187,13 @@ fn filtered(message: &[u8]) -> Vec<u8> {
         .flat_map(|line| [line, b"\n"])
         .collect();
     lines.concat()
+}
+
+fn connect(manager: &OsStr) -> std::io::Result<UnixDatagram> {
+    let to = UnixDatagram::unbound()?;
+    to.connect_addr(&address(manager)?)?;
+    to.set_nonblocking(true)?;
+    Ok(to)
 }
 
 /// A path, or `@` and a name in the abstract namespace, unix(7).

@@ -58,12 +58,8 @@ impl Stage {
         };
         let cloned = cloned.map_err(in_step(&format!("clone the mount of {}", tree.source)))?;
         for change in &tree.changes {
-            mount::change(
-                &cloned,
-                kan_init::as_sys(*change),
-                kan_init::depth(change.recursive),
-            )
-            .map_err(in_step(&format!("change the mount of {}", tree.source)))?;
+            kan_init::change_mount(*change, |what, depth| mount::change(&cloned, what, depth))
+                .map_err(in_step(&format!("change the mount of {}", tree.source)))?;
         }
         if let Some(ids) = &tree.ids {
             self.map_ids(&cloned, ids, joined)

@@ -33,6 +33,28 @@ pub fn default_root() -> PathBuf {
     }
 }
 
+/// Whether the default is root's, and kan's user is not root.
+pub(crate) fn lacks_runtime_directory() -> bool {
+    let runtime = std::env::var_os("XDG_RUNTIME_DIR");
+    runtime.is_none_or(|dir| dir.is_empty()) && !is_host_root().unwrap_or(true)
+}
+
+/// What to do about that.
+pub(crate) const RUNTIME_DIRECTORY: &str =
+    "set XDG_RUNTIME_DIR to a directory that is yours, such as /run/user/UID, or use --root";
+
+/// The error, with what to do about a state directory that is not the user's.
+pub(crate) fn with_advice(error: Error) -> Error {
+    match &error {
+        Error::File { source, .. }
+            if source.kind() == ErrorKind::PermissionDenied && lacks_runtime_directory() =>
+        {
+            Error::Step(format!("{error} ({RUNTIME_DIRECTORY})"))
+        }
+        _ => error,
+    }
+}
+
 impl Store {
     /// A store at `root`, which need not exist yet.
     #[must_use]

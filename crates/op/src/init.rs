@@ -53,6 +53,9 @@ pub struct Ids {
     pub gid: u32,
     /// Supplementary groups; `None` leaves them as they are.
     pub groups: Option<Vec<u32>>,
+    /// Whether a setgroups(2) that is refused changes nothing: for no groups, in a user namespace that
+    /// may deny the call (user_namespaces(7)).
+    pub groups_may_stay: bool,
 }
 
 /// What is executed.
@@ -103,6 +106,10 @@ pub struct InitHook {
     pub args: Vec<CString>,
     /// The environment.
     pub env: Vec<CString>,
+    /// Whether HOME is added, as [`InitStep::FindHome`] found it.
+    pub with_home: bool,
+    /// Whether it starts in the container's root, which is not entered yet, rather than where init is.
+    pub in_root: bool,
     /// The state document for its stdin, up to the pid, which only init knows.
     pub state_before: Vec<u8>,
     /// The rest of it.

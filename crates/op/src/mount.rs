@@ -76,6 +76,9 @@ pub struct MountChange {
     pub set: u32,
     /// MOUNT_ATTR_* to switch off.
     pub clear: u32,
+    /// MOUNT_ATTR_* to switch off unless they are locked: mount_namespaces(7), Restrictions on mount
+    /// namespaces.
+    pub clear_unlocked: u32,
     /// 0, or one of MS_SHARED, MS_SLAVE, MS_PRIVATE, MS_UNBINDABLE.
     pub propagation: u32,
     /// Whether the mounts below change as well.

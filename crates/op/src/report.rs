@@ -35,10 +35,13 @@ pub enum Flaw {
     HookSignalled,
     /// A hook took longer than its timeout.
     HookTimedOut,
+    /// Of a mount and its mount point one is a directory and the other is not; `part` is 1 if the
+    /// mount is the directory.
+    KindsDiffer,
 }
 
 impl Flaw {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Call,
         Self::OutOfStep,
         Self::NotOrdinaryDirectory,
@@ -52,6 +55,7 @@ impl Flaw {
         Self::HookExited,
         Self::HookSignalled,
         Self::HookTimedOut,
+        Self::KindsDiffer,
     ];
 }
 

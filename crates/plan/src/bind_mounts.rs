@@ -3,7 +3,7 @@
 use crate::builder::Builder;
 use crate::mount_options::Extra;
 use crate::mounts::Entry;
-use crate::user_namespace;
+use crate::{cgroup_mounts, mount_data, user_namespace};
 use kan_op::HostStep;
 use kan_op::host::{MappedIds, StagedTree};
 use kan_op::init::{MountChange, TreeSource};
@@ -20,6 +20,10 @@ const FLAGS: u32 = MOUNT_ATTR_RDONLY
     | MOUNT_ATTR_NOEXEC
     | MOUNT_ATTR_NODIRATIME
     | MOUNT_ATTR_NOSYMFOLLOW;
+
+/// Those that a user namespace locks where a mount comes into it from outside: mount_namespaces(7),
+/// Restrictions on mount namespaces. MOUNT_ATTR_NODIRATIME is one of the access times.
+const LOCKED: u32 = FLAGS & !MOUNT_ATTR_NOSYMFOLLOW;
 
 impl Entry<'_> {
     pub(crate) fn bind(&self, b: &mut Builder<'_>, recursive: bool) {
@@ -39,8 +43,7 @@ impl Entry<'_> {
                 TreeSource::Host(path)
             };
             self.clone_of(b, source, recursive);
-            let (before, after) = self.attributes(b);
-            [before, after].concat()
+            self.whole_change(b)
         };
         for change in changes {
             self.change(b, change);
@@ -63,7 +66,8 @@ impl Entry<'_> {
     /// in the container's own root may be covered by an earlier mount, and is init's to find. A user
     /// without privileges can't have a stage, nor more than init can reach.
     pub(crate) fn is_staged(&self, b: &Builder<'_>) -> bool {
-        if self.is_bind().is_none() || !b.makes_namespace(NamespaceType::Mount) {
+        let is_new = self.is_bind().is_some() && !self.options.has(Extra::Remount);
+        if !is_new || !b.makes_namespace(NamespaceType::Mount) {
             return false;
         }
         let may_stage = b.facts.has_capability(CAP_SYS_ADMIN);
@@ -114,30 +118,61 @@ impl Entry<'_> {
         })
     }
 
+    /// What changes where nothing lies between: on a tree of init's own, or on a mount that is remounted.
+    pub(crate) fn whole_change(&self, b: &Builder<'_>) -> Vec<MountChange> {
+        let (before, after) = self.attributes(b);
+        [before, after].concat()
+    }
+
     /// What changes before the tree enters the container's user namespace, where set flags are
     /// locked, and what after, where the kernel refuses to clear a locked one.
     fn attributes(&self, b: &Builder<'_>) -> (Vec<MountChange>, Vec<MountChange>) {
         let options = &self.options;
-        let mut clear = options.clear;
-        let is_explicit = options.set | options.clear != 0;
         // A bind mount without flags keeps its source's. With any, those not named are off, as a
-        // remount would have it; in a user namespace they may be locked.
-        if is_explicit && !user_namespace::is_used(b) {
-            clear |= FLAGS & !options.set;
-        }
-        let (mut before, mut after) = (Vec::new(), Vec::new());
-        // The recursive ones of a tree that is not staged follow with those of other kinds.
-        let below = if self.is_staged(b) {
-            (options.set_below, options.clear_below, true)
-        } else {
-            (0, 0, true)
+        // remount would have it, unless a user namespace locks them: the container's, or the one
+        // that kan itself is in.
+        let is_explicit = options.set | options.clear != 0;
+        let unnamed = FLAGS & !options.set & !options.clear;
+        let unnamed = if is_explicit { unnamed } else { 0 };
+        let is_late = user_namespace::is_used(b);
+        // On the stage nothing is locked yet.
+        let is_locked_later = is_late && self.is_staged(b);
+        let own = MountChange {
+            set: options.set,
+            clear: options.clear | unnamed & !LOCKED,
+            clear_unlocked: if is_locked_later { 0 } else { unnamed & LOCKED },
+            ..MountChange::default()
         };
-        for (set, clear, recursive) in [(options.set, clear, false), below] {
-            let is_late = user_namespace::is_used(b);
-            let now = if is_late { MOUNT_ATTR__ATIME } else { u32::MAX };
-            add(&mut before, set, clear & now, recursive);
-            add(&mut after, 0, clear & !now, recursive);
+        // The recursive ones of a tree that is not staged follow with those of other kinds.
+        let (set, clear) = if self.is_staged(b) {
+            (options.set_below, options.clear_below)
+        } else {
+            (0, 0)
+        };
+        let below = MountChange {
+            set,
+            clear,
+            recursive: true,
+            ..MountChange::default()
+        };
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        for change in [own, below] {
+            let always = MOUNT_ATTR__ATIME | MOUNT_ATTR_NOSYMFOLLOW;
+            let now = if is_late { always } else { u32::MAX };
+            let (early, late) = (change.clear & now, change.clear & !now);
+            before.push(MountChange {
+                clear: early,
+                ..change
+            });
+            after.push(MountChange {
+                set: 0,
+                clear: late,
+                clear_unlocked: 0,
+                ..change
+            });
         }
+        before.retain(changes_something);
+        after.retain(changes_something);
         (before, after)
     }
 
@@ -149,8 +184,10 @@ impl Entry<'_> {
                 b.problem(format!("{}.options[{index}]", self.at), why);
             }
         }
-        if is_bind && !self.options.has(Extra::Remount) {
+        if is_bind {
             self.check_data(b);
+        } else if !self.options.has(Extra::Remount) {
+            self.check_parameters(b);
         }
         self.check_ids(b, is_bind);
     }
@@ -191,6 +228,26 @@ impl Entry<'_> {
         }
     }
 
+    /// Parameters that nobody else refuses: kan mounts cgroups in its own way, and some filesystems pass
+    /// over what they do not know.
+    fn check_parameters(&self, b: &mut Builder<'_>) {
+        for (index, key, _) in &self.options.data {
+            let (at, fstype) = (format!("{}.options[{index}]", self.at), self.fstype());
+            match fstype {
+                "cgroup" | "cgroup2" if cgroup_mounts::is_parameter(key) => {
+                    let note = format!("{at}: {key} has no effect in a container");
+                    b.plan.notes.push(note);
+                }
+                "cgroup" | "cgroup2" => b.problem(at, format!("{fstype} has no option {key:?}")),
+                _ if mount_data::is_ignored(fstype, key) => {
+                    let why = format!("{fstype} has no option {key:?}, and would ignore it");
+                    b.problem(at, why);
+                }
+                _ => {}
+            }
+        }
+    }
+
     fn check_ids(&self, b: &mut Builder<'_>, is_bind: bool) {
         let (uids, gids) = (&self.mount.uid_mappings, &self.mount.gid_mappings);
         let has_some = !uids.is_empty() || !gids.is_empty();
@@ -215,13 +272,6 @@ impl Entry<'_> {
     }
 }
 
-fn add(changes: &mut Vec<MountChange>, set: u32, clear: u32, recursive: bool) {
-    if set | clear != 0 {
-        changes.push(MountChange {
-            set,
-            clear,
-            propagation: 0,
-            recursive,
-        });
-    }
+fn changes_something(change: &MountChange) -> bool {
+    change.set | change.clear | change.clear_unlocked != 0
 }

@@ -23,6 +23,49 @@ fn named_source(name: &CStr) -> Parameter {
     parameter(c"source", name)
 }
 
+/// Whether cgroup filesystems have a parameter of this name, of either version: the kernel's
+/// admin-guide/cgroup-v2.rst, Mounting, and cgroup1_fs_parameters of kernel/cgroup/cgroup-v1.c. They are
+/// about the whole hierarchy, which a container does not change.
+pub(crate) fn is_parameter(name: &str) -> bool {
+    const UNIFIED: [&str; 6] = [
+        "nsdelegate",
+        "favordynmods",
+        "memory_localevents",
+        "memory_recursiveprot",
+        "memory_hugetlb_accounting",
+        "pids_localevents",
+    ];
+    const LEGACY: [&str; 8] = [
+        "all",
+        "clone_children",
+        "cpuset_v2_mode",
+        "name",
+        "none",
+        "noprefix",
+        "release_agent",
+        "xattr",
+    ];
+    const CONTROLLERS: [&str; 13] = [
+        "blkio",
+        "cpu",
+        "cpuacct",
+        "cpuset",
+        "devices",
+        "freezer",
+        "hugetlb",
+        "memory",
+        "net_cls",
+        "net_prio",
+        "perf_event",
+        "pids",
+        "rdma",
+    ];
+    const FLAGS: [&str; 4] = ["sync", "dirsync", "lazytime", "mand"];
+    [&UNIFIED[..], &LEGACY, &CONTROLLERS, &FLAGS]
+        .iter()
+        .any(|names| names.contains(&name))
+}
+
 impl Entry<'_> {
     pub(crate) fn cgroup(&self, b: &mut Builder<'_>) {
         match &b.facts.cgroups {
@@ -183,7 +226,7 @@ impl Entry<'_> {
     }
 
     fn below(&self, b: &mut Builder<'_>, name: &str) -> RootPath {
-        let path = format!("{}/{name}", self.mount.destination.trim_end_matches('/'));
+        let path = format!("{}/{name}", self.inside.trim_end_matches('/'));
         b.root_path(&format!("{}.destination", self.at), &path)
     }
 }

@@ -39,6 +39,7 @@ pub fn plan_create_unsound(
 ) -> (Plan, Vec<Problem>) {
     let mut builder = Builder::new(config, facts, request);
     builder.hidden = namespaces::hides(&builder);
+    check_version(&mut builder);
     program::require(&mut builder);
     labels::check(&mut builder);
     user_namespace::check(&mut builder);
@@ -47,6 +48,16 @@ pub fn plan_create_unsound(
     init_half(&mut builder);
     let Builder { plan, problems, .. } = builder;
     (plan, problems.finish(()).err().unwrap_or_default())
+}
+
+fn check_version(b: &mut Builder<'_>) {
+    let version = &b.config.oci_version;
+    if !kan_spec::version::is_exact(version) {
+        let warning = format!(
+            "ociVersion: {version:?} is not a version in the form of SemVer 2.0.0: taken as 1.x"
+        );
+        b.plan.warnings.push(warning);
+    }
 }
 
 /// The state is saved before anything that would have to be cleaned up is made, so that
@@ -165,6 +176,7 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::enter_directory(b);
     seccomp::before_capabilities(b);
     capabilities::drop_bounding(b);
+    program::find_home(b);
     process::ids(b);
     capabilities::set(b);
     process::confirm_directory(b);

@@ -2,7 +2,7 @@
 //! links of runtime-linux.md, Dev symbolic links.
 
 use crate::builder::Builder;
-use crate::user_namespace;
+use crate::{mounts, user_namespace};
 use kan_op::init::{MountPoint, NodeKind, TreeSource};
 use kan_op::{InitStep, Slot};
 use kan_spec::config::{Device, DeviceType};
@@ -32,7 +32,7 @@ pub(crate) fn make(b: &mut Builder<'_>) {
     }
     let devices = b.linux().map_or(&[][..], |linux| &linux.devices);
     for (path, major, minor) in DEFAULTS {
-        if !devices.iter().any(|device| device.path == path) {
+        if !devices.iter().any(|device| tidied(&device.path) == path) {
             let kind = NodeKind::Character { major, minor };
             place(b, "", path, kind, (0o666, 0, 0));
         }
@@ -62,7 +62,7 @@ fn has_foreign_dev(b: &Builder<'_>) -> bool {
                 .options
                 .iter()
                 .any(|option| option == "bind" || option == "rbind");
-        is_bind && mount.destination.trim_end_matches('/') == "/dev"
+        is_bind && mounts::parts(&mounts::inside(b, mount)).eq(["dev"])
     })
 }
 
@@ -85,7 +85,17 @@ fn node(b: &mut Builder<'_>, at: &str, device: &Device) {
     };
     let mode = device.file_mode.unwrap_or(0o666) & 0o7777;
     let (uid, gid) = (device.uid.unwrap_or(0), device.gid.unwrap_or(0));
-    place(b, at, &device.path, kind, (mode, uid, gid));
+    let path = tidied(&device.path);
+    if path.is_empty() {
+        return b.problem(format!("{at}.path"), "a device can't be the root directory");
+    }
+    place(b, at, &path, kind, (mode, uid, gid));
+}
+
+/// The path without what means nothing in it: a slash at its end would ask for a directory.
+fn tidied(path: &str) -> String {
+    let names = mounts::parts(path);
+    names.fold(String::new(), |all, name| all + "/" + name)
 }
 
 /// A node of its own, or where mknod(2) is not permitted, inside a user namespace, the host's.

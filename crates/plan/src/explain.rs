@@ -1,8 +1,9 @@
 //! Why init failed, in one line: field, operation, call, reason.
 
 use crate::{Plan, text, text_mounts};
-use kan_op::init::{InitHook, Program};
-use kan_op::{Failure, Flaw, InitStep, Slot};
+use kan_op::init::{InitHook, MountChange, Program, RootPath, TreeSource};
+use kan_op::{Failure, Flaw, HostStep, InitStep, Slot};
+use std::ffi::CStr;
 use syscalls::{Errno, Sysno};
 
 /// The line for a failure that init reported of the step at `index`.
@@ -19,6 +20,10 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
         (InitStep::RunHook(hook), _) => hook_failed(hook, failure),
         (InitStep::FindProgram, Some(program)) => not_found(program, failure),
         (InitStep::Execute(program), _) => exec_failed(program, failure),
+        (InitStep::Attach { at, .. }, _) if failure.flaw == Flaw::KindsDiffer => {
+            let field = field(plan, index, step, failure);
+            format!("{field}{}", kinds_differ(plan, index, at, failure))
+        }
         _ => {
             let field = field(plan, index, step, failure);
             format!(
@@ -76,6 +81,10 @@ fn operation(step: &InitStep, failure: Failure) -> String {
                 _ => format!("mount {fstype}"),
             }
         }
+        InitStep::ChangeMount { change, .. } if is_locked(*change, failure) => {
+            let asked = text_mounts::opposites(*change);
+            format!("options {asked}: the source is locked against them by its user namespace")
+        }
         // Its data may fill a page.
         InitStep::MountByPath {
             fstype, flags, at, ..
@@ -104,6 +113,7 @@ fn reason(step: &InitStep, failure: Failure) -> String {
         Flaw::WrongKind => wrong_kind(step).into(),
         Flaw::NotFound | Flaw::IsDirectory => "not found".into(),
         Flaw::HookExited | Flaw::HookSignalled | Flaw::HookTimedOut => "failed".into(),
+        Flaw::KindsDiffer => "not a directory".into(),
     }
 }
 
@@ -113,6 +123,51 @@ fn wrong_kind(step: &InitStep) -> &'static str {
         InitStep::BindConsole => "/dev/console in the container is a link or a directory",
         _ => "another file lies there",
     }
+}
+
+/// Whether the kernel refused to change what a user namespace locks, mount_namespaces(7).
+fn is_locked(change: MountChange, failure: Failure) -> bool {
+    let asked = !text_mounts::opposites(change).is_empty();
+    asked && Errno::new(failure.errno.into()) == Errno::EPERM
+}
+
+/// Docker adds advice of its own where it reads `not a directory`.
+fn kinds_differ(plan: &Plan, index: usize, at: &RootPath, failure: Failure) -> String {
+    let source = mounted(plan, index).unwrap_or_else(|| "what is mounted".into());
+    let at = text::path(at);
+    let (source_is, at_is) = match failure.part {
+        0 => ("is not a directory", "is one"),
+        _ => ("is a directory", "is not"),
+    };
+    format!(
+        "mount {source} at {at}: not a directory: {source} {source_is}, but {at} in the container {at_is}"
+    )
+}
+
+/// What the step at `index` attaches, in the words of config.json: it was put into the slot before.
+fn mounted(plan: &Plan, index: usize) -> Option<String> {
+    let before = plan.init.steps().get(..index)?;
+    before.iter().rev().find_map(|step| match step {
+        InitStep::NewFilesystem(new) if new.out == Slot::Tree => Some(text::text(&new.fstype)),
+        InitStep::CloneTree {
+            out: Slot::Tree,
+            source,
+            ..
+        } => Some(match source {
+            TreeSource::Staged(name) => staged_source(plan, name)?,
+            source => text_mounts::tree_source(source),
+        }),
+        _ => None,
+    })
+}
+
+fn staged_source(plan: &Plan, name: &CStr) -> Option<String> {
+    plan.host.steps().iter().find_map(|step| match step {
+        HostStep::StageTree(tree) if tree.name.as_bytes() == name.to_bytes() => {
+            Some(tree.source.clone())
+        }
+        _ => None,
+    })
 }
 
 /// What stands behind an answer that says little.

@@ -1,7 +1,7 @@
 //! `hooks`: config.md, POSIX-platform hooks; runtime.md, Lifecycle.
 
-use crate::annotations;
 use crate::builder::Builder;
+use crate::{annotations, program};
 use kan_op::host::HostHook;
 use kan_op::init::{InitHook, Stream};
 use kan_op::{HostStep, InitStep, Slot, Sync};
@@ -181,7 +181,11 @@ fn init_hook(
 ) -> InitStep {
     let process_env = b.process().map_or(&[][..], |process| &process.env);
     let inherits = kind == "startContainer" && hook.env.is_empty();
-    let env = if inherits { process_env } else { &hook.env[..] };
+    let env = if inherits {
+        program::environment(process_env)
+    } else {
+        hook.env.clone()
+    };
     let path_alone = std::slice::from_ref(&hook.path);
     let args = if hook.args.is_empty() {
         path_alone
@@ -202,6 +206,9 @@ fn init_hook(
             .iter()
             .map(|entry| b.c_string(&format!("{at}.env"), entry.as_str()))
             .collect(),
+        with_home: inherits && program::finds_home(b),
+        // As in runc.
+        in_root: kind == "createContainer",
         state_before,
         state_after,
         timeout: hook.timeout,

@@ -21,6 +21,7 @@ mod hooks;
 mod hot_plug;
 mod labels;
 mod masks;
+mod mount_data;
 mod mount_options;
 mod mounts;
 mod names;

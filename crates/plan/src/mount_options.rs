@@ -1,5 +1,6 @@
 //! `mounts[].options`: config.md, Linux mount options; mount(8).
 
+use crate::mount_data;
 use linux_raw_sys::general::{
     MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME,
     MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
@@ -160,22 +161,20 @@ pub(crate) struct Options {
     pub(crate) clear_below: u32,
     /// Propagation changes in their order: flag, and whether it is recursive.
     pub(crate) propagation: Vec<(u32, bool)>,
-    /// `bind`, or `rbind` if so.
+    /// `bind`; true if `rbind` is among the options as well, wherever it stands.
     pub(crate) bind: Option<bool>,
-    /// What the file system itself is told: option index, key, value.
+    /// Parameters of the filesystem itself: option index, key, value.
     pub(crate) data: Vec<(usize, String, Option<String>)>,
     /// What kan does with the mount itself: option index and which.
     pub(crate) extras: Vec<(usize, Extra)>,
 }
 
 impl Options {
-    /// Sorts the options; a later one overrides an earlier one.
-    pub(crate) fn parse(options: &[String]) -> Self {
+    /// Sorts the options of a mount of type `fstype`; a later one overrides an earlier one.
+    pub(crate) fn parse(options: &[String], fstype: &str) -> Self {
         let mut parsed = Self::default();
-        // An empty one is nothing, as between two commas in mount(8): podman 5 gives `""` to the
-        // tmpfs mounts of containers with systemd.
-        for (index, option) in options.iter().enumerate().filter(|(_, o)| !o.is_empty()) {
-            parsed.take(index, option);
+        for (index, option) in options.iter().enumerate() {
+            parsed.take(index, option, fstype);
         }
         parsed
     }
@@ -193,7 +192,7 @@ impl Options {
         })
     }
 
-    fn take(&mut self, index: usize, option: &str) {
+    fn take(&mut self, index: usize, option: &str, fstype: &str) {
         match meaning(option) {
             Some(Meaning::Attribute { set, clear }) => {
                 self.set = self.set & !clear | set;
@@ -206,16 +205,18 @@ impl Options {
             Some(Meaning::Propagation { flag, recursive }) => {
                 self.propagation.push((flag, recursive));
             }
-            Some(Meaning::Bind { recursive }) => self.bind = Some(recursive),
+            // MS_BIND and MS_REC of mount(2) add up: CRI-O appends `bind` to every volume.
+            Some(Meaning::Bind { recursive }) => {
+                self.bind = Some(recursive || self.bind == Some(true));
+            }
             Some(Meaning::Superblock(flag)) => self.data.push((index, flag.into(), None)),
             Some(Meaning::Default) => {}
             Some(Meaning::Extra(extra)) => self.extras.push((index, extra)),
             None => {
-                let (key, value) = match option.split_once('=') {
-                    Some((key, value)) => (key, Some(value.to_owned())),
-                    None => (option, None),
-                };
-                self.data.push((index, key.to_owned(), value));
+                let words = mount_data::split(option, fstype).into_iter();
+                let parameters = words.map(mount_data::parameter);
+                self.data
+                    .extend(parameters.map(|(key, value)| (index, key, value)));
             }
         }
     }
@@ -231,6 +232,7 @@ mod tests {
                 .iter()
                 .map(|&option| option.to_owned())
                 .collect::<Vec<_>>(),
+            "tmpfs",
         )
     }
 
@@ -281,11 +283,30 @@ mod tests {
                 .any(has)
         );
         assert!(known.iter().all(|name| {
-            Options::parse(std::slice::from_ref(name))
+            Options::parse(std::slice::from_ref(name), "tmpfs")
                 .data
                 .iter()
                 .all(|(_, key, _)| key == name)
         }));
+    }
+
+    #[test]
+    fn bind_and_rbind_add_up() {
+        assert_eq!(parse(&["bind"]).bind, Some(false));
+        assert_eq!(parse(&["rbind", "rprivate", "rw", "bind"]).bind, Some(true));
+        assert_eq!(parse(&["bind", "rbind"]).bind, Some(true));
+    }
+
+    #[test]
+    fn an_option_may_hold_several_parameters() {
+        let data = parse(&["ro", "size=1m,mode=755,,noswap"]).data;
+        let of = |key: &str, value: Option<&str>| (1, key.to_owned(), value.map(str::to_owned));
+        let wanted = [
+            of("size", Some("1m")),
+            of("mode", Some("755")),
+            of("noswap", None),
+        ];
+        assert_eq!(data, wanted);
     }
 
     #[test]

@@ -57,6 +57,37 @@ fn late(b: &Builder<'_>) -> Vec<usize> {
     late.into_iter().map(|entry| entry.index).collect()
 }
 
+/// Where a mount goes, as the container sees it. The specification lets a relative destination start at
+/// `/`. As in runc (`StripRoot`), a destination that begins with the root's own path on the host means
+/// what lies in the root.
+pub(crate) fn inside(b: &Builder<'_>, mount: &Mount) -> String {
+    let path = &mount.destination;
+    let root = b.config.root.as_ref().map(|root| b.bundle_path(&root.path));
+    let below = root.and_then(|root| {
+        let mut rest = cleaned(path).into_iter();
+        let root = cleaned(&root);
+        let is_inside = !root.is_empty() && root.iter().all(|part| rest.next() == Some(part));
+        is_inside.then(|| rest.collect::<Vec<_>>().join("/"))
+    });
+    match below {
+        Some(below) => format!("/{below}"),
+        None if path.starts_with('/') => path.clone(),
+        None => format!("/{path}"),
+    }
+}
+
+/// The names of a path, `..` taken as it is written.
+fn cleaned(path: &str) -> Vec<&str> {
+    let mut names = Vec::new();
+    for part in parts(path) {
+        match part {
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names
+}
+
 /// The names that a path is made of.
 pub(crate) fn parts(path: &str) -> impl Iterator<Item = &str> + Clone {
     path.split('/').filter(|part| !matches!(*part, "" | "."))
@@ -106,11 +137,25 @@ pub(crate) fn lock_late(b: &mut Builder<'_>) {
     }
 }
 
+/// A path as a layer of an overlay, with the escapes of the kernel's filesystems/overlayfs.rst.
+fn escaped_for_overlay(path: &str) -> String {
+    let mut escaped = String::with_capacity(path.len());
+    for letter in path.chars() {
+        if matches!(letter, '\\' | ',' | ':') {
+            escaped.push('\\');
+        }
+        escaped.push(letter);
+    }
+    escaped
+}
+
 /// One entry of `mounts`.
 pub(crate) struct Entry<'a> {
     pub(crate) index: usize,
     pub(crate) at: String,
     pub(crate) mount: &'a Mount,
+    /// Where it goes, as the container sees it.
+    pub(crate) inside: String,
     pub(crate) options: Options,
 }
 
@@ -120,9 +165,10 @@ impl<'a> Entry<'a> {
         let mount = &config.mounts[index];
         Self {
             index,
+            inside: inside(b, mount),
             at: format!("mounts[{index}]"),
             mount,
-            options: Options::parse(&mount.options),
+            options: Options::parse(&mount.options, mount.r#type.as_deref().unwrap_or_default()),
         }
     }
 
@@ -134,7 +180,7 @@ impl<'a> Entry<'a> {
         match (self.is_bind(), self.fstype()) {
             (Some(recursive), _) => self.bind(b, recursive),
             (None, "cgroup" | "cgroup2") => self.cgroup(b),
-            (None, _) if self.needs_path() => self.by_path(b),
+            (None, _) if self.needs_path(b) => self.by_path(b),
             (None, fstype) => self.filesystem(b, fstype),
         }
     }
@@ -150,14 +196,14 @@ impl<'a> Entry<'a> {
             || local.contains(&self.fstype())
     }
 
-    fn parts(&self) -> impl Iterator<Item = &'a str> + Clone {
-        parts(&self.mount.destination)
+    fn parts(&self) -> impl Iterator<Item = &str> + Clone {
+        parts(&self.inside)
     }
 
     /// Whether what it mounts, or where, depends on the other mounts.
     fn is_odd(&self, b: &Builder<'_>) -> bool {
         let climbs = |path: &str| parts(path).any(|part| part == "..");
-        let destination = &self.mount.destination;
+        let destination = &self.inside;
         let source = self.mount.source.as_deref().unwrap_or_default();
         parts(destination).next().is_none()
             || climbs(destination)
@@ -181,16 +227,9 @@ impl<'a> Entry<'a> {
         self.options.bind.or(by_type)
     }
 
-    /// A path the container sees. The spec lets a relative one start at `/`.
+    /// A path the container sees.
     pub(crate) fn destination(&self, b: &mut Builder<'_>) -> RootPath {
-        let path = self.absolute();
-        b.root_path(&format!("{}.destination", self.at), &path)
-    }
-
-    fn absolute(&self) -> String {
-        let path = &self.mount.destination;
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        format!("{slash}{path}")
+        b.root_path(&format!("{}.destination", self.at), &self.inside)
     }
 
     fn filesystem(&self, b: &mut Builder<'_>, fstype: &str) {
@@ -257,10 +296,9 @@ impl<'a> Entry<'a> {
         if self.fstype() != "tmpfs" || self.is_bind().is_some() || !is_read_only {
             return false;
         }
-        let below = format!("{}/", self.absolute().trim_end_matches('/'));
-        let later = b.config.mounts[self.index + 1..].iter();
-        let mut all = later.map(|mount| mount.destination.as_str());
-        all.any(|path| path.starts_with(&below)) || devices::any_below(b, &below)
+        let below = format!("{}/", self.inside.trim_end_matches('/'));
+        let mut later = b.config.mounts[self.index + 1..].iter();
+        later.any(|mount| inside(b, mount).starts_with(&below)) || devices::any_below(b, &below)
     }
 
     /// What mountinfo shows as the source. For a disk it is the device.
@@ -292,17 +330,18 @@ impl<'a> Entry<'a> {
 
     /// crun works in the bundle's directory, so that the directories of an overlay may be relative
     /// to it. A colon between lower ones, or two, separates; one after a backslash is part of a
-    /// name.
+    /// name. The bundle's own path is escaped likewise.
     pub(crate) fn in_bundle(&self, b: &Builder<'_>, key: &str, value: &str) -> String {
+        let bundle = || escaped_for_overlay(&b.bundle_path(""));
         match (self.fstype(), key) {
-            ("overlay", "upperdir" | "workdir") => b.bundle_path(value),
+            ("overlay", "upperdir" | "workdir") if !value.starts_with('/') => bundle() + value,
             ("overlay", "lowerdir") => {
                 let mut all = String::new();
                 let mut is_start = true;
                 let mut escaped = false;
                 for c in value.chars() {
                     if is_start && !matches!(c, '/' | ':') {
-                        all += &b.bundle_path("");
+                        all += &bundle();
                     }
                     is_start = c == ':' && !escaped;
                     escaped = c == '\\' && !escaped;
@@ -347,8 +386,8 @@ impl<'a> Entry<'a> {
             let change = MountChange {
                 set,
                 clear,
-                propagation: 0,
                 recursive: true,
+                ..MountChange::default()
             };
             b.init(self.at.clone(), InitStep::ChangeMount { target, change });
         }

@@ -1,9 +1,9 @@
 //! Mounts by mount(2): what fsconfig(2) can't say.
 
 use crate::builder::Builder;
-use crate::labels;
 use crate::mount_options::Extra;
 use crate::mounts::Entry;
+use crate::{labels, mount_data};
 use kan_op::InitStep;
 use kan_op::init::MountTarget;
 use linux_raw_sys::general as raw;
@@ -28,25 +28,31 @@ const SUPERBLOCK: [(&str, u32); 4] = [
     ("mand", raw::MS_MANDLOCK),
 ];
 
-/// The longest value that fsconfig(2) takes, and the most that mount(2) takes of all: a page.
-const LONGEST_VALUE: usize = 255;
+/// The most data that mount(2) takes: a page.
 const LONGEST_DATA: usize = 4095;
 
 impl Entry<'_> {
-    /// fsconfig(2) has no word for MS_I_VERSION, and its values end at 255 bytes, which the lower
-    /// directories of an overlay exceed.
-    pub(crate) fn needs_path(&self) -> bool {
+    /// fsconfig(2) has no word for MS_I_VERSION, and does not take every value: the lower directories
+    /// of an overlay are often too long.
+    pub(crate) fn needs_path(&self, b: &Builder<'_>) -> bool {
         let mut data = self.options.data.iter();
         self.options.has(Extra::InodeVersion)
-            || data.any(|(_, _, value)| {
-                value
-                    .as_ref()
-                    .is_some_and(|value| value.len() > LONGEST_VALUE)
+            || data.any(|(_, key, value)| {
+                let value = value.as_ref().map(|value| self.in_bundle(b, key, value));
+                value.is_some_and(|value| mount_data::takes_mount(key, &value))
             })
     }
 
     pub(crate) fn by_path(&self, b: &mut Builder<'_>) {
         let is_remount = self.options.has(Extra::Remount);
+        let target = MountTarget::Container(self.destination(b));
+        if is_remount && self.is_bind().is_some() {
+            for change in self.whole_change(b) {
+                let target = target.clone();
+                b.init(self.at.clone(), InitStep::ChangeMount { target, change });
+            }
+            return self.finish_in_place(b, &target);
+        }
         let fstype = if is_remount { "" } else { self.fstype() };
         let source = self.mount.source.as_deref().unwrap_or_default();
         let data = self.joined_data(b);
@@ -62,9 +68,12 @@ impl Entry<'_> {
             at: self.destination(b),
         };
         b.init(self.at.clone(), step);
-        let target = MountTarget::Container(self.destination(b));
-        self.recursive_attributes(b, &target);
-        self.propagation(b, &target);
+        self.finish_in_place(b, &target);
+    }
+
+    fn finish_in_place(&self, b: &mut Builder<'_>, target: &MountTarget) {
+        self.recursive_attributes(b, target);
+        self.propagation(b, target);
     }
 
     fn flags(&self, is_remount: bool) -> u32 {
@@ -81,7 +90,6 @@ impl Entry<'_> {
         }
         if is_remount {
             flags |= raw::MS_REMOUNT;
-            flags |= self.is_bind().map_or(0, |_| raw::MS_BIND);
         }
         flags
     }
@@ -90,13 +98,12 @@ impl Entry<'_> {
         let is_flag = |key: &str| SUPERBLOCK.iter().any(|(name, _)| *name == key);
         let data = self.options.data.iter();
         let data = data.filter(|(_, key, value)| value.is_some() || !is_flag(key));
-        let words = data.map(|(_, key, value)| match value {
-            Some(value) => format!("{key}={}", self.in_bundle(b, key, value)),
-            None => key.clone(),
+        let words = data.map(|(_, key, value)| {
+            let value = value.as_ref().map(|value| self.in_bundle(b, key, value));
+            mount_data::join(key, value.as_deref())
         });
-        // A label has commas of its own.
         let label = labels::of_mount(b, self.fstype());
-        let label = label.map(|(key, label)| format!("{key}=\"{label}\""));
+        let label = label.map(|(key, label)| mount_data::join(key, Some(label)));
         words.chain(label).collect::<Vec<_>>().join(",")
     }
 }

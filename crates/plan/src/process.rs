@@ -162,12 +162,15 @@ pub(crate) fn ids(b: &mut Builder<'_>) {
     user_namespace::check_ids(b);
     let keeps = keeps || user_namespace::denies_groups(b);
     let groups = (!keeps).then(|| user.additional_gids.clone());
+    // Whether a joined namespace denies setgroups(2) shows there.
+    let is_joined = user_namespace::is_used(b) && !user_namespace::is_new(b);
     b.init(
         "process.user",
         InitStep::SetIds(Ids {
             uid: user.uid,
             gid: user.gid,
             groups,
+            groups_may_stay: is_joined && user.additional_gids.is_empty(),
         }),
     );
 }

@@ -13,18 +13,27 @@ pub(crate) fn require(b: &mut Builder<'_>) {
     }
 }
 
-/// Init: looks the home directory and the executable up, so that a missing one fails `create`.
-pub(crate) fn find(b: &mut Builder<'_>) {
+/// Whether HOME is what the container's /etc/passwd says.
+pub(crate) fn finds_home(b: &Builder<'_>) -> bool {
+    b.process()
+        .is_some_and(|process| home(&process.env).is_none())
+}
+
+/// Init: looks the home directory up while it is root, since the user may not be able to read
+/// /etc/passwd.
+pub(crate) fn find_home(b: &mut Builder<'_>) {
     let Some(process) = b.process() else { return };
-    if home(&process.env).is_none() {
-        b.init(
-            "process.user.uid",
-            InitStep::FindHome {
-                uid: process.user.uid,
-            },
-        );
+    if finds_home(b) {
+        let uid = process.user.uid;
+        b.init("process.user.uid", InitStep::FindHome { uid });
     }
-    b.init("process.args[0]", InitStep::FindProgram);
+}
+
+/// Init: looks the executable up, so that a missing one fails `create`.
+pub(crate) fn find(b: &mut Builder<'_>) {
+    if b.process().is_some() {
+        b.init("process.args[0]", InitStep::FindProgram);
+    }
 }
 
 /// Init: the end of init.
@@ -68,7 +77,7 @@ fn path(env: &[String]) -> &str {
 }
 
 /// Each variable once, where it stood last; without an empty HOME, which is looked up.
-fn environment(env: &[String]) -> Vec<String> {
+pub(crate) fn environment(env: &[String]) -> Vec<String> {
     let mut last = HashMap::with_capacity(env.len());
     for (index, entry) in env.iter().enumerate() {
         last.insert(key(entry), index);
@@ -82,17 +91,20 @@ fn environment(env: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// The paths at which a program of this name may lie, in order.
+/// The paths at which a program of this name may lie, in order. An empty directory of PATH is the
+/// working directory, as in execvp(3), and others may be relative to it. An empty name is no file's.
 fn candidates(name: &str, path: &str) -> Vec<String> {
     if name.contains('/') {
         return vec![name.to_owned()];
     }
-    let directories = path
-        .split(':')
-        .filter(|directory| directory.starts_with('/'));
-    directories
-        .map(|directory| format!("{directory}/{name}"))
-        .collect()
+    if name.is_empty() || path.is_empty() {
+        return Vec::new();
+    }
+    let in_directory = |directory| match directory {
+        "" => format!("./{name}"),
+        directory => format!("{directory}/{name}"),
+    };
+    path.split(':').map(in_directory).collect()
 }
 
 #[cfg(test)]
@@ -124,6 +136,10 @@ mod tests {
             ["/bin/sh", "/usr/bin/sh"]
         );
         assert_eq!(candidates("./sh", "/bin"), ["./sh"]);
-        assert_eq!(candidates("sh", ".::bin:/bin"), ["/bin/sh"]);
+        assert_eq!(
+            candidates("sh", ".::bin:/bin"),
+            ["./sh", "./sh", "bin/sh", "/bin/sh"]
+        );
+        assert!(candidates("", "/bin").is_empty() && candidates("sh", "").is_empty());
     }
 }

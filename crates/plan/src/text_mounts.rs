@@ -114,6 +114,25 @@ pub(crate) fn mount_target(target: &MountTarget) -> String {
     }
 }
 
+/// The options that ask for the opposite of what may be locked, or for another access time.
+pub(crate) fn opposites(change: MountChange) -> String {
+    const ACCESS_TIMES: u32 = raw::MOUNT_ATTR__ATIME | raw::MOUNT_ATTR_NODIRATIME;
+    const OPPOSITES: [(u32, &str); 4] = [
+        (raw::MOUNT_ATTR_RDONLY, "rw"),
+        (raw::MOUNT_ATTR_NOSUID, "suid"),
+        (raw::MOUNT_ATTR_NODEV, "dev"),
+        (raw::MOUNT_ATTR_NOEXEC, "exec"),
+    ];
+    let asked = OPPOSITES
+        .iter()
+        .filter(|(flag, _)| change.clear & flag != 0);
+    let mut names: Vec<_> = asked.map(|(_, name)| *name).collect();
+    if (change.set | change.clear) & ACCESS_TIMES != 0 {
+        names.push("access times");
+    }
+    names.join(", ")
+}
+
 pub(crate) fn mount_change(change: MountChange) -> String {
     let mut parts: Vec<String> = flag_list(change.set).into_iter().map(Into::into).collect();
     parts.extend(
@@ -121,6 +140,10 @@ pub(crate) fn mount_change(change: MountChange) -> String {
             .into_iter()
             .map(|name| format!("not {name}")),
     );
+    let unlocked = flag_list(change.clear_unlocked).join("/");
+    if !unlocked.is_empty() {
+        parts.push(format!("not {unlocked} unless locked"));
+    }
     let propagation = match change.propagation {
         raw::MS_SHARED => "shared",
         raw::MS_SLAVE => "slave",

@@ -144,6 +144,7 @@ pub(crate) fn become_root(b: &mut Builder<'_>) {
         uid: 0,
         gid: 0,
         groups: None,
+        groups_may_stay: false,
     };
     b.init(FIELD, InitStep::SetIds(ids));
 }

@@ -37,6 +37,19 @@ pub fn rootless_config(uid: u32, gid: u32) -> String {
     config.pretty("\t")
 }
 
+/// The same config without a cgroup namespace: as with runc, only hosts with cgroup v2 alone get one. A
+/// script that adds its own would list the type twice otherwise.
+#[must_use]
+pub fn without_cgroup_namespace(config: &str) -> String {
+    let mut config = Json::parse(config.as_bytes()).unwrap_or(Json::Null);
+    let linux = config.get_mut("linux");
+    let namespaces = linux.and_then(|linux| linux.get_mut("namespaces"));
+    if let Some(namespaces) = namespaces.and_then(Json::list_mut) {
+        namespaces.retain(|namespace| namespace.get("type") != Some(&text("cgroup")));
+    }
+    config.pretty("\t")
+}
+
 /// sysfs can only be mounted by the owner of the network namespace, so the host's is bound; group
 /// ids other than 0 are not mapped.
 fn unprivileged_mount(mount: &mut Json<'_>) {

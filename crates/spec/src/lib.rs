@@ -30,7 +30,7 @@ pub mod state;
 pub mod version;
 
 pub use bundle::{Bundle, Document, LARGEST, parse_config};
-pub use default_config::{default_config, rootless_config};
+pub use default_config::{default_config, rootless_config, without_cgroup_namespace};
 pub use error::Error;
 pub use position::position;
 pub use problem::{Problem, Problems};

@@ -8,7 +8,9 @@ use kan_spec::{default_config, parse_config, rootless_config};
 
 #[test]
 fn the_default_config_is_sound_here_and_for_oci_spec() {
-    for text in [default_config(), rootless_config(1000, 1001)] {
+    let on_v1 = kan_spec::without_cgroup_namespace(&default_config());
+    assert!(!on_v1.contains("\"type\": \"cgroup\"\n"), "{on_v1}");
+    for text in [default_config(), rootless_config(1000, 1001), on_v1] {
         let document = parse_config(text.as_bytes()).unwrap();
         assert_eq!(document.ignored, [""; 0]);
         assert_eq!(document.value.oci_version, kan_spec::version::NEWEST);

@@ -3,7 +3,9 @@
 use crate::call::{call, owned, ptr, raw};
 use crate::{Errno, Error, Result, Sysno};
 use core::ffi::CStr;
-use linux_raw_sys::general::{AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, open_how, stat};
+use linux_raw_sys::general::{
+    AT_EACCESS, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, open_how, stat,
+};
 use rustix::fd::{AsFd, OwnedFd};
 
 pub use linux_raw_sys::general::{
@@ -211,13 +213,21 @@ pub fn status_of_path(path: &CStr) -> Result<Status> {
     })
 }
 
-/// faccessat(2) with X_OK: with the real ids, and links followed. Not faccessat2(2), which older
-/// seccomp profiles refuse.
+/// Whether execve(2) may execute the file at a path, links followed. faccessat(2) asks with the real
+/// ids and without capabilities; where it refuses, faccessat2(2) (Linux 5.8) asks with the effective
+/// ones. Not that alone, since older seccomp profiles refuse the call.
 pub fn may_execute(path: &CStr) -> Result<()> {
     const X_OK: u32 = 1;
     let at = linux_raw_sys::general::AT_FDCWD as isize;
     // SAFETY: the path is a live C string.
-    unsafe { call!(faccessat, at, ptr(path), X_OK).map(drop) }
+    match unsafe { call!(faccessat, at, ptr(path), X_OK).map(drop) } {
+        Err(refused) if refused.errno == Errno::EACCES => {
+            // SAFETY: likewise.
+            let effective = unsafe { call!(faccessat2, at, ptr(path), X_OK, AT_EACCESS) };
+            effective.map(drop).map_err(|_| refused)
+        }
+        other => other,
+    }
 }
 
 /// fchownat(2) of the file that `file` is, also when it was opened with O_PATH.

@@ -15,6 +15,7 @@ pub fn cases() -> Vec<Case> {
             "default_config::spec_of_another_bundle",
             spec_of_another_bundle,
         ),
+        Case::new("default_config::cgroup_namespace_on_v2", cgroup_namespace),
         Case::new("default_config::mounts", mounts),
         Case::new("default_config::no_other_mounts", no_other_mounts),
         Case::new(
@@ -94,6 +95,20 @@ fn spec_refuses_to_overwrite(ctx: &mut Ctx) -> Outcome {
         fs::read_to_string(bundle.dir.join("config.json"))?.as_str(),
         "mine",
     )
+}
+
+/// A script that adds a cgroup namespace on other hosts must not add a second one.
+fn cgroup_namespace(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.bundle()?;
+    let magic = ctx.command(&["stat", "-f", "-c", "%T", "/sys/fs/cgroup"]);
+    let is_unified = ctx.in_view(magic).run()?.ok()?.stdout.trim() == "cgroup2fs";
+    ctx.oci(&["spec"]).cwd(&bundle.dir).run()?.ok()?;
+    let text = fs::read_to_string(bundle.dir.join("config.json"))?;
+    let config: Value = serde_json::from_str(&text)?;
+    let all = config["linux"]["namespaces"].as_array();
+    let mut all = all.into_iter().flatten();
+    let has_one = all.any(|entry| entry["type"] == "cgroup");
+    equal("cgroup namespace", has_one, is_unified)
 }
 
 fn spec_of_another_bundle(ctx: &mut Ctx) -> Outcome {

@@ -24,6 +24,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("hooks::killed_in_start_container", killed_in_start_container).deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "the poststart hook ran").deviates("crun 1.8", "config.md, Poststart: called after the user-specified program is executed", "the poststart hook ran"),
         Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
         Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
+        Case::new("hooks::failing_start_hooks_destroy", failing_start_hooks_destroy).only("kan", "runtime.md of 1.3, Lifecycle, 7 and 9; runc and crun leave a stopped container"),
         Case::new("hooks::failing_runs_poststop", failing_runs_poststop).lacks("kan", "poststop hooks after a failed create", "no poststop hook ran").deviates("crun 1.8", "runtime.md, Lifecycle: an error of a hook continues at the destruction, with its hooks", "no poststop hook ran"),
         Case::new("hooks::killed_by_a_signal", killed_by_a_signal),
         Case::new("hooks::missing_program", missing_program),
@@ -100,9 +101,8 @@ fn failing_start_container(ctx: &mut Ctx) -> Outcome {
     add(&mut bundle, "startContainer", failing());
     ctx.create(&bundle)?;
     let _ = ctx.verb(&["start"])?;
-    ctx.wait_stopped()?;
+    destroyed_or_stopped(ctx)?;
     check!(!bundle.inside("ran").exists(), "the program ran");
-    ctx.delete()?;
     ctx.expect_nothing_left()
 }
 
@@ -114,11 +114,10 @@ fn failing_start_is_told(ctx: &mut Ctx) -> Outcome {
     add(&mut bundle, "startContainer", failing());
     let created = ctx.create(&bundle)?;
     let _ = ctx.verb(&["start"])?;
-    ctx.wait_stopped()?;
+    destroyed_or_stopped(ctx)?;
     // Its words may go where the program's errors go.
     let heard = fs::read_to_string(created.errors())?;
     check!(!heard.is_empty(), "nothing is told");
-    ctx.delete()?;
     let done = ctx.run(&bundle)?;
     check!(!done.status.success(), "run succeeds");
     ctx.expect_nothing_left()
@@ -130,11 +129,39 @@ fn failing_poststart(ctx: &mut Ctx) -> Outcome {
     add(&mut bundle, "poststart", failing());
     ctx.create(&bundle)?;
     ctx.verb(&["start"])?.refuses(&["exit status 3"])?;
-    ctx.wait_stopped()?;
-    ctx.delete()?;
+    destroyed_or_stopped(ctx)?;
     let done = ctx.run(&bundle)?;
     check!(!done.status.success(), "run succeeds");
     ctx.expect_nothing_left()
+}
+
+/// The end of a container whose `start` failed by a hook; what is left of one is deleted.
+fn destroyed_or_stopped(ctx: &Ctx) -> Outcome {
+    until("the container ends", || {
+        let done = ctx.verb(&["state"])?;
+        Ok(!done.status.success() || done.stdout.contains("\"stopped\""))
+    })?;
+    ctx.verb(&["delete", "--force"])?.ok().map(drop)
+}
+
+/// "continue the lifecycle at step 12": the container is destroyed, and its poststop hooks run.
+fn failing_start_hooks_destroy(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    for kind in ["startContainer", "poststart"] {
+        let mut bundle = ctx.bundle_named(kind)?;
+        let ran = ctx.dir.join(format!("{kind}.stopped"));
+        bundle.probe(&["pause"]);
+        add(&mut bundle, kind, failing());
+        let poststop = hook(&format!("touch {}", text(&ran)?));
+        add(&mut bundle, "poststop", poststop);
+        ctx.create(&bundle)?;
+        ctx.verb(&["start"])?.refuses(&["exit status 3"])?;
+        let state = ctx.verb(&["state"])?;
+        check!(!state.status.success(), "{kind}: {}", state.stdout);
+        check!(ran.exists(), "{kind} failed, and no poststop hook ran");
+        ctx.expect_nothing_left()?;
+    }
+    Ok(())
 }
 
 /// "If any poststop hook fails, the runtime MUST log a warning, but the remaining hooks and
@@ -357,8 +384,7 @@ fn failing_start_fails(ctx: &mut Ctx) -> Outcome {
     ctx.create(&bundle)?;
     let started = ctx.verb(&["start"])?;
     started.refuses(&["error running startContainer hook #1: exit status 3"])?;
-    ctx.expect_status("stopped")?;
+    destroyed_or_stopped(ctx)?;
     check!(!bundle.inside("ran").exists(), "the program ran");
-    ctx.delete()?;
     ctx.expect_nothing_left()
 }

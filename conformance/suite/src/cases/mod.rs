@@ -29,11 +29,13 @@ mod ids;
 mod interrupt;
 mod joined_namespaces;
 mod kill;
+mod leniency;
 mod limits;
 mod limits_bite;
 mod linux_fields;
 mod list;
 mod logs;
+mod mount_compat;
 mod mount_kinds;
 mod mount_options;
 mod mounts;
@@ -41,6 +43,7 @@ mod net_devices;
 mod no_mount_namespace;
 mod pause;
 mod process_fields;
+mod program_compat;
 mod propagation;
 mod ps;
 mod rootless;
@@ -86,12 +89,15 @@ pub fn all() -> Vec<Case> {
         joined_namespaces::cases(),
         mounts::cases(),
         mount_options::cases(),
+        mount_compat::cases(),
         mount_kinds::cases(),
         propagation::cases(),
         hot_plug::cases(),
         capabilities::cases(),
         process_fields::cases(),
+        program_compat::cases(),
         linux_fields::cases(),
+        leniency::cases(),
         net_devices::cases(),
         no_mount_namespace::cases(),
         apparmor::cases(),

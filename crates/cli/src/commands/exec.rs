@@ -135,10 +135,10 @@ fn run(call: &Call<'_>) -> Outcome {
     seal(call).map_err(own)?;
     let options = options(call.matches).map_err(own)?;
     let mut timeline = timeline(call);
-    let ran = kan_lifecycle::exec(&call.store, &options, &mut timeline);
+    let warn = |timeline: &_| warn(call, timeline);
+    let ran = kan_lifecycle::exec(&call.store, &options, &mut timeline, warn);
     let recorded = record(call, &timeline);
     let code = ran.map_err(|error| own(error.into()))?;
-    warn(call, &timeline);
     recorded.map(|()| ExitCode::from(u8::try_from(code).unwrap_or(u8::MAX)))
 }
 

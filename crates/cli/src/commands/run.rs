@@ -24,9 +24,9 @@ fn run(call: &Call<'_>) -> Outcome {
     seal(call)?;
     let options = options(call)?;
     let mut timeline = timeline(call);
-    let ran = kan_lifecycle::run(&call.store, &options, &mut timeline);
+    let warn = |timeline: &_| warn(call, timeline);
+    let ran = kan_lifecycle::run(&call.store, &options, &mut timeline, warn);
     let recorded = record(call, &timeline);
     let code = u8::try_from(ran?).unwrap_or(u8::MAX);
-    warn(call, &timeline);
     recorded.map(|()| ExitCode::from(code))
 }

@@ -13,6 +13,14 @@ pub(super) const VERB: Verb = Verb {
     run,
 };
 
+/// Whether this host has cgroup v2 alone, cgroups(7).
+fn is_unified() -> bool {
+    const CGROUP2_SUPER_MAGIC: i64 = 0x6367_7270;
+    let opened = kan_sys::file::open(c"/sys/fs/cgroup", kan_sys::file::O_PATH, 0);
+    let magic = opened.and_then(kan_sys::mount::filesystem_magic);
+    magic.is_ok_and(|magic| magic == CGROUP2_SUPER_MAGIC)
+}
+
 fn run(call: &Call<'_>) -> Outcome {
     let text = if has(call.matches, "rootless") {
         use kan_sys::credentials::{effective_gid, effective_uid};
@@ -20,6 +28,11 @@ fn run(call: &Call<'_>) -> Outcome {
         kan_spec::rootless_config(uid, gid)
     } else {
         kan_spec::default_config()
+    };
+    let text = if is_unified() {
+        text
+    } else {
+        kan_spec::without_cgroup_namespace(&text)
     };
     let file = bundle(call.matches).join("config.json");
     let mut options = std::fs::OpenOptions::new();

@@ -1,6 +1,6 @@
 //! `start`.
 
-use super::timed::{record, timeline};
+use super::timed::{record, timeline, warn};
 use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
 use crate::args::{id, id_arg};
@@ -18,5 +18,6 @@ fn run(call: &Call<'_>) -> Outcome {
     let started = kan_lifecycle::start(&call.store, id(call.matches), &mut timeline);
     let recorded = record(call, &timeline);
     started?;
+    warn(call, &timeline);
     recorded.map(|()| ExitCode::SUCCESS)
 }

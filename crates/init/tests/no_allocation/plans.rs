@@ -280,6 +280,8 @@ fn hook() -> InitStep {
         index: 0,
         path: c("/bin/true"),
         args: vec![c("true")],
+        with_home: false,
+        in_root: false,
         env: vec![c("A=b")],
         state_before: b"{".into(),
         state_after: b"}".into(),
@@ -310,6 +312,7 @@ pub fn enter_and_become_a_user() -> Vec<InitStep> {
             uid: 1000,
             gid: 1000,
             groups: Some(vec![5, 6, 7]),
+            groups_may_stay: false,
         }),
         InitStep::SetCapabilities {
             effective: kill,

@@ -40,7 +40,12 @@ fn set_of(name: &str) -> u64 {
 }
 
 fn ids(uid: u32, gid: u32, groups: Option<Vec<u32>>) -> InitStep {
-    InitStep::SetIds(Ids { uid, gid, groups })
+    InitStep::SetIds(Ids {
+        uid,
+        gid,
+        groups,
+        groups_may_stay: false,
+    })
 }
 
 fn capabilities(effective: u64, permitted: u64, inheritable: u64) -> InitStep {

@@ -73,6 +73,7 @@ fn as_user(owner: u32) -> [InitStep; 4] {
             uid: 1000,
             gid: 1000,
             groups: Some(Vec::new()),
+            groups_may_stay: false,
         }),
         confirm(path.to_str().unwrap()),
     ]

@@ -29,6 +29,8 @@ fn hook(args: &[&str]) -> InitHook {
         index: 0,
         path: c("/bin/sh"),
         args: args.iter().map(|text| c(text)).collect(),
+        with_home: false,
+        in_root: false,
         env: vec![c("PATH=/usr/bin:/bin")],
         state_before: b"before ".into(),
         state_after: b" after".into(),

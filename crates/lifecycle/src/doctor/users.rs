@@ -5,7 +5,17 @@ use crate::finding::Finding;
 use kan_sys::credentials::effective_uid;
 
 pub(super) fn examine() -> Vec<Finding> {
-    vec![privileges(), user_namespaces(), subordinate_ids()]
+    let mut all = vec![privileges(), user_namespaces(), subordinate_ids()];
+    all.extend(state_directory());
+    all
+}
+
+/// Where a user's containers are, without `--root`.
+fn state_directory() -> Option<Finding> {
+    crate::store::lacks_runtime_directory().then(|| {
+        limited("state directory", "XDG_RUNTIME_DIR is not set")
+            .advise(crate::store::RUNTIME_DIRECTORY)
+    })
 }
 
 /// What root needs for all of kan, capabilities(7).

@@ -68,6 +68,14 @@ pub(crate) fn effective(b: &mut Builder<'_>) -> Vec<DeviceRule> {
     }
     let listed = b.linux().and_then(|linux| linux.resources.as_ref());
     let listed = listed.map_or(&[][..], |resources| &resources.devices);
+    for (index, rule) in listed.iter().enumerate() {
+        if let Some(other) = rule.access.chars().find(|letter| !"rwm".contains(*letter)) {
+            let warning = format!(
+                "linux.resources.devices[{index}].access: ignored {other:?}, since only r, w and m mean something"
+            );
+            b.plan.warnings.push(warning);
+        }
+    }
     match device_rules("linux.resources.", listed) {
         Ok(rules) if rules.iter().all(|rule| rule.allow) => Vec::new(),
         Ok(rules) => rules,

@@ -7,8 +7,9 @@ use kan_op::{HostStep, InitStep, Slot};
 use kan_plan::{Facts, Plan};
 use kan_spec::config::{Config, IdMapping, Mount, Namespace, NamespaceType, RootfsPropagation};
 use linux_raw_sys::general::{
-    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
-    MS_I_VERSION, MS_PRIVATE, MS_RDONLY, MS_REMOUNT, MS_SHARED,
+    MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOSUID,
+    MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY, MS_I_VERSION, MS_PRIVATE, MS_RDONLY, MS_REMOUNT,
+    MS_SHARED,
 };
 
 fn plan(change: impl FnOnce(&mut Config)) -> Plan {
@@ -101,7 +102,7 @@ fn trees_of_a_user_namespace_are_staged_before_the_clone() {
         panic!("{tree:?}")
     };
     assert_eq!(change.set, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOATIME);
-    assert_eq!(change.clear, MOUNT_ATTR__ATIME);
+    assert_eq!(change.clear, MOUNT_ATTR__ATIME | MOUNT_ATTR_NOSYMFOLLOW);
     let tree = &MountTarget::Slot(Slot::Tree);
     assert!(changes(&plan).contains(&(tree, 0, MOUNT_ATTR_NODEV)));
     // What lies in the root may be covered by an earlier mount.

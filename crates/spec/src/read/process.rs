@@ -198,7 +198,8 @@ impl Object for Scheduler {
 }
 
 impl Object for IoPriority {
-    const REQUIRED: &'static [&'static str] = &["class", "priority"];
+    // Go's runtimes can't tell a missing priority from 0.
+    const REQUIRED: &'static [&'static str] = &["class"];
 
     fn blank() -> Self {
         Self {

@@ -80,12 +80,13 @@ pub fn page_size(size: &str) -> Result<(), String> {
     ))
 }
 
-/// The letters of a device rule's `access`.
+/// The letters of a device rule's `access`, in any order. As in runc, others are ignored where one of
+/// them is there: the planner warns of them.
 pub fn device_access(access: &str) -> Result<(), String> {
-    match access.chars().find(|c| !"rwm".contains(*c)) {
-        None => Ok(()),
-        Some(c) => Err(format!("must consist of r, w and m, has {c:?}")),
+    if access.is_empty() || access.contains(['r', 'w', 'm']) {
+        return Ok(());
     }
+    Err(format!("must consist of r, w and m, is {access:?}"))
 }
 
 /// The name of a cgroup v2 file (config-linux.md, Unified). It becomes a file name.
