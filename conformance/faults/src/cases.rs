@@ -55,7 +55,8 @@ impl Case {
 pub fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for (view, suffix) in [(View::Host, "host"), (View::V2, "v2")] {
-        for (name, sweep) in sweeps().into_iter().chain(sweeps_of_mounts()) {
+        let all = sweeps().into_iter().chain(sweeps_of_mounts());
+        for (name, sweep) in all.chain(sweeps_of_helpers()) {
             let name = format!("{name}::{suffix}");
             let deed = Deed::Sweep(sweep);
             cases.push(Case { name, view, deed });
@@ -166,6 +167,51 @@ fn sweeps_of_mounts() -> Vec<(&'static str, Sweep)> {
         ("kill::delete_bare", bare(DeleteRunning, KillHost, 2)),
         ("kill::create_users_host", users(Create, KillHost, 3)),
         ("fail::create_users_host", users(Create, FailHost, 3)),
+    ]
+}
+
+/// kan and its helpers, killed wherever they are: nothing may stay that nobody knows of. Every second
+/// or third call of each, for there are thousands.
+fn sweeps_of_helpers() -> Vec<(&'static str, Sweep)> {
+    use Blow::{KillHost, KillHostAtInit};
+    use Config::{Agent, Hooks, Joined, JoinedUsers, MappedIds, Network, Terminal, Time};
+    let with = |config, verb, blow, stride| Sweep {
+        verb,
+        blow,
+        config,
+        stride,
+    };
+    let create = |config, blow| with(config, Verb::Create, blow, 3);
+    vec![
+        (
+            "kill::mapped_ids_host",
+            with(MappedIds, Verb::Create, KillHost, 2),
+        ),
+        (
+            "kill::mapped_ids_host_at_helper",
+            create(MappedIds, KillHostAtInit),
+        ),
+        ("kill::time_host", create(Time, KillHost)),
+        ("kill::joined_host", create(Joined, KillHost)),
+        (
+            "kill::joined_host_at_helper",
+            create(Joined, KillHostAtInit),
+        ),
+        ("kill::joined_users_host", create(JoinedUsers, KillHost)),
+        (
+            "kill::joined_users_host_at_helper",
+            create(JoinedUsers, KillHostAtInit),
+        ),
+        ("kill::agent_host", create(Agent, KillHost)),
+        ("kill::hooks_host", create(Hooks, KillHost)),
+        ("kill::hooks_host_at_hook", create(Hooks, KillHostAtInit)),
+        ("kill::hooks_run_host", with(Hooks, Verb::Run, KillHost, 3)),
+        ("kill::terminal_host", create(Terminal, KillHost)),
+        ("kill::network_host", create(Network, KillHost)),
+        (
+            "kill::exec_users_host",
+            with(Config::Users, Verb::Exec, KillHost, 3),
+        ),
     ]
 }
 

@@ -11,6 +11,7 @@
 )]
 
 mod cases;
+mod helpers;
 mod leftovers;
 mod outcome;
 mod payload;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
             true => ExitCode::SUCCESS,
             false => ExitCode::FAILURE,
         },
+        [helpers::LISTEN, path] => helpers::listen(path),
         [race::SLOW, ..] => {
             let told = race::slow(&words[1..]).unwrap_or_else(|Fault(why)| why);
             eprintln!("{told}");

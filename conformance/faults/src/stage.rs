@@ -11,6 +11,7 @@ use rustix::process::{Pid, getpid, set_child_subreaper};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
+use crate::helpers;
 use crate::leftovers::{self, Place};
 use crate::outcome::{Outcome, Verdict, check, fail};
 
@@ -36,6 +37,22 @@ pub enum Config {
     Bare,
     /// The small one with a user namespace, and a mount that the host prepares.
     Users,
+    /// The small one with a bind mount whose ids are mapped.
+    MappedIds,
+    /// The small one with a time namespace.
+    Time,
+    /// The small one in the pid, network and IPC namespaces of another process.
+    Joined,
+    /// The same in its user namespace as well.
+    JoinedUsers,
+    /// The small one with a filter that notifies an agent.
+    Agent,
+    /// The small one with a hook of each kind.
+    Hooks,
+    /// The small one with a terminal.
+    Terminal,
+    /// The small one in a new network namespace, which the host makes.
+    Network,
 }
 
 /// A case's surroundings.
@@ -49,6 +66,8 @@ pub struct Stage {
     pub place: Place,
     /// The parent of the containers' cgroups, below every hierarchy.
     pub parent: String,
+    /// Who listens, or lends a namespace.
+    companions: helpers::Companions,
     outputs: TempDir,
     _dir: TempDir,
 }
@@ -98,11 +117,22 @@ impl Stage {
             id,
             place,
             parent,
+            companions: helpers::Companions::default(),
             outputs: TempDir::with_prefix("kan-faults-out-")?,
             _dir: dir,
         };
         fs::create_dir(stage.state_dir())?;
         Ok(stage)
+    }
+
+    /// Processes that the config needs.
+    pub fn companions(&self) -> &helpers::Companions {
+        &self.companions
+    }
+
+    /// A directory that nothing of the container's is in.
+    pub fn outputs_dir(&self) -> &Path {
+        self.outputs.path()
     }
 
     /// `--root`
@@ -182,6 +212,7 @@ impl Stage {
             }
             Config::Users => self.add_users(&mut config)?,
             Config::Small | Config::Default | Config::Limited => {}
+            _ => helpers::add(self, which, &mut config)?,
         }
         Ok(config)
     }
@@ -223,7 +254,12 @@ impl Stage {
     /// `create` or `run` of a bundle.
     pub fn making(&self, verb: &[&str], bundle: &Path, id: &str) -> Vec<String> {
         let bundle = bundle.to_string_lossy();
-        let verb: Vec<&str> = verb.iter().copied().chain(["--bundle", &bundle]).collect();
+        let mut verb: Vec<&str> = verb.iter().copied().chain(["--bundle", &bundle]).collect();
+        let console = self.companions.console();
+        let console = console.as_ref().map(|path| path.to_string_lossy());
+        if let Some(console) = &console {
+            verb.extend(["--console-socket", console]);
+        }
         self.words(&verb, Some(id))
     }
 

@@ -122,7 +122,7 @@ pub fn run(
     }
     let mut tracer = Tracer {
         host,
-        init: None,
+        children: Vec::new(),
         strike,
         calls: [Vec::new(), Vec::new()],
         struck: None,
@@ -131,7 +131,7 @@ pub fn run(
         running: false,
     };
     let ended = tracer.follow()?;
-    tracer.release_init()?;
+    tracer.release_children()?;
     Ok(Trace {
         ended,
         calls: tracer.calls,
@@ -141,8 +141,8 @@ pub fn run(
 
 struct Tracer<'a> {
     host: Pid,
-    /// The child, while it is traced.
-    init: Option<Pid>,
+    /// Its living children and theirs, as long as they run kan's code: helpers, and at last init.
+    children: Vec<Pid>,
     strike: Option<Strike<'a>>,
     calls: [Vec<u64>; 2],
     struck: Option<u64>,
@@ -172,9 +172,7 @@ impl Tracer<'_> {
     }
 
     fn forget(&mut self, pid: Pid) {
-        if self.init == Some(pid) {
-            self.init = None;
-        }
+        self.children.retain(|child| *child != pid);
     }
 
     fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Errno> {
@@ -208,7 +206,7 @@ impl Tracer<'_> {
         );
         if is_clone {
             let child = i32::try_from(ptrace::getevent(pid)?).map_err(|_| Errno::EOVERFLOW)?;
-            self.init = Some(Pid::from_raw(child));
+            self.children.push(Pid::from_raw(child));
         }
         self.resume(pid, None)
     }
@@ -282,11 +280,13 @@ impl Tracer<'_> {
         if host {
             kill(self.host, Signal::SIGKILL)?;
         }
-        if let Some(pid) = self.init.filter(|_| init) {
-            kill(pid, Signal::SIGKILL)?;
-        } else if self.init == Some(at) {
+        if init && !self.children.is_empty() {
+            for pid in &self.children {
+                kill(*pid, Signal::SIGKILL)?;
+            }
+        } else if at != self.host {
             await_death(self.host);
-            self.init = None;
+            self.forget(at);
             return ptrace::detach(at, None);
         }
         if host {
@@ -296,27 +296,30 @@ impl Tracer<'_> {
         }
     }
 
-    /// Lets a child that outlives the command go on by itself.
-    fn release_init(&mut self) -> Outcome {
-        let Some(pid) = self.init.take() else {
-            return Ok(());
-        };
-        if ptrace::interrupt(pid).is_err() {
-            return Ok(());
-        }
-        loop {
-            let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-                Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
-                    return Ok(());
-                }
-                Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
-                Ok(_) => None,
-                Err(errno) => fail!("wait for init: {errno}"),
-            };
-            match ptrace::detach(pid, signal) {
-                Err(Errno::ESRCH) => {}
-                other => return Ok(other?),
+    /// Lets children that outlive the command go on by themselves.
+    fn release_children(&mut self) -> Outcome {
+        while let Some(pid) = self.children.pop() {
+            if ptrace::interrupt(pid).is_ok() {
+                release(pid)?;
             }
+        }
+        Ok(())
+    }
+}
+
+fn release(pid: Pid) -> Outcome {
+    loop {
+        let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
+            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
+                return Ok(());
+            }
+            Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
+            Ok(_) => None,
+            Err(errno) => fail!("wait for init: {errno}"),
+        };
+        match ptrace::detach(pid, signal) {
+            Err(Errno::ESRCH) => {}
+            other => return Ok(other?),
         }
     }
 }

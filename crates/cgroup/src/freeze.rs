@@ -83,7 +83,7 @@ pub fn thaw(placement: &Placement) -> Result<()> {
 
 /// Thaws the cgroups below as well: what a container that rules cgroups of its own has frozen
 /// there. On v1 alone, where the frozen do not die; as far as possible.
-pub(crate) fn thaw_below(placement: &Placement) {
+pub fn thaw_below(placement: &Placement) {
     let Some(dir) = placement.v1("freezer") else {
         return;
     };

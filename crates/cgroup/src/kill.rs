@@ -90,6 +90,24 @@ fn kill_each(placement: &Placement, cgroup: &Path, deadline: &Deadline) -> Resul
     }
 }
 
+/// Sends a signal to each process of the container's cgroup and of all cgroups below it. One that ends
+/// or leaves meanwhile gets none.
+///
+/// # Errors
+/// The call that failed, with its path.
+pub fn signal_all(placement: &Placement, signal: i32) -> Result<()> {
+    let Some(dir) = placement.v1_holder().or(placement.v2()) else {
+        return Ok(());
+    };
+    let path = dir.path();
+    for batch in processes_in(&path)?.chunks(crate::procs::HELD) {
+        for process in hold(&path, batch)? {
+            process.signal(signal);
+        }
+    }
+    Ok(())
+}
+
 /// Kills what is listed now: how many were listed, and those of the last batch for waiting.
 fn kill_listed(cgroup: &Path) -> Result<(usize, Vec<crate::pidfd::Held>)> {
     let pids = processes_in(cgroup)?;

@@ -42,6 +42,13 @@ impl Held {
         }
     }
 
+    /// Sends any signal to a process, as far as that can be done. Threads are left alone.
+    pub(crate) fn signal(&self, signal: i32) {
+        if let Some(pidfd) = &self.pidfd {
+            let _ = kan_sys::process::pidfd_send_signal(pidfd, signal);
+        }
+    }
+
     /// Waits for the process to end. Whether it did in time.
     fn ended(&self, deadline: &Deadline) -> io::Result<bool> {
         match &self.pidfd {

@@ -226,9 +226,17 @@ fn show_memory() -> Step {
     Ok(process::set_dumpable(true)?)
 }
 
+/// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM and, for systemd, SIGRTMIN+3.
+const ENDING: [u32; 7] = [1, 2, 3, 10, 12, 15, 37];
+
+/// Until the program is executed the signals that usually stop a container end it: its first process
+/// would not get them otherwise. Those that came meanwhile wait for the new mask.
 fn reset_signals(ignored: u64) -> Step {
+    let is_first = process::own_pid() == 1;
     for signal in 1..=64 {
-        if ignored >> (signal - 1) & 1 == 1 {
+        if is_first && ENDING.contains(&signal) {
+            signal::end_at(signal)?;
+        } else if ignored >> (signal - 1) & 1 == 1 {
             signal::set_default(signal)?;
         }
     }

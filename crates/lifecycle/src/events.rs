@@ -96,6 +96,10 @@ pub fn watch(
     let mut next = Instant::now() + interval;
     // Deleted before the watch began.
     while directory.exists() {
+        // Another container of that id may have been created since.
+        if is_over(&gone) {
+            break;
+        }
         let left = next.saturating_duration_since(Instant::now());
         let ready = ready(directory, &gone, oom.as_ref(), left)?;
         if ready.oom && oom.as_mut().is_some_and(OomWatch::take) && !tell(Event::Oom) {
@@ -120,6 +124,12 @@ fn watch_directory(directory: &Path) -> Result<OwnedFd> {
         Err(rustix::io::Errno::NOENT) | Ok(_) => Ok(watch),
         Err(errno) => Err(failed(errno)),
     }
+}
+
+/// Whether the directory that is watched is gone: each of the events asked for, and IN_IGNORED, say so.
+fn is_over(watch: &OwnedFd) -> bool {
+    let mut buffer = [0; 512];
+    kan_sys::io::read(watch, &mut buffer).is_ok_and(|length| length > 0)
 }
 
 struct Ready {

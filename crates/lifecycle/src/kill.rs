@@ -36,9 +36,13 @@ pub fn kill(store: &Store, id: &str, signal: i32, all: bool) -> Result<()> {
     if ends_all {
         return Ok(kan_cgroup::kill_all(&record.cgroups)?);
     }
-    // A frozen v1 cgroup holds even SIGKILL back until it is thawed.
-    if signal == nix::libc::SIGKILL && kan_cgroup::frozen(&record.cgroups)? {
-        kan_cgroup::thaw(&record.cgroups)?;
+    // A frozen v1 cgroup holds even SIGKILL back until it is thawed, be it one that the container has
+    // made below its own and moved its init into.
+    if signal == nix::libc::SIGKILL {
+        if kan_cgroup::frozen(&record.cgroups)? {
+            kan_cgroup::thaw(&record.cgroups)?;
+        }
+        kan_cgroup::thaw_below(&record.cgroups);
     }
     Ok(())
 }
@@ -61,11 +65,5 @@ fn signal_all(cgroups: &kan_cgroup::Placement, signal: i32) -> Result<()> {
     if signal == nix::libc::SIGKILL {
         return Ok(kan_cgroup::kill_all(cgroups)?);
     }
-    for pid in kan_cgroup::processes(cgroups)? {
-        // One that ended meanwhile needs no signal.
-        if let Ok(process) = kan_sys::process::pidfd_open(pid.as_raw_nonzero().get()) {
-            let _ = pidfd_send_signal(&process, signal);
-        }
-    }
-    Ok(())
+    Ok(kan_cgroup::signal_all(cgroups, signal)?)
 }

@@ -5,6 +5,7 @@
 //! tree is that enters a mount namespace as a descriptor.
 
 use crate::error::during;
+use crate::waiting::{self, Watched};
 use crate::{Error, Result, id_maps};
 use kan_op::host::{IdRange, IdRanges, MappedIds, StagedTree};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -167,18 +168,28 @@ fn place(tree: &OwnedFd, name: &CStr) -> Result<()> {
 /// A user namespace with these mappings, held by its descriptor alone: the process that it is
 /// made with ends at once.
 fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
-    let (mut waits, tells) = io::pipe().map_err(during("make a pipe"))?;
-    let holder = process::fork(CLONE_NEWUSER.into(), None, &mut waits, |waits| {
-        let _ = io::read(&*waits, &mut [0]);
-        process::exit(0)
-    });
+    let (waits, tells) = io::pipe().map_err(during("make a pipe"))?;
+    let mut held = (process::own_pid(), waits, Some(tells));
+    let holder = process::fork(
+        CLONE_NEWUSER.into(),
+        None,
+        &mut held,
+        |(parent, waits, tells)| {
+            // With the copy of its own it would never see the end.
+            drop(tells.take());
+            if process::die_with(*parent) {
+                let _ = io::read(&*waits, &mut [0]);
+            }
+            process::exit(0)
+        },
+    );
     let holder = holder.map_err(during("make a user namespace"))?;
     let mapped = id_maps::write(holder.pid, uids, gids, false);
     let path = c_string(&format!("/proc/{}/ns/user", holder.pid))?;
     let opened = file::open(&path, O_RDONLY, 0).map_err(during("open the user namespace"));
     let _ = process::pidfd_send_signal(&holder.pidfd, nix::libc::SIGKILL);
-    let _ = process::wait(&holder.pidfd);
-    drop(tells);
+    waiting::end(&holder.pidfd);
+    drop(held);
     mapped.and(opened)
 }
 
@@ -186,6 +197,7 @@ fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
 struct Copier<'c> {
     container: BorrowedFd<'c>,
     tells: OwnedFd,
+    parent: i32,
 }
 
 /// The copy and, in it, the directory that kan is in. It takes a process that joins the user
@@ -193,13 +205,27 @@ struct Copier<'c> {
 /// over what it has made.
 fn copy_into(container: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
     let (hears, tells) = socket::pair().map_err(during("make a socket pair"))?;
-    let mut copier = Copier { container, tells };
+    let parent = process::own_pid();
+    let mut copier = Copier {
+        container,
+        tells,
+        parent,
+    };
     let made = process::fork(0, None, &mut copier, |copier| {
         let told = copier.copy().map_err(|error| error.errno.into_raw());
         process::exit(told.err().unwrap_or(0))
     });
     let made = made.map_err(during("lock the mounts: clone"))?;
     drop(copier);
+    let ended = waiting::wait(
+        &mut [Watched::read(hears.as_fd())],
+        None,
+        "the locked mounts",
+    );
+    if let Err(error) = ended {
+        waiting::end(&made.pidfd);
+        return Err(error);
+    }
     let heard = socket::receive_descriptor(&hears)
         .and_then(|copy| Ok((copy, socket::receive_descriptor(&hears)?)));
     let ended = process::wait(&made.pidfd).map_err(during("wait for who locks the mounts"))?;
@@ -215,8 +241,15 @@ fn copy_into(container: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
 
 impl Copier<'_> {
     fn copy(&self) -> kan_sys::Result<()> {
+        if !process::die_with(self.parent) {
+            process::exit(0);
+        }
         process::set_dumpable(false)?;
         namespace::setns(self.container, CLONE_NEWUSER)?;
+        // With the new credentials it is as if nothing had been said.
+        if !process::die_with(self.parent) {
+            process::exit(0);
+        }
         namespace::unshare(CLONE_NEWNS)?;
         let copy = file::open(c"/proc/self/ns/mnt", O_RDONLY, 0)?;
         let directory = file::open(c".", O_PATH | O_DIRECTORY, 0)?;

@@ -1,8 +1,9 @@
 //! Why init failed, in one line: field, operation, call, reason.
 
 use crate::{Plan, text, text_mounts};
-use kan_op::init::{InitHook, MountChange, Program, RootPath, TreeSource};
+use kan_op::init::{FilterInstruction, InitHook, MountChange, Program, RootPath, TreeSource};
 use kan_op::{Failure, Flaw, HostStep, InitStep, Slot};
+use kan_seccomp::SeccompData;
 use std::ffi::CStr;
 use syscalls::{Errno, Sysno};
 
@@ -16,7 +17,7 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
         InitStep::Execute(program) => Some(program),
         _ => None,
     });
-    match (step, program) {
+    let text = match (step, program) {
         (InitStep::RunHook(hook), _) => hook_failed(hook, failure),
         (InitStep::FindProgram, Some(program)) => not_found(program, failure),
         (InitStep::Execute(program), _) => exec_failed(program, failure),
@@ -32,13 +33,61 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
                 reason(step, failure)
             )
         }
+    };
+    text + &denied(plan, index, failure)
+}
+
+/// What to add where it was the container's own filter, loaded in an earlier step, that refused a call.
+fn denied(plan: &Plan, index: usize, failure: Failure) -> String {
+    const SECCOMP_RET_ACTION: u32 = 0xffff_0000;
+    const SECCOMP_RET_ERRNO: u32 = 0x0005_0000;
+    let answer = (failure.flaw == Flaw::Call)
+        .then(|| answer(plan, index, failure.call))
+        .flatten();
+    match answer {
+        Some(answer)
+            if answer & SECCOMP_RET_ACTION == SECCOMP_RET_ERRNO
+                && answer & !SECCOMP_RET_ACTION == u32::from(failure.errno) =>
+        {
+            let name = Sysno::new(failure.call.into()).map_or("this call", |call| call.name());
+            format!(" (the profile in linux.seccomp denies {name})")
+        }
+        _ => String::new(),
     }
+}
+
+/// What the filter that was loaded before a step says to a call with arguments of zero.
+fn answer(plan: &Plan, index: usize, call: u16) -> Option<u32> {
+    let program = filter_before(plan, index)?;
+    let program: Vec<_> = program
+        .iter()
+        .map(|i| kan_seccomp::Instruction {
+            code: i.code,
+            jt: i.jt,
+            jf: i.jf,
+            k: i.k,
+        })
+        .collect();
+    let call = SeccompData::new(kan_seccomp::native()?, call.into(), [0; 6]);
+    Some(kan_seccomp::run(&program, &call).ok()?.answer)
+}
+
+fn filter_before(plan: &Plan, index: usize) -> Option<&[FilterInstruction]> {
+    let mut before = plan.init.steps().iter().take(index);
+    before.find_map(|step| match step {
+        InitStep::LoadFilter { program, .. } => Some(&program[..]),
+        _ => None,
+    })
 }
 
 /// The line for an init that ended in the step at `index` without a word.
 #[must_use]
 pub fn explain_lost(plan: &Plan, index: usize, how: &str) -> String {
-    match plan.init.steps().get(index) {
+    let filter = filter_before(plan, index).map_or(
+        "",
+        |_| " (under the profile in linux.seccomp, which may have ended it)",
+    );
+    let text = match plan.init.steps().get(index) {
         Some(step) => {
             let field = plan.init.field(index);
             let field = if field.is_empty() {
@@ -49,7 +98,8 @@ pub fn explain_lost(plan: &Plan, index: usize, how: &str) -> String {
             format!("{field}{}: init {how}", text::init(step))
         }
         None => format!("init {how}"),
-    }
+    };
+    text + filter
 }
 
 fn field(plan: &Plan, index: usize, step: &InitStep, failure: Failure) -> String {

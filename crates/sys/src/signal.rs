@@ -21,6 +21,36 @@ pub fn set_mask(mask: u64) -> Result<()> {
     unsafe { call!(rt_sigprocmask, SIG_SETMASK, &raw const mask, 0, SET_SIZE).map(drop) }
 }
 
+/// rt_sigaction(2): from now on `signal` (1 to 64) ends this process with the code 128 + signal, until
+/// execve(2). Also the first one of a pid namespace, which no signal without a handler of its own
+/// reaches from inside, and none with the default action from outside but SIGKILL and SIGSTOP:
+/// pid_namespaces(7).
+pub fn end_at(signal: u32) -> Result<()> {
+    // SAFETY: all-zero is a valid action, with an empty mask.
+    let mut action: kernel_sigaction = unsafe { core::mem::zeroed() };
+    action.sa_handler_kernel = Some(end);
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    {
+        // The kernel wants to know where a handler returns to there, which this one does not.
+        const SA_RESTORER: u32 = 0x0400_0000;
+        action.sa_flags = SA_RESTORER.into();
+        action.sa_restorer = Some(never);
+    }
+    // SAFETY: the action outlives the call, the old one is not asked for; the handler uses nothing
+    // that the interrupted code may be in the middle of.
+    unsafe { call!(rt_sigaction, signal, &raw const action, 0, SET_SIZE).map(drop) }
+}
+
+#[unsafe(link_section = "kan_waiting")]
+unsafe extern "C" fn end(signal: core::ffi::c_int) {
+    crate::process::exit(128 + signal)
+}
+
+#[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+unsafe extern "C" fn never() {
+    crate::process::exit(255)
+}
+
 /// rt_sigaction(2): whether `signal` (1 to 64) is ignored.
 pub fn is_ignored(signal: u32) -> Result<bool> {
     const SIG_IGN: usize = 1;

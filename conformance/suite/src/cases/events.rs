@@ -15,6 +15,14 @@ pub fn cases() -> Vec<Case> {
         Case::new("events::come_in_the_interval", in_the_interval),
         Case::new("events::out_of_memory_is_told", oom_is_told),
         Case::new("events::end_with_the_container", end_with_the_container),
+        Case::new(
+            "events::end_with_the_container_though_another_came",
+            another_came,
+        )
+        .only(
+            "kan",
+            "others look at the container's cgroup, which is there again",
+        ),
         Case::new("events::wrong_intervals_are_refused", wrong_intervals),
         Case::new("events::of_stopped_are_refused", of_stopped),
     ]
@@ -190,4 +198,21 @@ fn of_stopped(ctx: &mut Ctx) -> Outcome {
     ctx.wait_stopped()?;
     let text = format!("container with id {} is not running", ctx.id);
     ctx.verb(&["events", "--stats"])?.refuses(&[&text])
+}
+
+/// A container of the same id was created before anybody looked again.
+fn another_came(ctx: &mut Ctx) -> Outcome {
+    let bundle = ctx.launch_sleeper()?;
+    let mut events = ctx
+        .oci(&["events", "--interval", "100ms", &ctx.id])
+        .spawn()?;
+    events.wait_for("stats")?;
+    events.signal(rustix::process::Signal::STOP)?;
+    ctx.kill("KILL")?.ok()?;
+    ctx.wait_stopped()?;
+    ctx.delete()?;
+    ctx.create(&bundle)?;
+    events.signal(rustix::process::Signal::CONT)?;
+    events.wait()?.exits(0)?;
+    Ok(())
 }

@@ -6,6 +6,13 @@ use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {
     vec![
+        Case::new(
+            "kill::term_ends_what_was_created",
+            term_ends_what_was_created,
+        ),
+        Case::new("kill::term_in_a_start_hook", term_in_a_start_hook),
+        Case::new("kill::term_after_start", term_after_start),
+        Case::new("kill::in_a_freezer_of_its_own", in_a_freezer_of_its_own),
         Case::new("kill::default_is_term", default_is_term),
         Case::new("kill::by_name_and_number", by_name_and_number),
         Case::new("kill::kill_stops_it", kill_stops_it),
@@ -271,4 +278,75 @@ fn by_regular_expression(ctx: &mut Ctx) -> Outcome {
     let left = ctx.oci(&["list", "-q"]).run()?.ok()?;
     equal("ids", left.stdout.trim(), ctx.id.as_str())?;
     ctx.oci(&["delete", "-r", "("]).run()?.refuses(&["--regex"])
+}
+
+/// CRI-O sends TERM once, and then waits out the whole grace period.
+fn term_ends_what_was_created(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["touch", "/ran"]);
+    for signal in ["TERM", "INT", "HUP"] {
+        ctx.create(&bundle)?;
+        ctx.kill(signal)?.ok()?;
+        ctx.wait_stopped()?;
+        check!(!bundle.inside("ran").exists(), "the program ran");
+        ctx.delete()?;
+    }
+    Ok(())
+}
+
+/// Between `start` and the execution of the program.
+fn term_in_a_start_hook(ctx: &mut Ctx) -> Outcome {
+    ctx.need_busybox()?;
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["touch", "/ran"]);
+    let hook = super::hooks::hook("echo begun; exec sleep 30");
+    super::hooks::add(&mut bundle, "startContainer", hook);
+    let created = ctx.create(&bundle)?;
+    let start = ctx.oci(&["start", &ctx.id]).spawn()?;
+    created.wait_for("begun")?;
+    ctx.kill("TERM")?.ok()?;
+    ctx.wait_stopped()?;
+    start.wait()?;
+    check!(!bundle.inside("ran").exists(), "the program ran");
+    ctx.delete()
+}
+
+/// Without a pid namespace the program has TERM's default action, so that the container ends whether
+/// the signal comes before or after the execution.
+fn term_after_start(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["pause"]);
+    bundle.without_namespace("pid");
+    for _ in 0..200 {
+        ctx.create(&bundle)?;
+        ctx.start()?;
+        ctx.kill("TERM")?.ok()?;
+        ctx.wait_stopped()?;
+        ctx.delete()?;
+    }
+    Ok(())
+}
+
+/// Where there is a freezer of cgroup v1, a container that may write there can freeze its own init.
+fn in_a_freezer_of_its_own(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["pause"]);
+    ctx.launch(&bundle)?;
+    let pid = ctx.pid()?;
+    let groups = std::fs::read_to_string(format!("/proc/{pid}/cgroup"))?;
+    let freezer = groups.lines().find_map(|line| line.split_once(":freezer:"));
+    let Some((_, path)) = freezer else {
+        skip!("no freezer of cgroup v1");
+    };
+    let below = format!("/sys/fs/cgroup/freezer{path}/below");
+    std::fs::create_dir(&below)?;
+    std::fs::write(format!("{below}/cgroup.procs"), pid.to_string())?;
+    std::fs::write(format!("{below}/freezer.state"), "FROZEN")?;
+    let frozen = || Ok(std::fs::read_to_string(format!("{below}/freezer.state"))? == "FROZEN\n");
+    crate::harness::command::until("frozen", frozen)?;
+    ctx.kill("KILL")?.ok()?;
+    let stopped = ctx.wait_stopped();
+    std::fs::write(format!("{below}/freezer.state"), "THAWED")?;
+    stopped?;
+    ctx.delete()
 }

@@ -9,6 +9,12 @@ use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {
     vec![
+        Case::new("seccomp::nothing_but_read", nothing_but_read).only(
+            "kan",
+            "others wait for an init that can't end, or say what failed in other words",
+        ),
+        Case::new("seccomp::no_write", no_write)
+            .only("kan", "others name the call, not the profile"),
         Case::new("seccomp::actions", actions),
         Case::new("seccomp::no_getcwd_for_the_program", no_getcwd).deviates(
             "runc 1.1",
@@ -376,4 +382,43 @@ fn unknown_call(ctx: &mut Ctx) -> Outcome {
     ctx.try_create(&bundle)?
         .refuses(&["invalid seccomp syscall \"no_such_call\""])?;
     ctx.expect_nothing_left()
+}
+
+/// Not even exit_group(2) is allowed: the runtime fails soon, says why, and leaves no process.
+fn nothing_but_read(ctx: &mut Ctx) -> Outcome {
+    expect_blame(
+        ctx,
+        json!({
+            "defaultAction": "SCMP_ACT_ERRNO",
+            "syscalls": [{"names": ["read"], "action": "SCMP_ACT_ALLOW"}],
+        }),
+    )
+}
+
+fn no_write(ctx: &mut Ctx) -> Outcome {
+    expect_blame(
+        ctx,
+        json!({
+            "defaultAction": "SCMP_ACT_ALLOW",
+            "syscalls": [{"names": ["write", "execve"], "action": "SCMP_ACT_ERRNO"}],
+        }),
+    )
+}
+
+fn expect_blame(ctx: &Ctx, profile: Value) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "0"]);
+    bundle.set("/linux/seccomp", profile);
+    for no_new_privileges in [true, false] {
+        bundle.set("/process/noNewPrivileges", json!(no_new_privileges));
+        for verb in ["create", "run"] {
+            let begin = std::time::Instant::now();
+            let done = ctx.with_bundle(verb, &[], &bundle)?.run()?;
+            let took = begin.elapsed();
+            check!(took.as_secs() < 5, "{verb}: after {took:?}");
+            done.refuses(&["linux.seccomp"])?;
+            ctx.expect_nothing_left()?;
+        }
+    }
+    Ok(())
 }

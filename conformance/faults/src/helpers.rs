@@ -1,0 +1,197 @@
+//! Configs for which kan needs helpers of its own or of others, and those others: processes that lend
+//! namespaces, and one that takes what arrives at a socket.
+
+use std::cell::RefCell;
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::outcome::{Outcome, check};
+use crate::stage::{Config, Stage};
+
+/// The argument of the process that listens.
+pub const LISTEN: &str = "--listen";
+
+/// Processes of the case's own, for as long as it lasts.
+#[derive(Debug, Default)]
+pub struct Companions {
+    all: RefCell<Vec<Child>>,
+    console: RefCell<Option<PathBuf>>,
+}
+
+impl Companions {
+    /// The console socket, if the config wants one.
+    pub fn console(&self) -> Option<PathBuf> {
+        self.console.borrow().clone()
+    }
+
+    fn add(&self, mut command: Command) -> Outcome<u32> {
+        command.env_clear().stdin(Stdio::null());
+        command.stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn()?;
+        let pid = child.id();
+        self.all.borrow_mut().push(child);
+        Ok(pid)
+    }
+}
+
+impl Drop for Companions {
+    fn drop(&mut self) {
+        for child in self.all.get_mut() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// Accepts connections without end, and closes each when its other end is closed.
+pub fn listen(path: &str) -> ExitCode {
+    let Ok(listener) = UnixListener::bind(path) else {
+        return ExitCode::FAILURE;
+    };
+    let mut kept = std::collections::VecDeque::new();
+    for connection in listener.incoming().flatten() {
+        // What comes with the message is closed unread; the agent of a container that is gone is
+        // not needed any more.
+        kept.push_back(connection);
+        if kept.len() > 2 {
+            kept.pop_front();
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// What the config adds to the small one.
+///
+/// # Errors
+/// A companion can't be started.
+pub fn add(stage: &Stage, which: Config, config: &mut Value) -> Outcome {
+    match which {
+        Config::MappedIds => {
+            let range = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+            push(
+                config,
+                "/mounts",
+                json!({
+                    "destination": "/tmp", "type": "bind", "source": stage.bundle(),
+                    "options": ["rbind"], "uidMappings": range, "gidMappings": range,
+                }),
+            );
+        }
+        Config::Time => {
+            config["linux"]["timeOffsets"] = json!({"monotonic": {"secs": 7}});
+            push(config, "/linux/namespaces", json!({"type": "time"}));
+        }
+        Config::Joined => join(
+            stage,
+            config,
+            &["--pid", "--net", "--ipc"],
+            &["pid", "net", "ipc"],
+        )?,
+        Config::JoinedUsers => {
+            let flags = ["--user", "--net", "--ipc"];
+            join(stage, config, &flags, &["user", "net", "ipc"])?;
+        }
+        Config::Agent => {
+            let path = listener(stage, "agent")?;
+            config["linux"]["seccomp"] = json!({
+                "defaultAction": "SCMP_ACT_ALLOW",
+                "listenerPath": path,
+                "syscalls": [{"names": ["mkdir"], "action": "SCMP_ACT_NOTIFY"}],
+            });
+        }
+        Config::Hooks => add_hooks(stage, config)?,
+        Config::Terminal => {
+            let path = listener(stage, "console")?;
+            *stage.companions().console.borrow_mut() = Some(path);
+            config["process"]["terminal"] = json!(true);
+            push(
+                config,
+                "/mounts",
+                json!({
+                    "destination": "/dev/pts", "type": "devpts", "source": "devpts",
+                    "options": ["newinstance", "ptmxmode=0666", "mode=0620"],
+                }),
+            );
+        }
+        Config::Network => push(config, "/linux/namespaces", json!({"type": "network"})),
+        _ => {}
+    }
+    Ok(())
+}
+
+fn push(config: &mut Value, pointer: &str, entry: Value) {
+    if let Some(list) = config.pointer_mut(pointer).and_then(Value::as_array_mut) {
+        list.push(entry);
+    }
+}
+
+/// A socket on which somebody listens.
+fn listener(stage: &Stage, name: &str) -> Outcome<PathBuf> {
+    let path = stage.outputs_dir().join(name);
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(LISTEN).arg(&path);
+    stage.companions().add(command)?;
+    for _ in 0..500 {
+        if path.exists() {
+            return Ok(path);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    crate::outcome::fail!("nobody listens at {}", path.display())
+}
+
+/// The namespaces of a process that unshare(1) makes.
+fn join(stage: &Stage, config: &mut Value, flags: &[&str], kinds: &[&str]) -> Outcome {
+    let mut command = Command::new("unshare");
+    command
+        .args(flags)
+        .args(["--fork", "--kill-child", "sleep", "1000"]);
+    let parent = stage.companions().add(command)?;
+    let children = format!("/proc/{parent}/task/{parent}/children");
+    let mut pid = String::new();
+    for _ in 0..500 {
+        pid = std::fs::read_to_string(&children)?.trim().to_owned();
+        let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        if name.trim() == "sleep" {
+            break;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    check!(!pid.is_empty(), "unshare made no process");
+    if kinds.contains(&"user") {
+        for map in ["uid_map", "gid_map"] {
+            std::fs::write(format!("/proc/{pid}/{map}"), "0 0 65536")?;
+        }
+    }
+    if let Some(list) = config["linux"]["namespaces"].as_array_mut() {
+        for kind in kinds {
+            let name = if *kind == "net" { "network" } else { kind };
+            list.retain(|one| one["type"] != name);
+            list.push(json!({"type": name, "path": format!("/proc/{pid}/ns/{kind}")}));
+        }
+    }
+    Ok(())
+}
+
+/// Hooks whose command line says whose they are, so that one that is left is found.
+fn add_hooks(stage: &Stage, config: &mut Value) -> Outcome {
+    let own = std::env::current_exe()?;
+    for (kind, path) in [
+        ("prestart", own.as_path()),
+        ("createRuntime", &own),
+        ("createContainer", &own),
+        ("startContainer", "/program".as_ref()),
+        ("poststart", &own),
+        ("poststop", &own),
+    ] {
+        config["hooks"][kind] = json!([{
+            "path": path,
+            "args": ["hook", "exit", "0", stage.id],
+            "timeout": 20,
+        }]);
+    }
+    Ok(())
+}
