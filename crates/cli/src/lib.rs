@@ -29,6 +29,9 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let (words, command) = args::Words::read(line.into_iter());
+    if let Some(option) = &words.odd {
+        return complain(&words, &args::unknown_global_option(option));
+    }
     if let Some(name) = &words.unknown {
         return complain(&words, &args::unknown_command(name));
     }

@@ -188,8 +188,9 @@ impl Log {
     /// A failure: a line for people on stderr and exactly one record in the log, which containerd
     /// shows to its users and podman parses as a whole.
     pub(crate) fn failure(&self, message: &str) {
-        self.write(Level::Error, message);
-        output::complain(message);
+        let message = shortened(message);
+        self.write(Level::Error, &message);
+        output::complain(&message);
     }
 
     /// Whether records can be added. A file is created.
@@ -260,6 +261,38 @@ impl Log {
     }
 }
 
+/// A message that people can read where they see it: no line of kilobytes, which a list of groups or
+/// options may take, nor hundreds of lines.
+fn shortened(message: &str) -> String {
+    /// Lines, and of a line the bytes of its beginning and its end.
+    const MOST: (usize, usize, usize) = (20, 600, 200);
+    let (lines, head, tail) = MOST;
+    let mut short: Vec<_> = message
+        .lines()
+        .take(lines)
+        .map(|line| {
+            if line.len() <= head + tail {
+                return line.to_owned();
+            }
+            let (end, begin) = (
+                line.floor_char_boundary(head),
+                line.ceil_char_boundary(line.len() - tail),
+            );
+            let (first, last) = (line.get(..end), line.get(begin..));
+            format!(
+                "{} […] {}",
+                first.unwrap_or_default(),
+                last.unwrap_or_default()
+            )
+        })
+        .collect();
+    let more = message.lines().count().saturating_sub(lines);
+    if more > 0 {
+        short.push(format!("and {more} more"));
+    }
+    short.join("\n")
+}
+
 #[derive(serde::Serialize)]
 struct Record<'a> {
     level: &'a str,
@@ -280,6 +313,16 @@ mod tests {
             "{record}"
         );
         assert_eq!(record.lines().count(), 1);
+    }
+
+    #[test]
+    fn a_message_is_never_longer_than_people_read() {
+        assert_eq!(shortened("a\nb"), "a\nb");
+        let long = shortened(&format!("begin {} end", "é".repeat(40_000)));
+        assert!(long.len() < 820 && long.starts_with("begin ") && long.ends_with(" end"));
+        let many = shortened(&"problem\n".repeat(500));
+        assert_eq!(many.lines().count(), 21);
+        assert!(many.ends_with("and 480 more"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Finding and executing the container's program.
 
+use crate::reason::Reason;
 use crate::{Step, Stop};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
@@ -76,9 +77,21 @@ impl<'p> ExecStrings<'p> {
         Err(process::execve(path, args, env).into())
     }
 
+    /// Why the program, which was found, is not executed.
+    pub(crate) fn look_at_program(&self, failure: Failure, reason: &Reason) {
+        if let Some(path) = self.found {
+            reason.look_at_program(path, Errno::new(failure.errno.into()));
+        }
+    }
+
     /// What failed after `create` had returned, in one line: `exec /x: no such file or directory`,
     /// or that a hook did, in the words that [`kan_op::init::InitHook`]'s failure before it has.
-    pub(crate) fn complaint(&self, step: Option<&InitStep>, failure: Failure) -> Line {
+    pub(crate) fn complaint(
+        &self,
+        step: Option<&InitStep>,
+        failure: Failure,
+        reason: &Reason,
+    ) -> Line {
         let mut line = Line {
             bytes: [0; 4200],
             length: 0,
@@ -96,6 +109,11 @@ impl<'p> ExecStrings<'p> {
                 line.push_errno(failure);
             }
         }
+        reason.tell(|text| {
+            line.push(b" (");
+            line.push(text);
+            line.push(b")");
+        });
         line.push(b"\n");
         line
     }

@@ -19,6 +19,7 @@ mod home;
 mod hooks;
 mod mounts;
 mod perform;
+mod reason;
 mod rootpath;
 mod schedule;
 mod slots;
@@ -91,6 +92,7 @@ impl<'p> Init<'p> {
             if let Err(stop) = done {
                 let failure = stop.failure();
                 self.board.fail(failure);
+                self.give_reason(step, failure);
                 return Err(failure);
             }
             is_traced &= !matches!(step, InitStep::LoadFilter { .. });
@@ -99,6 +101,17 @@ impl<'p> Init<'p> {
             }
         }
         Ok(())
+    }
+
+    /// Why the step failed, if more than its number is known. Under a filter a look at the program may be
+    /// the last that init does: the failure is on the board already.
+    #[cold]
+    #[inline(never)]
+    fn give_reason(&self, step: &InitStep, failure: Failure) {
+        if let InitStep::Execute(_) = step {
+            self.strings.look_at_program(failure, &self.slots.reason);
+        }
+        self.slots.reason.tell(|text| self.board.give_reason(text));
     }
 }
 

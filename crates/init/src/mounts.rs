@@ -115,10 +115,24 @@ pub(crate) fn configured_filesystem(
     mode: Option<u32>,
 ) -> Result<OwnedFd, Stop> {
     let context = mount::fsopen(fstype)?;
+    let tree = configured(&context, parameters, attributes, mode);
+    if tree.is_err() {
+        slots.reason.read_log(&context);
+    }
+    slots.spend(context);
+    tree
+}
+
+fn configured(
+    context: &OwnedFd,
+    parameters: &[Parameter],
+    attributes: u32,
+    mode: Option<u32>,
+) -> Result<OwnedFd, Stop> {
     for (index, parameter) in parameters.iter().enumerate() {
         let set = match &parameter.value {
-            Some(value) => mount::fsconfig_string(&context, &parameter.key, value),
-            None => mount::fsconfig_flag(&context, &parameter.key),
+            Some(value) => mount::fsconfig_string(context, &parameter.key, value),
+            None => mount::fsconfig_flag(context, &parameter.key),
         };
         set.map_err(|error| Stop::from(error).in_part(index))?;
     }
@@ -126,13 +140,12 @@ pub(crate) fn configured_filesystem(
     if let Some(mode) = mode {
         let digits = octal(mode);
         let digits = CStr::from_bytes_until_nul(&digits).unwrap_or(c"0");
-        let set = mount::fsconfig_string(&context, c"mode", digits);
+        let set = mount::fsconfig_string(context, c"mode", digits);
         set.map_err(|error| Stop::from(error).in_part(whole))?;
     }
-    let created = mount::fsconfig_create(&context);
+    let created = mount::fsconfig_create(context);
     created.map_err(|error| Stop::from(error).in_part(whole))?;
-    let tree = mount::fsmount(&context, attributes);
-    slots.spend(context);
+    let tree = mount::fsmount(context, attributes);
     tree.map_err(|error| Stop::from(error).in_part(whole))
 }
 
@@ -153,6 +166,14 @@ pub(crate) fn clone_tree(
         }
         TreeSource::Slot(slot) => mount::clone_tree(slots.get(*slot)?, c"", depth)?,
     })
+}
+
+/// Fails unless the tree is a directory.
+pub(crate) fn require_directory(tree: &OwnedFd) -> Step {
+    match kind_of(tree)? {
+        Make::Directory => Ok(()),
+        Make::File => Err(Flaw::KindsDiffer.into()),
+    }
 }
 
 /// The mount point is made as a directory or a file, as the tree's own root is.

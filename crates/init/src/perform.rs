@@ -76,6 +76,9 @@ impl<'p> Init<'p> {
                 recursive,
             } => {
                 let tree = mounts::clone_tree(slots, source, *recursive)?;
+                if *out == Slot::Root {
+                    mounts::require_directory(&tree)?;
+                }
                 slots.fill(*out, tree);
                 Ok(())
             }

@@ -21,6 +21,8 @@ pub struct Slots {
     swept_from: Option<u32>,
     /// How many descriptors wait for the next sweep.
     spent: Cell<u32>,
+    /// Why a step with these descriptors failed.
+    pub(crate) reason: crate::reason::Reason,
 }
 
 impl Slots {

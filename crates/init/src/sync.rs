@@ -66,9 +66,11 @@ impl Init<'_> {
         if !kan_sys::socket::peer_is_gone(channel) {
             return;
         }
-        let line = self
-            .strings
-            .complaint(self.steps.get(self.board.step()), failure);
+        let line = self.strings.complaint(
+            self.steps.get(self.board.step()),
+            failure,
+            &self.slots.reason,
+        );
         let _ = io::write(io::standard(2), line.bytes());
         if let Ok(fifo) = self.slots.get(Slot::Fifo) {
             let _ = io::write(fifo, line.bytes());

@@ -6,8 +6,11 @@ use crate::foreground::Foreground;
 use crate::host::Host;
 use crate::{Below, Error, Result, Store, Timeline, descriptors, facts, waiting};
 use kan_plan::{Attachment, Plan, Request, plan_exec};
+use kan_spec::bytes;
 use kan_spec::config::{Capabilities, Config, Process};
 use kan_spec::state::Status;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What the command line says of a process to execute.
@@ -18,11 +21,11 @@ pub struct ExecOptions {
     /// `--process`: the text of a process document, instead of the flags below.
     pub document: Option<Vec<u8>>,
     /// The program and its arguments.
-    pub args: Vec<String>,
+    pub args: Vec<OsString>,
     /// `--env`, added to the container's.
-    pub env: Vec<String>,
+    pub env: Vec<OsString>,
     /// `--cwd`
-    pub cwd: Option<String>,
+    pub cwd: Option<OsString>,
     /// `--user`: uid, and gid if given.
     pub user: Option<(u32, Option<u32>)>,
     /// `--additional-gids`
@@ -125,11 +128,24 @@ fn check_status(container: &Container, options: &ExecOptions) -> Result<()> {
 fn config_with(container: &Container, options: &ExecOptions) -> Result<Config> {
     let mut config = container.config()?;
     let own = config.process.take().unwrap_or_default();
-    config.process = Some(match &options.document {
-        Some(text) => from_document(text, own)?,
-        None => from_flags(own, options),
-    });
+    let mut process = match &options.document {
+        Some(text) => from_document(text, encoded(own))?,
+        None => from_flags(encoded(own), options),
+    };
+    if options.document.is_some() {
+        process = encoded(process);
+    }
+    config.process = Some(process);
     Ok(config)
+}
+
+/// What the planner of `exec` decodes: flags may hold bytes that are no text, documents not.
+fn encoded(mut process: Process) -> Process {
+    let encode = |text: &mut String| *text = bytes::encode(text.as_bytes());
+    process.args.iter_mut().for_each(encode);
+    process.env.iter_mut().for_each(encode);
+    encode(&mut process.cwd);
+    process
 }
 
 /// A document says everything but what it leaves out altogether, which is the container's.
@@ -152,8 +168,9 @@ fn from_flags(own: Process, options: &ExecOptions) -> Process {
     let mut process = own;
     process.terminal = options.terminal;
     process.console_size = None;
-    process.args.clone_from(&options.args);
-    process.env.extend(options.env.iter().cloned());
+    let encode = |text: &OsString| bytes::encode(text.as_bytes());
+    process.args = options.args.iter().map(encode).collect();
+    process.env.extend(options.env.iter().map(encode));
     process.no_new_privileges |= options.no_new_privileges;
     if let Some(label) = &options.process_label {
         process.selinux_label = Some(label.clone());
@@ -165,7 +182,7 @@ fn from_flags(own: Process, options: &ExecOptions) -> Process {
         process.cwd = "/".into();
     }
     if let Some(cwd) = &options.cwd {
-        process.cwd.clone_from(cwd);
+        process.cwd = encode(cwd);
     }
     if let Some((uid, gid)) = options.user {
         process.user.uid = uid;

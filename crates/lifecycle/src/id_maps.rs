@@ -40,5 +40,40 @@ fn ask(pid: i32, helper: &str, ranges: &[IdRange]) -> Result<()> {
         return Ok(());
     }
     let said = crate::hooks::said(&String::from_utf8_lossy(&output.stderr));
-    Err(Error::Step(format!("{helper}: {}{said}", output.status)))
+    let granted = granted(if helper == "newuidmap" {
+        "/etc/subuid"
+    } else {
+        "/etc/subgid"
+    });
+    Err(Error::Step(format!(
+        "{helper}: {}{said} ({granted})",
+        output.status
+    )))
+}
+
+/// What the user is granted, subuid(5): by name or by number.
+fn granted(file: &str) -> String {
+    let uid = kan_sys::credentials::effective_uid().to_string();
+    let passwd = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut users = passwd.lines().map(|line| line.split(':'));
+    let name = users.find_map(|mut fields| {
+        let name = fields.next()?;
+        (fields.nth(1)? == uid).then_some(name)
+    });
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let ranges: Vec<_> = text
+        .lines()
+        .filter_map(|line| {
+            let (user, range) = line.split_once(':')?;
+            let (first, count) = range.split_once(':')?;
+            let (first, count): (u64, u64) = (first.parse().ok()?, count.parse().ok()?);
+            let last = first + count.checked_sub(1)?;
+            (Some(user) == name || user == uid).then(|| format!("{first} to {last}"))
+        })
+        .collect();
+    let user = name.unwrap_or(&uid);
+    if ranges.is_empty() {
+        return format!("{file} grants {user} no ids");
+    }
+    format!("{file} grants {user} the ids {}", ranges.join(", "))
 }

@@ -132,7 +132,8 @@ impl Host<'_> {
         if let Some(failure) = self.board.failure() {
             let text = kan_plan::explain_init(self.plan, step, failure);
             let hint = outer_filter::of_init(failure);
-            return Error::Step(text + &hint + &self.hook_words());
+            let reason = in_brackets(&self.board.reason());
+            return Error::Step(text + &reason + &hint + &self.hook_words());
         }
         if self.child.is_none() {
             return Error::Step("init was not made".into());
@@ -144,10 +145,9 @@ impl Host<'_> {
             Some(Ended::Signalled(signal)) => format!("was ended by signal {signal}"),
             None => "is gone".into(),
         };
-        let how = match kills {
-            0 => how,
-            _ => "was OOM-killed (memory limit too low?)".into(),
-        };
+        if kills > 0 {
+            return Error::Step(kan_plan::explain_oom(self.plan, step));
+        }
         Error::Step(kan_plan::explain_lost(self.plan, step, &how))
     }
 
@@ -174,4 +174,12 @@ impl Host<'_> {
         }
         hooks::said(&String::from_utf8_lossy(&self.hooks_said))
     }
+}
+
+/// What the kernel or init said of a failure, as the end of a line.
+fn in_brackets(reason: &[u8]) -> String {
+    if reason.is_empty() {
+        return String::new();
+    }
+    format!(" ({})", String::from_utf8_lossy(reason))
 }

@@ -3,6 +3,7 @@
 //! Memory rather than a message, because it also speaks for a child that was killed: by its
 //! memory limit, by a signal, by a seccomp filter.
 
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering::Relaxed, Ordering::SeqCst};
 
 /// What went wrong where no system call failed.
@@ -81,7 +82,10 @@ const FAILED: u64 = 1 << 63;
 
 impl<'w> Board<'w> {
     /// The words needed without a trace.
-    pub const WORDS: usize = 3;
+    pub const WORDS: usize = 3 + Self::REASON / 8;
+
+    /// The longest reason, bytes.
+    pub const REASON: usize = 192;
 
     /// A board on `words`; those past [`Board::WORDS`] hold the time at which each step ended.
     #[must_use]
@@ -143,6 +147,24 @@ impl<'w> Board<'w> {
         self.0[1].store(word, SeqCst);
     }
 
+    /// Init: why the current step failed, in the kernel's words or init's own; what is too long is cut.
+    pub fn give_reason(&self, reason: &[u8]) {
+        let words = self.0.iter().skip(3);
+        for (word, bytes) in words.zip(reason.chunks(8).take(Self::REASON / 8)) {
+            let mut padded = [0; 8];
+            padded[..bytes.len()].copy_from_slice(bytes);
+            word.store(u64::from_ne_bytes(padded), SeqCst);
+        }
+    }
+
+    /// Parent: that reason; empty if there is none.
+    #[must_use]
+    pub fn reason(&self) -> Vec<u8> {
+        let words = self.0.iter().skip(3).take(Self::REASON / 8);
+        let bytes = words.flat_map(|word| word.load(SeqCst).to_ne_bytes());
+        bytes.take_while(|byte| *byte != 0).collect()
+    }
+
     /// Parent: the failure of the current step, if init could still report one.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
@@ -169,6 +191,11 @@ mod tests {
         assert_eq!((board.failure(), board.offered()), (None, None));
         board.offer(0);
         assert_eq!(board.offered(), Some(0));
+        assert!(board.reason().is_empty());
+        board.give_reason(b"tmpfs: Unknown parameter");
+        assert_eq!(board.reason(), b"tmpfs: Unknown parameter");
+        board.give_reason(&[b'x'; 500]);
+        assert_eq!(board.reason(), [b'x'; Board::REASON]);
         for flaw in Flaw::ALL {
             let failure = Failure {
                 flaw,

@@ -14,6 +14,9 @@ pub(crate) struct Builder<'a> {
     pub(crate) request: &'a Request,
     /// Whether init hides its memory before it is cloned, rather than by a step of its own.
     pub(crate) hidden: bool,
+    /// Whether arguments, environment and working directory are in the form of
+    /// [`kan_spec::bytes`]: those of `exec`.
+    pub(crate) has_bytes: bool,
     /// Whether init is in its network namespace, where that is made apart.
     pub(crate) is_network_entered: bool,
     /// Whether the paths in /proc are masked.
@@ -33,6 +36,7 @@ impl<'a> Builder<'a> {
             facts,
             request,
             hidden: false,
+            has_bytes: false,
             is_network_entered: false,
             are_masks_begun: false,
             plan,
@@ -79,6 +83,14 @@ impl<'a> Builder<'a> {
             self.problem(at, "contains a NUL character");
             CString::default()
         })
+    }
+
+    /// An argument, a variable or the working directory of the process.
+    pub(crate) fn process_string(&mut self, at: &str, value: &str) -> CString {
+        if self.has_bytes {
+            return self.c_string(at, kan_spec::bytes::decode(value));
+        }
+        self.c_string(at, value)
     }
 
     pub(crate) fn root_path(&mut self, at: &str, path: &str) -> RootPath {

@@ -18,6 +18,7 @@ use kan_spec::config::{Config, NamespaceType};
 pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
     builder.hidden = builder.has_namespace(NamespaceType::Pid);
+    builder.has_bytes = true;
     program::require(&mut builder);
     labels::check(&mut builder);
     terminal::check(&mut builder);

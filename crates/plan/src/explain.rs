@@ -21,6 +21,19 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
         (InitStep::RunHook(hook), _) => hook_failed(hook, failure),
         (InitStep::FindProgram, Some(program)) => not_found(program, failure),
         (InitStep::Execute(program), _) => exec_failed(program, failure),
+        (
+            InitStep::CloneTree {
+                out: Slot::Root,
+                source,
+                ..
+            },
+            _,
+        ) if failure.flaw == Flaw::KindsDiffer => {
+            let source = text_mounts::tree_source(source);
+            format!(
+                "root.path: {source}: not a directory: it has to be that of the root filesystem"
+            )
+        }
         (InitStep::Attach { at, .. }, _) if failure.flaw == Flaw::KindsDiffer => {
             let field = field(plan, index, step, failure);
             format!("{field}{}", kinds_differ(plan, index, at, failure))
@@ -78,6 +91,16 @@ fn filter_before(plan: &Plan, index: usize) -> Option<&[FilterInstruction]> {
         InitStep::LoadFilter { program, .. } => Some(&program[..]),
         _ => None,
     })
+}
+
+/// The line for an init that ended in the step at `index` because its cgroup had no more memory.
+#[must_use]
+pub fn explain_oom(plan: &Plan, index: usize) -> String {
+    let step = plan.init.steps().get(index).map(text::init);
+    let step = step.map_or_else(String::new, |step| format!(" (in the step: {step})"));
+    format!(
+        "linux.resources.memory.limit: init was OOM-killed (memory limit too low?) before the program ran{step}"
+    )
 }
 
 /// The line for an init that ended in the step at `index` without a word.

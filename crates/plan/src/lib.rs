@@ -46,7 +46,7 @@ mod variant;
 pub use cgroups::{cgroup_below_unit, cgroups_path};
 pub use create::{plan_create, plan_create_unsound};
 pub use exec::plan_exec;
-pub use explain::{explain_init, explain_lost};
+pub use explain::{explain_init, explain_lost, explain_oom};
 pub use facts::{AppArmor, CgroupFact, Cgroups, Facts, Unit};
 pub use features::implemented;
 pub use hooks::later_hooks;

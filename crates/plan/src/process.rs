@@ -130,7 +130,7 @@ pub(crate) fn enter_directory(b: &mut Builder<'_>) {
     let Some(process) = b.process().filter(|process| !is_there(b, process)) else {
         return;
     };
-    let path = b.c_string("process.cwd", process.cwd.as_str());
+    let path = b.process_string("process.cwd", &process.cwd);
     b.init("process.cwd", InitStep::EnterDirectory(path));
 }
 
@@ -139,7 +139,7 @@ pub(crate) fn confirm_directory(b: &mut Builder<'_>) {
     let Some(process) = b.process().filter(|process| !is_there(b, process)) else {
         return;
     };
-    let path = b.c_string("process.cwd", process.cwd.as_str());
+    let path = b.process_string("process.cwd", &process.cwd);
     b.init("process.cwd", InitStep::ConfirmDirectory(path));
 }
 

@@ -54,7 +54,7 @@ pub(crate) fn execute(b: &mut Builder<'_>) {
 fn strings(b: &mut Builder<'_>, at: &str, values: Vec<String>) -> Vec<CString> {
     values
         .into_iter()
-        .map(|value| b.c_string(at, value))
+        .map(|value| b.process_string(at, &value))
         .collect()
 }
 

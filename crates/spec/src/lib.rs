@@ -15,6 +15,7 @@
 //! ```
 
 mod bundle;
+pub mod bytes;
 pub mod config;
 mod default_config;
 mod error;

@@ -35,6 +35,7 @@ mod limits_bite;
 mod linux_fields;
 mod list;
 mod logs;
+mod messages;
 mod mount_compat;
 mod mount_kinds;
 mod mount_options;
@@ -89,6 +90,7 @@ pub fn all() -> Vec<Case> {
         joined_namespaces::cases(),
         mounts::cases(),
         mount_options::cases(),
+        messages::cases(),
         mount_compat::cases(),
         mount_kinds::cases(),
         propagation::cases(),

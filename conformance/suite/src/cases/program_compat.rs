@@ -25,6 +25,11 @@ pub fn cases() -> Vec<Case> {
             "exit status: 1",
         ),
         Case::new("program_compat::empty_name_is_not_found", empty_name),
+        Case::new("program_compat::bytes_that_are_no_text", bytes_of_exec).deviates(
+            "runc 1.1",
+            "execve(2): arguments are bytes; Go's JSON has text alone",
+            "want exit code 0",
+        ),
         Case::new("program_compat::home_of_a_hidden_passwd", hidden_passwd).lacks(
             "crun 1.8",
             "a home that is found each time",
@@ -91,6 +96,27 @@ fn relative_path(ctx: &mut Ctx) -> Outcome {
         .set("/process/env/0", json!("PATH=own:/nowhere"))
         .args(&["probe", "exit", "7"]);
     ctx.run(&bundle)?.exits(7).map(drop)
+}
+
+/// Arguments, environment and working directory of `exec` are bytes, execve(2).
+fn bytes_of_exec(ctx: &mut Ctx) -> Outcome {
+    use std::ffi::OsString;
+    use std::os::unix::ffi::OsStringExt as _;
+    ctx.need_busybox()?;
+    let bundle = ctx.launch_sleeper()?;
+    let bytes = |text: &[u8]| OsString::from_vec(text.to_vec());
+    fs::create_dir(bundle.rootfs().join(bytes(b"dir-\xfe")))?;
+    let script = "printf '%s' \"$0 $V $(pwd)\" | busybox od -An -v -tx1 | tr -d ' \\n'";
+    let exec = ctx
+        .oci(&["exec", "--env"])
+        .arg(bytes(b"V=\xff"))
+        .arg("--cwd")
+        .arg(bytes(b"/dir-\xfe"))
+        .arg(&ctx.id)
+        .args(&["/bin/sh", "-c", script])
+        .arg(bytes(b"a\xfd"));
+    let done = exec.run()?.ok()?;
+    equal("bytes", done.stdout.trim(), "61fd20ff202f6469722dfe")
 }
 
 fn empty_name(ctx: &mut Ctx) -> Outcome {

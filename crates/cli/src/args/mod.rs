@@ -8,7 +8,7 @@ mod shapes;
 mod words;
 
 pub(crate) use globals::Globals;
-pub(crate) use refusal::{refusal, unknown_command};
+pub(crate) use refusal::{refusal, unknown_command, unknown_global_option};
 pub(crate) use shapes::*;
 pub(crate) use words::{Words, log_flags};
 

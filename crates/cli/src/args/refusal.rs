@@ -12,8 +12,45 @@ pub(crate) fn refusal(words: &Words, error: &clap::Error) -> String {
     let missing = matches!(error.kind(), ErrorKind::MissingRequiredArgument);
     match words.verb {
         Some(verb) if surplus || missing => format!("{name:?} {}", verb.count.text(surplus)),
+        _ if error.kind() == ErrorKind::UnknownArgument => {
+            let option = context(error, ContextKind::InvalidArg).unwrap_or_default();
+            let near = context(error, ContextKind::SuggestedArg);
+            unknown_option(name, &option, near.as_deref())
+        }
+        _ if error.kind() == ErrorKind::InvalidUtf8 => not_utf8(words),
         _ => one_line(error),
     }
+}
+
+/// An option before the command that kan does not have: the word after it may be its value.
+pub(crate) fn unknown_global_option(option: &str) -> String {
+    let all = super::globals::all();
+    let names = all.iter().filter_map(clap::Arg::get_long);
+    let given = option.trim_start_matches('-');
+    let near = names.map(|name| (distance(given, name), name));
+    let near = near.filter(|(distance, _)| *distance <= 2).min();
+    unknown_option(
+        "",
+        option,
+        near.map(|(_, name)| format!("--{name}")).as_deref(),
+    )
+}
+
+fn unknown_option(command: &str, option: &str, near: Option<&str>) -> String {
+    match near {
+        Some(near) => format!("unknown option {option}: did you mean {near}?"),
+        None => {
+            let space = if command.is_empty() { "" } else { " " };
+            format!("unknown option {option} (kan {command}{space}--help lists all)")
+        }
+    }
+}
+
+/// Names the argument, whose bytes that are no text are shown as `\xNN`.
+fn not_utf8(words: &Words) -> String {
+    let broken = words.all.iter().find(|word| word.to_str().is_none());
+    let shown = broken.map(|word| word.as_encoded_bytes().escape_ascii().to_string());
+    format!("argument \"{}\" is not UTF-8", shown.unwrap_or_default())
 }
 
 /// A command that kan does not have.
@@ -104,10 +141,26 @@ mod tests {
     fn a_mistyped_flag_is_named_with_its_neighbour() {
         let text = refused(&["kan", "create", "--bundel", "x", "y"]);
         assert!(
-            text.contains("--bundel") && text.contains("--bundle'"),
+            text == "unknown option --bundel: did you mean --bundle?",
             "{text}"
         );
-        assert_eq!(text.lines().count(), 1);
+        assert_eq!(
+            refused(&["kan", "state", "--frobnicate", "y"]),
+            "unknown option --frobnicate (kan state --help lists all)"
+        );
+    }
+
+    #[test]
+    fn a_mistyped_global_option_is_to_blame_rather_than_its_value() {
+        let line = ["kan", "--rot", "/x", "list"].map(OsString::from);
+        let (words, _) = Words::read(line.into_iter());
+        assert_eq!(words.odd.as_deref(), Some("--rot"));
+        assert_eq!(
+            unknown_global_option("--rot"),
+            "unknown option --rot: did you mean --root?"
+        );
+        let line = ["kan", "--root", "--odd", "list"].map(OsString::from);
+        assert_eq!(Words::read(line.into_iter()).0.odd, None);
     }
 
     #[test]

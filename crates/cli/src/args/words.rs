@@ -14,6 +14,8 @@ pub(crate) struct Words {
     pub(crate) verb: Option<&'static Verb>,
     /// The first word that is no option, if it is no command.
     pub(crate) unknown: Option<String>,
+    /// The first long option before the command that kan does not have.
+    pub(crate) odd: Option<String>,
 }
 
 impl Words {
@@ -27,6 +29,7 @@ impl Words {
         let mut all: Vec<OsString> = rest.next().into_iter().collect();
         let mut command = root();
         let name = Reader::new(&[&command], 1).read(&mut rest, &mut all);
+        let odd = odd_option(&command, all.get(1..).unwrap_or_default());
         let name = name.map(|name| name.to_string_lossy().into_owned());
         let verb = name.as_deref().and_then(commands::find);
         if let Some(verb) = verb {
@@ -37,8 +40,34 @@ impl Words {
         }
         all.extend(rest);
         let unknown = name.filter(|_| verb.is_none());
-        (Self { all, verb, unknown }, command)
+        let words = Self {
+            all,
+            verb,
+            unknown,
+            odd,
+        };
+        (words, command)
     }
+}
+
+/// The first of the words that is a long option and none of the command's.
+fn odd_option(command: &Command, words: &[OsString]) -> Option<String> {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.to_str()?;
+        let Some(option) = text.strip_prefix("--") else {
+            continue;
+        };
+        let name = option.split('=').next().unwrap_or_default();
+        let mut all = command.get_arguments();
+        let Some(known) = all.find(|arg| arg.get_long() == Some(name)) else {
+            return Some(format!("--{name}"));
+        };
+        if known.get_action().takes_values() && !option.contains('=') {
+            words.next();
+        }
+    }
+    None
 }
 
 /// The number of the first positional argument that is a program's.

@@ -6,6 +6,7 @@ use crate::ExitCode;
 use crate::args::{self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use kan_lifecycle::{Below, ExecOptions};
+use std::ffi::OsString;
 use std::path::Path;
 
 pub(super) const VERB: Verb = Verb {
@@ -24,8 +25,10 @@ fn args(command: Command) -> Command {
             "the process as JSON, instead of the flags below",
         )
         .short('p'),
-        text("cwd", "DIR", "its working directory"),
-        many("env", "NAME=VALUE", "added to the container's environment").short('e'),
+        text("cwd", "DIR", "its working directory").value_parser(value_parser!(OsString)),
+        many("env", "NAME=VALUE", "added to the container's environment")
+            .short('e')
+            .value_parser(value_parser!(OsString)),
         flag("tty", "give it a terminal").short('t'),
         text("user", "UID[:GID]", "its user and group")
             .short('u')
@@ -61,6 +64,7 @@ fn args(command: Command) -> Command {
             .value_name("COMMAND")
             .num_args(0..)
             .trailing_var_arg(true)
+            .value_parser(value_parser!(OsString))
             .allow_hyphen_values(true)
             .help("the program and its arguments"),
     ])
@@ -99,7 +103,7 @@ fn cgroup(matches: &ArgMatches) -> Result<Option<Below>, Failure> {
 fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
     let file = given_path(matches, "process");
     let document = file.as_deref().map(document).transpose()?;
-    let args = all_of::<String>(matches, "args");
+    let args = all_of::<OsString>(matches, "args");
     if document.is_none() && args.is_empty() {
         return Err(failure("process args cannot be empty"));
     }
@@ -108,7 +112,7 @@ fn options(matches: &ArgMatches) -> Result<ExecOptions, Failure> {
         document,
         args,
         env: all_of(matches, "env"),
-        cwd: matches.get_one::<String>("cwd").cloned(),
+        cwd: matches.get_one::<OsString>("cwd").cloned(),
         user: matches.get_one("user").copied(),
         additional_gids: all_of(matches, "additional-gids"),
         capabilities: all_of(matches, "cap"),

@@ -199,8 +199,9 @@ fn nothing_is_allocated_when_exec_fails() {
         let failure = counted.failure.unwrap();
         let expected = (Flaw::Call, number(Sysno::execve), errno(Errno::ENOENT));
         assert_eq!((failure.flaw, failure.call, failure.errno), expected);
-        let line = format!("exec {}: no such file or directory\n", plans::BROKEN);
-        assert_eq!(counted.said, line);
+        let line = format!("exec {}: no such file or directory", plans::BROKEN);
+        let why = "its interpreter /nowhere does not exist in the container";
+        assert_eq!(counted.said, format!("{line} ({why})\n"));
         assert_eq!(counted.calls, 0);
     });
 }

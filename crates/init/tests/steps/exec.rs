@@ -189,7 +189,8 @@ fn a_failed_exec_is_told_when_nobody_reads_the_board() {
         set();
         let (path, step) = broken();
         let ran = with_channel(step, false);
-        let line = format!("exec {path}: no such file or directory\n");
+        let why = "its interpreter /nowhere does not exist in the container";
+        let line = format!("exec {path}: no such file or directory ({why})\n");
         assert_eq!(ran.stderr, line);
         assert_eq!(ran.ended, Ended::Exited(255));
         assert_eq!(names(crate::scene::ROOT), ["broken"]);
