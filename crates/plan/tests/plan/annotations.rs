@@ -99,7 +99,7 @@ fn files_for_hooks_are_closed_before_the_program() {
     for pairs in [&[out][..], &[err], &[out, err]] {
         let plan = annotated(pairs);
         assert_eq!(
-            crate::slots::follow(&plan, plan.init.steps()),
+            crate::invariants::slots::follow(&plan, plan.init.steps()),
             Ok(Vec::new())
         );
     }

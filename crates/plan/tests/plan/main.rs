@@ -4,10 +4,11 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod annotations;
-mod document;
 mod features;
 mod fuzz;
 mod hot_plug;
+#[path = "../invariants/mod.rs"]
+mod invariants;
 mod labels;
 mod mounts;
 mod mutation;
@@ -23,9 +24,8 @@ mod slots;
 mod sync;
 mod units;
 
-use kan_plan::{
-    Attachment, CgroupFact, Cgroups, Facts, Plan, Request, Unit, plan_create, plan_exec,
-};
+use invariants::hosts::{legacy, request};
+use kan_plan::{Cgroups, Facts, Plan, Request, Unit, plan_create, plan_exec};
 use kan_spec::config::{
     Config, Hook, Hooks, NamespaceType, SeccompAction, SeccompProfile, SyscallRule,
 };
@@ -37,40 +37,6 @@ fn config(change: impl FnOnce(&mut Config)) -> Config {
         .value;
     change(&mut config);
     config
-}
-
-fn request() -> Request {
-    Request {
-        id: "c".into(),
-        bundle: "/bundle".into(),
-        wait_for_start: true,
-        attachment: Attachment::Detached,
-        pid_file: Some("/pid".into()),
-        console_socket: Some("/socket".into()),
-        pidfd_socket: None,
-        notify: false,
-        preserve_fds: 0,
-        no_pivot: false,
-        new_keyring: true,
-    }
-}
-
-fn legacy() -> Facts {
-    let fact = |name: &str, controllers: &[&str], is_v2| CgroupFact {
-        mount: format!("/sys/fs/cgroup/{name}"),
-        path: "c".into(),
-        controllers: controllers.iter().map(|&name| name.to_owned()).collect(),
-        is_v2,
-    };
-    let hierarchies = vec![
-        fact("cpu,cpuacct", &["cpu", "cpuacct"], false),
-        fact("systemd", &["name=systemd"], false),
-        fact("unified", &[], true),
-    ];
-    Facts {
-        cgroups: Cgroups::Legacy(hierarchies),
-        ..Facts::example("c")
-    }
 }
 
 /// A unit of the system's manager, or of the user's.

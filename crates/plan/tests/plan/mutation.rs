@@ -3,11 +3,10 @@
 //! change a plan stands in [`OUTSIDE`], with the reason, and so in docs/spec-matrix.md; and there is
 //! a row for every leaf there.
 
-use crate::document::{Way, at, candidates, field, kind, leaves, maximal, put, way};
+use crate::invariants::document::{Way, at, candidates, field, kind, leaves, maximal, put, way};
+use crate::invariants::hosts::full as hosts;
 use crate::request;
-use kan_plan::{
-    CgroupFact, Cgroups, Facts, Plan, Request, cgroups_path, later_hooks, plan_create, plan_exec,
-};
+use kan_plan::{Facts, Plan, Request, cgroups_path, later_hooks, plan_create, plan_exec};
 use kan_spec::Problem;
 use kan_spec::config::Config;
 use kan_spec::json::Json;
@@ -99,31 +98,6 @@ fn outcome(config: &Config, facts: &Facts) -> Result<Outcome, Vec<Problem>> {
         ));
     }
     Ok(all)
-}
-
-/// The hosts that the plans are for: cgroup v2, and v1, with all controllers.
-pub(crate) fn hosts() -> [Facts; 2] {
-    let controllers = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
-    let mut unified = Facts::example("c");
-    if let Cgroups::Unified(fact) = &mut unified.cgroups {
-        fact.controllers =
-            controllers(&["cpuset", "cpu", "io", "memory", "hugetlb", "pids", "rdma"]);
-    }
-    let fact = |name: &str| CgroupFact {
-        mount: format!("/sys/fs/cgroup/{name}"),
-        path: "c".into(),
-        controllers: controllers(&[name]),
-        is_v2: false,
-    };
-    let names = [
-        "cpuset", "cpu", "blkio", "memory", "devices", "freezer", "net_cls", "net_prio", "hugetlb",
-        "pids", "rdma",
-    ];
-    let legacy = Facts {
-        cgroups: Cgroups::Legacy(names.map(fact).into()),
-        ..Facts::example("c")
-    };
-    [unified, legacy]
 }
 
 fn add(all: &mut Outcome, of: &str, plan: &Plan) {
