@@ -44,7 +44,7 @@ impl Events {
     }
 }
 
-fn is_set(text: &str, key: &str) -> bool {
+pub(crate) fn is_set(text: &str, key: &str) -> bool {
     text.lines()
         .any(|line| line.split_once(' ') == Some((key, "1")))
 }

@@ -34,6 +34,9 @@ mod error;
 mod events;
 mod file;
 mod freeze;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod kill;
 mod layout;
 mod limits;

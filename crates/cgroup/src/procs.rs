@@ -104,7 +104,7 @@ fn list(cgroup: &Path) -> io::Result<Vec<Pid>> {
 
 /// One number a line. A process outside the reader's PID namespace is `0`, which kill(2) would
 /// take for the caller's process group: it is no [`Pid`] and drops out here.
-fn parse(text: &str) -> impl Iterator<Item = Pid> {
+pub(crate) fn parse(text: &str) -> impl Iterator<Item = Pid> {
     text.lines().filter_map(|line| {
         let number = line.parse::<u32>().ok()?;
         Pid::from_raw(i32::try_from(number).ok()?)

@@ -318,3 +318,13 @@ pub fn stats(placement: &Placement) -> Stats {
     }
     stats
 }
+
+/// For conformance/fuzz: a text as each of the small files.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn parse_every_way(text: &str) {
+    keyed::flat(text);
+    keyed::list(text);
+    keyed::device(text);
+    keyed::parse_pressure(text);
+    v2::block_io(text, &mut Stats::default());
+}

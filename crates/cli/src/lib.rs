@@ -6,6 +6,9 @@
 mod args;
 mod commands;
 mod exit;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod log;
 mod output;
 mod trace;

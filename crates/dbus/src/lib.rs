@@ -10,6 +10,9 @@
 mod address;
 mod connection;
 mod error;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod manager;
 mod message;
 mod wire;

@@ -58,6 +58,19 @@ fn hide_at(slots: &Slots, path: &CStr) -> Step {
     Ok(mount::attach(cover, there)?)
 }
 
+/// For conformance/fuzz: how many lines there are about which something would be done.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn count(mountinfo: &[u8], own: &[u8]) -> usize {
+    let lines = mountinfo.split(|byte| *byte == b'\n').map(|text| {
+        let mut line = Line::default();
+        text.iter().for_each(|byte| line.push(*byte));
+        line
+    });
+    lines
+        .filter(|line| line.bare_outside(own).is_some())
+        .count()
+}
+
 /// A line of mountinfo, proc_pid_mountinfo(5), as far as it has been read: the fifth field is the mount
 /// point, the one after a lone `-` the type.
 struct Line {

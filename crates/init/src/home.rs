@@ -100,6 +100,21 @@ impl<'h> Search<'h> {
     }
 }
 
+/// For conformance/fuzz: what is found in a file's bytes.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn home_in(passwd: &[u8], uid: u32) -> alloc::vec::Vec<u8> {
+    let mut home = [0; HOME_SIZE - 5];
+    let mut search = Search::new(uid, &mut home);
+    for byte in passwd.iter().chain(b"\n") {
+        search.take(*byte);
+        if search.found {
+            break;
+        }
+    }
+    let length = if search.found { search.length } else { 0 };
+    home[..length].to_vec()
+}
+
 /// One more decimal digit; anything else makes a number that matches nobody.
 fn digit(so_far: Option<u32>, byte: u8) -> Option<u32> {
     let value = u32::from(byte.wrapping_sub(b'0'));

@@ -15,6 +15,9 @@ mod copy_up;
 mod credentials;
 mod devices;
 mod exec;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod home;
 mod hooks;
 mod mounts;

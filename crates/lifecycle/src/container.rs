@@ -160,14 +160,18 @@ impl Owners {
     fn name(&mut self, uid: u32) -> String {
         let read = || std::fs::read_to_string("/etc/passwd").unwrap_or_default();
         let passwd = self.passwd.get_or_insert_with(read);
-        let number = uid.to_string();
-        let found = passwd.lines().find_map(|line| {
-            let mut fields = line.split(':');
-            let name = fields.next()?;
-            (fields.nth(1)? == number).then(|| name.to_owned())
-        });
-        found.unwrap_or(number)
+        name_in(passwd, uid).unwrap_or_else(|| uid.to_string())
     }
+}
+
+/// passwd(5)
+pub(crate) fn name_in(passwd: &str, uid: u32) -> Option<String> {
+    let number = uid.to_string();
+    passwd.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)? == number).then(|| name.to_owned())
+    })
 }
 
 #[cfg(test)]

@@ -26,6 +26,9 @@ mod facts;
 mod files;
 mod finding;
 mod foreground;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 mod hooks;
 mod host;
 mod id;
@@ -53,6 +56,9 @@ mod stage;
 mod start;
 mod store;
 mod timeline;
+#[cfg(feature = "trial")]
+#[doc(hidden)]
+pub mod trial;
 mod unit;
 mod update;
 mod waiting;

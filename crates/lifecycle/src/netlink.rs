@@ -128,7 +128,8 @@ fn result(body: &[u8]) -> Result<()> {
     let code = word(body, 0).map_or(0, u32::cast_signed);
     match code {
         0 => Ok(()),
-        code => Err(Error::Step(errno_text(-code))),
+        // The least number has no opposite.
+        code => Err(Error::Step(errno_text(code.wrapping_neg()))),
     }
 }
 
@@ -251,6 +252,27 @@ impl<'b> Iterator for Parts<'b> {
         let next = length.next_multiple_of(4).min(self.rest.len());
         self.rest = &self.rest[next..];
         Some((kind, body))
+    }
+}
+
+/// For conformance/fuzz: bytes as messages, as attributes, as an address and as a result.
+#[cfg(feature = "fuzzing")]
+pub(crate) fn read_every_way(bytes: &[u8]) {
+    for (_, body) in Parts::messages(bytes) {
+        let _ = (address(body), result(body), word(body, 4));
+    }
+    let mut length = 0;
+    for (_, value) in Parts::attributes(bytes) {
+        length += value.len();
+    }
+    assert!(length <= bytes.len());
+    let kept = address(bytes);
+    // What is sent back to the kernel: attributes, up to the last.
+    if let Some(kept) = kept {
+        let sent: usize = Parts::attributes(&kept.attributes)
+            .map(|(_, value)| (value.len() + 4).next_multiple_of(4))
+            .sum();
+        assert_eq!(sent, kept.attributes.len());
     }
 }
 

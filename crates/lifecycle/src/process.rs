@@ -72,7 +72,7 @@ pub(crate) fn read_small<'b>(path: &str, buffer: &'b mut [u8]) -> std::io::Resul
 }
 
 /// The name may hold anything, `)` as well; what follows its last one is plain, proc(5).
-fn parse(text: &[u8]) -> Option<Stat> {
+pub(crate) fn parse(text: &[u8]) -> Option<Stat> {
     let end = text.iter().rposition(|byte| *byte == b')')?;
     let begin = text.iter().position(|byte| *byte == b'(')? + 1;
     let rest = std::str::from_utf8(text.get(end + 1..)?).ok()?;

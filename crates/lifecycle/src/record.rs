@@ -238,7 +238,7 @@ impl Record {
             .map_err(|why| Error::BadState { path, why })
     }
 
-    fn parse(text: &[u8]) -> std::result::Result<Self, String> {
+    pub(crate) fn parse(text: &[u8]) -> std::result::Result<Self, String> {
         #[derive(Deserialize)]
         struct Versioned {
             version: u32,

@@ -16,7 +16,7 @@ pub(crate) fn find() -> Result<Option<Resctrl>> {
 }
 
 /// The mount point in a line of mountinfo, if the mount is of resctrl.
-fn mount_point(line: &str) -> Option<&str> {
+pub(crate) fn mount_point(line: &str) -> Option<&str> {
     let (mount, file_system) = line.split_once(" - ")?;
     let is_resctrl = file_system.split(' ').next() == Some("resctrl");
     mount.split(' ').nth(4).filter(|_| is_resctrl)

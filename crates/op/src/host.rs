@@ -62,7 +62,7 @@ pub struct Joined {
 pub struct CgroupDirectory {
     /// Where the hierarchy is mounted.
     pub mount: String,
-    /// The cgroup's path below it, with a leading slash.
+    /// The cgroup's path below it, without a leading slash.
     pub path: String,
 }
 

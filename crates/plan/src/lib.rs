@@ -80,6 +80,15 @@ impl<S> Default for Half<S> {
     }
 }
 
+/// Steps that no field asked for, as tests put them together.
+impl<S> FromIterator<S> for Half<S> {
+    fn from_iter<I: IntoIterator<Item = S>>(steps: I) -> Self {
+        let mut half = Self::default();
+        steps.into_iter().for_each(|step| half.add("", step));
+        half
+    }
+}
+
 impl<S> Half<S> {
     /// Room for so many steps, so that they need not be moved each time they have become twice as many:
     /// init keeps the pages of all places where they were.

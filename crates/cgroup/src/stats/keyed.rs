@@ -50,7 +50,7 @@ pub(super) fn pressure(dir: &Path, name: &str) -> Option<Pressure> {
     parse_pressure(&text(dir, name))
 }
 
-fn parse_pressure(text: &str) -> Option<Pressure> {
+pub(super) fn parse_pressure(text: &str) -> Option<Pressure> {
     let stall = |name: &str| {
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.map(|line| {

@@ -76,7 +76,7 @@ fn memory(dir: &Path, stats: &mut Stats) {
 }
 
 /// `8:0 rbytes=1 wbytes=2 rios=3 wios=4 dbytes=5 dios=6`
-fn block_io(text: &str, stats: &mut Stats) {
+pub(super) fn block_io(text: &str, stats: &mut Stats) {
     for line in text.lines() {
         let mut words = line.split(' ');
         let Some((major, minor)) = words.next().and_then(device) else {
