@@ -229,7 +229,7 @@ fn suggestions(ctx: &mut Ctx) -> Outcome {
     let done = ctx.oci(&["sttae", &ctx.id]).run()?;
     done.refuses(&["did you mean 'state'?"])?;
     let done = ctx.oci(&["create", "--bundel", "x", &ctx.id]).run()?;
-    done.refuses(&["'--bundle'"])
+    done.refuses(&["did you mean --bundle?"])
 }
 
 fn no_checkpoint_is_promised(ctx: &mut Ctx) -> Outcome {
