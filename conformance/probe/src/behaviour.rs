@@ -59,6 +59,32 @@ pub fn notify(texts: &[&str]) -> Result<i32, String> {
     until_term(0, false)
 }
 
+/// Becomes another program, to which SIGALRM is sent after so long.
+pub fn with_alarm(milliseconds: &str, program: &[&str]) -> Result<i32, String> {
+    let number = milliseconds
+        .parse()
+        .map_err(|_| format!("after: not a number: {milliseconds}"))?;
+    kernel::arm_timer(number).map_err(|e| format!("setitimer: {e}"))?;
+    become_program(program)
+}
+
+/// Becomes another program, with this timer slack.
+pub fn with_timer_slack(nanoseconds: &str, program: &[&str]) -> Result<i32, String> {
+    let number = nanoseconds
+        .parse()
+        .map_err(|_| format!("slack: not a number: {nanoseconds}"))?;
+    kernel::set_timer_slack(number).map_err(|e| format!("prctl: {e}"))?;
+    become_program(program)
+}
+
+/// execvp(3).
+fn become_program(words: &[&str]) -> Result<i32, String> {
+    use std::os::unix::process::CommandExt as _;
+    let (name, rest) = words.split_first().ok_or("no program")?;
+    let error = std::process::Command::new(name).args(rest).exec();
+    Err(format!("{name}: {error}"))
+}
+
 /// Prints a file.
 pub fn cat(file: &str) -> Result<i32, String> {
     let bytes = fs::read(file).map_err(|e| format!("{file}: {e}"))?;

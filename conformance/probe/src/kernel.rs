@@ -226,6 +226,39 @@ pub fn read_only(path: &str) -> io::Result<bool> {
     Ok(answer.f_flag & libc::ST_RDONLY != 0)
 }
 
+/// setitimer(2): SIGALRM after so many milliseconds, fewer than a second.
+pub fn arm_timer(milliseconds: i32) -> io::Result<()> {
+    // SAFETY: itimerval is plain numbers, so all zeros is a valid value.
+    let mut timer: libc::itimerval = unsafe { std::mem::zeroed() };
+    timer.it_value.tv_usec = (milliseconds * 1000).into();
+    // SAFETY: the timer outlives the call; the old one is not asked for.
+    checked(unsafe { libc::setitimer(libc::ITIMER_REAL, &raw const timer, std::ptr::null_mut()) })
+        .map(|_| ())
+}
+
+/// Whether a timer of setitimer(2) runs.
+pub fn has_timer() -> io::Result<bool> {
+    // SAFETY: itimerval is plain numbers, so all zeros is a valid value.
+    let mut timer: libc::itimerval = unsafe { std::mem::zeroed() };
+    // SAFETY: a valid place for the answer.
+    checked(unsafe { libc::getitimer(libc::ITIMER_REAL, &raw mut timer) })?;
+    Ok(timer.it_value.tv_sec != 0 || timer.it_value.tv_usec != 0)
+}
+
+/// prctl(2) PR_SET_TIMERSLACK, in nanoseconds.
+pub fn set_timer_slack(nanoseconds: u64) -> io::Result<()> {
+    // SAFETY: plain numbers.
+    checked(unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, nanoseconds, 0, 0, 0) }).map(|_| ())
+}
+
+/// prctl(2) PR_GET_PDEATHSIG.
+pub fn parent_death_signal() -> io::Result<i32> {
+    let mut signal = 0;
+    // SAFETY: a valid place for the answer.
+    checked(unsafe { libc::prctl(libc::PR_GET_PDEATHSIG, &raw mut signal) })?;
+    Ok(signal)
+}
+
 /// Blocks every signal, so that [`next_signal`] sees them: for PID 1 of a namespace signals
 /// with the default action are dropped at once, except when they are blocked.
 pub fn block_all_signals() {

@@ -78,6 +78,8 @@ fn run(words: &[&str]) -> Result<i32, String> {
         }
         ["notify", texts @ ..] => behaviour::notify(texts),
         ["stdin"] => behaviour::copy_stdin(),
+        ["after", milliseconds, program @ ..] => behaviour::with_alarm(milliseconds, program),
+        ["slack", nanoseconds, program @ ..] => behaviour::with_timer_slack(nanoseconds, program),
         ["spawn-orphan"] => behaviour::spawn_orphan(),
         ["tty-size"] => behaviour::print_size(),
         ["watch-size"] => behaviour::watch_size(),

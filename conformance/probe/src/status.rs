@@ -189,6 +189,10 @@ pub fn task() -> Value {
         "scheduler": scheduler,
         "io_priority": io,
         "affinity": kernel::affinity().ok(),
+        "timer_slack": kernel::prctl(libc::PR_GET_TIMERSLACK).ok(),
+        "timer": kernel::has_timer().ok(),
+        "parent_death_signal": kernel::parent_death_signal().ok(),
+        "securebits": kernel::prctl(libc::PR_GET_SECUREBITS).ok(),
         "keyring": kernel::session_keyring().ok(),
     })
 }

@@ -101,7 +101,8 @@ impl Destination {
         match self {
             Self::File(path) => {
                 let mut options = OpenOptions::new();
-                let mut file = options.create(true).append(true).open(path)?;
+                options.create(true).append(true);
+                let mut file = kan_sys::start::with_callers_umask(|| options.open(path))?;
                 file.write_all(line.as_bytes())
             }
             Self::Journald(identifier) => {

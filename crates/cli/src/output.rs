@@ -1,21 +1,15 @@
 //! The only place that writes to stdout and stderr.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 /// Writes to stdout. A reader that went away is no error.
 pub(crate) fn print(text: &str) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes());
-    let _ = stdout.flush();
+    let _ = tell(text);
 }
 
 /// Writes to stdout at once; whether there is still a reader.
 pub(crate) fn tell(text: &str) -> bool {
-    let mut stdout = io::stdout().lock();
-    stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .is_ok()
+    kan_sys::io::write_all(kan_sys::io::standard(1), text.as_bytes()).is_ok()
 }
 
 /// Whether stdout takes colours: on a terminal, unless its user says no (<https://no-color.org>).
@@ -28,7 +22,7 @@ pub(crate) fn has_colours() -> bool {
 /// Writes lines to stderr, each with kan's name in front.
 pub(crate) fn complain(text: &str) {
     let lines: Vec<_> = text.lines().map(|line| format!("kan: {line}\n")).collect();
-    let _ = io::stderr().lock().write_all(lines.concat().as_bytes());
+    let _ = kan_sys::io::write_all(kan_sys::io::standard(2), lines.concat().as_bytes());
 }
 
 /// Columns as runc writes them: at least twelve characters wide, with three between them.

@@ -27,7 +27,7 @@ struct Field<'a> {
 pub(crate) fn write(path: &Path, timeline: &Timeline) -> std::io::Result<()> {
     let events: Vec<_> = timeline.spans().iter().map(event).collect();
     let text = serde_json::to_string(&events).unwrap_or_default();
-    std::fs::write(path, text + "\n")
+    kan_sys::start::with_callers_umask(|| std::fs::write(path, text + "\n"))
 }
 
 fn event(span: &Span) -> Event<'_> {

@@ -7,6 +7,7 @@ use kan_op::host::HostHook;
 use kan_spec::state::State;
 use kan_sys::fd::OwnedFd;
 use kan_sys::process::{self, Ended, pidfd_open};
+use kan_sys::start::with_callers_umask;
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -35,7 +36,7 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
     if hook.kind != "poststop" {
         command.current_dir(&state.bundle);
     }
-    let mut child = command.spawn().map_err(|error| {
+    let mut child = with_callers_umask(|| command.spawn()).map_err(|error| {
         failed(format!(
             "{}: {}",
             hook.path,

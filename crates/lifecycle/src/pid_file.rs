@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::error::with;
+use kan_sys::start::with_callers_umask;
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
@@ -14,11 +15,9 @@ pub(crate) fn write(path: &Path, pid: i32) -> Result<()> {
     let fresh = path.with_file_name(format!(".{name}.{}", std::process::id()));
     // What is left of a kan with this pid that was killed.
     let _ = std::fs::remove_file(&fresh);
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .open(&fresh)
-        .map_err(with("make", &fresh))?;
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    let mut file = with_callers_umask(|| options.open(&fresh)).map_err(with("create", &fresh))?;
     file.write_all(pid.to_string().as_bytes())
         .map_err(with("write", &fresh))?;
     std::fs::rename(&fresh, path).map_err(with("write", path))

@@ -13,7 +13,7 @@ use crate::error::during;
 use crate::{Error, Result};
 use kan_sys::file::{self, O_RDONLY};
 use kan_sys::mount::{self, Change, Depth};
-use kan_sys::{Errno, early, memory, process};
+use kan_sys::{Errno, early, memory, process, start};
 use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
@@ -51,9 +51,10 @@ pub fn ensure(words: &[OsString]) -> Result<()> {
         entry
     });
     let env = strings(env.chain([format!("{MARK}={mark}").into()]));
+    // What `start::prepare` has changed for kan alone is as the copy's start should find it.
     Err(Error::Call {
         what: "execute kan's sealed copy",
-        source: process::execve_file(&sealed, &args, &env),
+        source: start::with_callers_umask(|| process::execve_file(&sealed, &args, &env)),
     })
 }
 

@@ -151,6 +151,7 @@ fn init_half(b: &mut Builder<'_>) {
     masks::apply_early(b);
     mounts::last(b, late);
     process::make_directory(b);
+    process::umask_of_hooks(b);
     hooks::in_container(b);
     terminal::open(b);
     terminal::bind_console(b);

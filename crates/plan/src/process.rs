@@ -114,6 +114,15 @@ const fn resource(limit: RlimitType) -> u32 {
     }
 }
 
+/// Init: for files that createContainer hooks create. What init creates after them has no mode that
+/// this would change.
+pub(crate) fn umask_of_hooks(b: &mut Builder<'_>) {
+    let hooks = b.config.hooks.as_ref();
+    if hooks.is_some_and(|hooks| !hooks.create_container.is_empty()) {
+        b.init("hooks.createContainer", InitStep::SetUmask(0o022));
+    }
+}
+
 /// Init: runc's and crun's default, 0022.
 pub(crate) fn umask(b: &mut Builder<'_>) {
     let asked = b.process().and_then(|process| process.user.umask);

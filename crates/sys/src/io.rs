@@ -2,6 +2,7 @@
 
 use crate::call::{call, owned, raw};
 use crate::{Errno, Error, Result};
+use alloc::vec::Vec;
 use linux_raw_sys::general::{F_DUPFD_CLOEXEC, F_GETFD, O_CLOEXEC};
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -35,6 +36,49 @@ pub fn write(to: impl AsFd, bytes: &[u8]) -> Result<usize> {
             }) => {}
             other => return other,
         }
+    }
+}
+
+/// write(2) of all the bytes, also to a descriptor that another process has set to O_NONBLOCK: that
+/// flag belongs to the open file, fcntl(2), which kan shares with its caller.
+pub fn write_all(to: impl AsFd, mut bytes: &[u8]) -> Result<()> {
+    while !bytes.is_empty() {
+        match write(&to, bytes) {
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(error) if error.errno == Errno::EAGAIN => await_writable(&to)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// read(2) up to the end of the file, waiting like [`write_all`].
+pub fn read_to_end(from: impl AsFd) -> Result<Vec<u8>> {
+    let (mut all, mut piece) = (Vec::new(), [0; 8192]);
+    loop {
+        match read(&from, &mut piece) {
+            Ok(0) => return Ok(all),
+            Ok(count) => all.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            Err(error) if error.errno == Errno::EAGAIN => {
+                wait_readable(&from, None)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// ppoll(2) of one descriptor until something can be written to it.
+fn await_writable(fd: impl AsFd) -> Result<()> {
+    use linux_raw_sys::general::{POLLOUT, pollfd};
+    let mut watched = pollfd {
+        fd: raw(&fd) as i32,
+        events: POLLOUT as i16,
+        revents: 0,
+    };
+    // SAFETY: the structure outlives the call; neither a time nor a signal mask is given.
+    match unsafe { call!(ppoll, &raw mut watched, 1, 0, 0, 8) } {
+        Err(error) if error.errno != Errno::EINTR => Err(error),
+        _ => Ok(()),
     }
 }
 

@@ -1,19 +1,76 @@
-//! What a program must see to before anything else, where the standard library's start does not.
+//! What a program must do before anything else, where the standard library's start does not.
 
 use crate::call::{call, raw};
 use crate::file::{self, O_RDWR};
 use crate::{Result, io, signal};
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
-use linux_raw_sys::general::{F_SETFD, POLLNVAL, SIGPIPE, pollfd, timespec};
+use core::sync::atomic::{AtomicU32, Ordering};
+use linux_raw_sys::general::{
+    F_SETFD, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, POLLNVAL, SIGHUP, SIGINT, SIGKILL, SIGPIPE,
+    SIGQUIT, SIGSTOP, SIGXFSZ, pollfd, timespec,
+};
 
-/// Ignores SIGPIPE, so that a reader that went away is an error of write(2), and opens `/dev/null`
-/// on the standard descriptors that are closed: what is opened later must not take their place.
+/// Deals with every attribute that outlives execve(2) and would change what kan's own calls mean;
+/// [docs/inherited.md](../../../docs/inherited.md) has the whole table.
+///
+/// - Signals have their default action and are not blocked. With an ignored SIGCHLD the kernel
+///   would reap kan's children itself, sigaction(2). HUP, INT and QUIT stay ignored if they were: that
+///   is how nohup(1) and a shell's `&` protect a command from the terminal. PIPE is ignored and XFSZ
+///   blocked, so that a reader that went away and RLIMIT_FSIZE are errors of write(2). (The standard
+///   library resets both for the programs that it starts, but no other ignored signal.)
+/// - Timers of setitimer(2) are disarmed: their signals would end kan half-way.
+/// - The umask is 0022; [`with_callers_umask`] brings the caller's back for files of the caller.
+/// - Standard descriptors that are closed are opened on `/dev/null`: what is opened later must not
+///   take their place.
 ///
 /// # Errors
 /// `/dev/null` can't be opened.
 pub fn prepare() -> Result<()> {
-    signal::ignore(SIGPIPE)?;
+    reset_signals()?;
+    for timer in [ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF] {
+        disarm(timer)?;
+    }
+    CALLERS_UMASK.store(file::umask(UMASK), Ordering::Relaxed);
+    open_closed()
+}
+
+/// kan's umask, which takes nothing that kan grants on purpose: container users read the cgroup
+/// directories that it creates.
+const UMASK: u32 = 0o022;
+
+/// The umask that kan was started with.
+static CALLERS_UMASK: AtomicU32 = AtomicU32::new(UMASK);
+
+/// Runs `work` with the umask of kan's caller: for files that the caller names, and for processes
+/// that are started on the caller's behalf.
+pub fn with_callers_umask<T>(work: impl FnOnce() -> T) -> T {
+    let own = file::umask(CALLERS_UMASK.load(Ordering::Relaxed));
+    let done = work();
+    file::umask(own);
+    done
+}
+
+/// Signals 1 to 64; KILL and STOP can't be changed.
+fn reset_signals() -> Result<()> {
+    const KEPT: [u32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP];
+    for number in (1..=64).filter(|number| !KEPT.contains(number)) {
+        match number {
+            SIGPIPE => signal::ignore(number)?,
+            _ => signal::set_default(number)?,
+        }
+    }
+    signal::set_mask(1 << (SIGXFSZ - 1))
+}
+
+/// setitimer(2): a timer of nothing.
+fn disarm(timer: u32) -> Result<()> {
+    let none = [0usize; 4];
+    // SAFETY: a struct itimerval is four longs; it outlives the call, the old value is not wanted.
+    unsafe { call!(setitimer, timer, none.as_ptr(), 0).map(drop) }
+}
+
+fn open_closed() -> Result<()> {
     let closed = |fd| pollfd {
         fd,
         events: 0,

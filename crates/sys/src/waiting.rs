@@ -29,16 +29,19 @@ const ONE_BLOW: u64 = 200_000_000;
 /// Most descriptors that are watched at once.
 const MOST: usize = 8;
 
-/// Blocks SIGTERM, SIGINT and SIGHUP, which from now on end [`wait`]. SIGHUP stays as it is where
-/// it is ignored: nohup(1). Does nothing if it was done before.
+/// Blocks SIGTERM, SIGINT and SIGHUP, which from now on end [`wait`]. SIGHUP and SIGINT stay as they are
+/// where they are ignored: nohup(1), and `&` of a shell without job control. Does nothing if it was done
+/// before.
 pub fn take_over() -> Result<()> {
     if SIGNALS.load(Relaxed) >= 0 {
         return Ok(());
     }
     let bit = |signal: u32| 1u64 << (signal - 1);
-    let mut set = bit(SIGTERM) | bit(SIGINT);
-    if !signal::is_ignored(SIGHUP)? {
-        set |= bit(SIGHUP);
+    let mut set = bit(SIGTERM);
+    for kept in [SIGHUP, SIGINT] {
+        if !signal::is_ignored(kept)? {
+            set |= bit(kept);
+        }
     }
     let flags = O_CLOEXEC | O_NONBLOCK;
     // SAFETY: the set outlives the calls, the old mask is not asked for.

@@ -26,6 +26,7 @@ mod hooks;
 mod hooks_fail;
 mod hot_plug;
 mod ids;
+mod inherited;
 mod interrupt;
 mod joined_namespaces;
 mod kill;
@@ -67,6 +68,7 @@ use crate::harness::case::Case;
 pub fn all() -> Vec<Case> {
     [
         ids::cases(),
+        inherited::cases(),
         create::cases(),
         start::cases(),
         state::cases(),

@@ -30,6 +30,7 @@ use crate::log::Log;
 use clap::{ArgMatches, Command};
 use kan_lifecycle::Store;
 use std::ffi::OsString;
+use std::path::Path;
 
 /// A command of kan.
 #[derive(Debug)]
@@ -128,6 +129,15 @@ pub(crate) fn failure(message: impl Into<String>) -> Failure {
         message: message.into(),
         code: 1,
     }
+}
+
+/// A file, or stdin for `-`.
+pub(crate) fn read_document(path: &Path) -> std::io::Result<Vec<u8>> {
+    if path != Path::new("-") {
+        return std::fs::read(path);
+    }
+    let read = kan_sys::io::read_to_end(kan_sys::io::standard(0));
+    read.map_err(|error| std::io::Error::from_raw_os_error(error.errno.into_raw()))
 }
 
 /// Success, if that is what it was.

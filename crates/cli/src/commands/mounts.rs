@@ -1,11 +1,10 @@
 //! `mounts add` and `mounts remove`, as crun has them.
 
 use super::timed::seal;
-use super::{Call, Count, Failure, Outcome, Verb, done, failure};
+use super::{Call, Count, Failure, Outcome, Verb, done, failure, read_document};
 use crate::args::{given_path, id, id_arg};
 use clap::{Arg, value_parser};
 use kan_spec::config::Mount;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub(super) const VERB: Verb = Verb {
@@ -31,13 +30,7 @@ pub(super) const VERB: Verb = Verb {
 };
 
 fn read(path: &Path) -> Result<Vec<Mount>, Failure> {
-    let mut text = Vec::new();
-    let read = if path == Path::new("-") {
-        std::io::stdin().read_to_end(&mut text).map(drop)
-    } else {
-        std::fs::read(path).map(|read| text = read)
-    };
-    read.map_err(|error| {
+    let text = read_document(path).map_err(|error| {
         let why = kan_lifecycle::io_error_text(&error);
         failure(format!("{}: {why}", path.display()))
     })?;

@@ -36,7 +36,8 @@ fn run(call: &Call<'_>) -> Outcome {
     };
     let file = bundle(call.matches).join("config.json");
     let mut options = std::fs::OpenOptions::new();
-    let opened = options.write(true).create_new(true).open(&file);
+    options.write(true).create_new(true);
+    let opened = kan_sys::start::with_callers_umask(|| options.open(&file));
     let written = opened.and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()));
     match written {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {

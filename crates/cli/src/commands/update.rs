@@ -1,12 +1,11 @@
 //! `update`: other limits for a container.
 
-use super::{Call, Count, Failure, Outcome, Verb, failure};
+use super::{Call, Count, Failure, Outcome, Verb, failure, read_document};
 use crate::ExitCode;
 use crate::args::{given_path, id, id_arg, path, text};
 use clap::{ArgMatches, Command};
 use kan_lifecycle::Update;
 use serde_json::{Map, Value, json};
-use std::io::Read;
 use std::path::Path;
 
 pub(super) const VERB: Verb = Verb {
@@ -190,14 +189,7 @@ fn run(call: &Call<'_>) -> Outcome {
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    let read = match path.to_str() {
-        Some("-") => {
-            let mut text = Vec::new();
-            std::io::stdin().read_to_end(&mut text).map(|_| text)
-        }
-        _ => std::fs::read(path),
-    };
-    read.map_err(|error| {
+    read_document(path).map_err(|error| {
         let why = kan_lifecycle::io_error_text(&error);
         failure(format!("--resources: {}: {why}", path.display()))
     })
