@@ -141,7 +141,11 @@ impl<'p> Init<'p> {
             InitStep::SetHostname(name) => Ok(namespace::set_hostname(name)?),
             InitStep::SetDomainname(name) => Ok(namespace::set_domainname(name)?),
             InitStep::WriteProc { file, value } => devices::write_proc(file, value),
-            InitStep::OpenTerminal { size, uid } => terminal::open(slots, *size, *uid),
+            InitStep::OpenTerminal {
+                size,
+                uid,
+                newlines,
+            } => terminal::open(slots, *size, *uid, *newlines),
             InitStep::BindConsole => terminal::bind_console(slots),
             InitStep::SendTerminal => terminal::send(slots),
             InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),

@@ -20,7 +20,7 @@ const SAME_GROUP: u32 = u32::MAX;
 
 /// A path says nothing in a root that the container's author prepared: the master must be
 /// devpts' own, and the other side comes from the master, not from a path (CVE-2025-52565).
-pub(crate) fn open(slots: &mut Slots, size: Option<(u16, u16)>, uid: u32) -> Step {
+pub(crate) fn open(slots: &mut Slots, size: Option<(u16, u16)>, uid: u32, newlines: bool) -> Step {
     let flags = O_RDWR | O_NOCTTY;
     let master = file::openat2(slots.get(Slot::Root)?, c"/dev/pts/ptmx", flags, 0, INSIDE)?;
     let found = file::status(&master, c"")?;
@@ -30,7 +30,9 @@ pub(crate) fn open(slots: &mut Slots, size: Option<(u16, u16)>, uid: u32) -> Ste
     }
     terminal::unlock(&master)?;
     let peer = terminal::peer(&master)?;
-    terminal::clear_onlcr(&peer)?;
+    if !newlines {
+        terminal::clear_onlcr(&peer)?;
+    }
     if let Some((width, height)) = size {
         terminal::set_size(&master, width, height)?;
     }

@@ -2,7 +2,7 @@
 
 use crate::cgroups::Home;
 use crate::error::during;
-use crate::foreground::Foreground;
+use crate::foreground::{Foreground, size_terminal};
 use crate::host::Host;
 use crate::notify::Relay;
 use crate::record::{LaterHook, Record};
@@ -100,6 +100,9 @@ fn prepare(
     options
         .activation
         .add_to(&mut bundle.config, &store.directory(&options.id));
+    if !wait_for_start && !options.detach {
+        size_terminal(&mut bundle.config);
+    }
     let gathered = timeline.phase("look at the host", || {
         facts::gather(&bundle.config, &options.id, options.cgroups)
     });

@@ -2,7 +2,7 @@
 
 use crate::container::Container;
 use crate::error::during;
-use crate::foreground::Foreground;
+use crate::foreground::{Foreground, size_terminal};
 use crate::host::Host;
 use crate::{Below, Error, Result, Store, Timeline, descriptors, facts, waiting};
 use kan_plan::{Attachment, Plan, Request, plan_exec};
@@ -76,7 +76,10 @@ pub fn exec(
         .record
         .clone()
         .ok_or_else(|| Error::Unknown(options.id.clone()))?;
-    let config = timeline.phase("read the config", || config_with(&container, options))?;
+    let mut config = timeline.phase("read the config", || config_with(&container, options))?;
+    if !options.detach {
+        size_terminal(&mut config);
+    }
     if let Some(below) = &options.cgroup {
         record.cgroups = record.cgroups.below(below)?;
     }

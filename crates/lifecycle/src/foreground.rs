@@ -1,16 +1,26 @@
-//! `run` without `--detach`: signals go in, the terminal's characters both ways, children are
-//! reaped, and the container's exit code comes out.
+//! `run` and `exec` without `--detach`: signals go in, the terminal's characters both ways, children
+//! are reaped, and the process's exit code comes out.
 
+use crate::console::Console;
 use crate::error::during;
 use crate::notify::Relay;
 use crate::{Error, Result};
-use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_spec::config::Config;
+use kan_spec::config::ConsoleSize;
+use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::process::{Child, Ended, pidfd_send_signal, reap_any};
-use kan_sys::{io, process, socket};
+use kan_sys::{process, signal, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
-use nix::sys::termios::{self, SetArg, Termios};
+
+/// The container's terminal has the size of kan's own from the start, before its program looks.
+pub(crate) fn size_terminal(config: &mut Config) {
+    let process = config.process.as_mut().filter(|process| process.terminal);
+    if let Some((process, (width, height))) = process.zip(crate::own_terminal::size()) {
+        process.console_size = Some(ConsoleSize { width, height });
+    }
+}
 
 /// A kan that stays with its container.
 pub(crate) struct Foreground {
@@ -21,56 +31,94 @@ impl Foreground {
     /// Before the clone, so that no signal is lost: from here on all wait in a descriptor.
     /// Init unblocks them for itself.
     pub(crate) fn prepare(subreaper: bool) -> Result<Self> {
-        let failed = |errno: nix::Error| Error::Step(format!("take over signals: {errno}"));
-        let all = SigSet::all();
-        all.thread_block().map_err(failed)?;
-        let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
-        let signals = SignalFd::with_flags(&all, flags).map_err(failed)?;
+        let signals = take_over(&taken_over())?;
         if subreaper {
             process::set_subreaper().map_err(during("become a subreaper"))?;
         }
         Ok(Self { signals })
     }
 
-    /// Stays until the container's init has ended, and its terminal is read to its end.
+    /// Stays until the process has ended, and its terminal is read to its end.
     pub(crate) fn stay(
         self,
         child: &Child,
         console: Option<OwnedFd>,
         relay: Option<Relay>,
     ) -> kan_sys::Result<Ended> {
-        let mut terminal = match console {
-            Some(console) => Some(Terminal::new(socket::receive_descriptor(console)?)),
+        let mut console = match console {
+            Some(console) => Some(Console::new(socket::receive_descriptor(console)?)),
             None => None,
         };
         loop {
-            self.wait_for_anything(terminal.as_ref(), relay.as_ref());
+            self.wait_for_anything(console.as_ref(), relay.as_ref());
             // A manager that does not listen any more does not end the container.
             let _ = relay.as_ref().map(Relay::pass_on);
-            if let Some(terminal) = &mut terminal {
-                terminal.copy();
+            // Before keys: a new size came before what is typed in it.
+            while let Ok(Some(info)) = self.signals.read_signal() {
+                pass_on(info.ssi_signo, child, console.as_mut());
             }
-            // One at a time: more of them end the next wait at once.
-            if let Ok(Some(info)) = self.signals.read_signal() {
-                pass_on(info.ssi_signo, child, terminal.as_ref());
+            if let Some(console) = &mut console {
+                console.copy();
             }
             if let Some(ended) = reap(child)? {
-                if let Some(terminal) = &mut terminal {
-                    terminal.drain();
+                if let Some(console) = console {
+                    self.finish(console);
                 }
                 return Ok(ended);
             }
         }
     }
 
-    fn wait_for_anything(&self, terminal: Option<&Terminal>, relay: Option<&Relay>) {
+    /// Copies what the process wrote before it ended. There is nobody left to pass a signal on to: one
+    /// that asks kan to end does so.
+    fn finish(&self, mut console: Console) {
+        console.finish();
+        while console.has_more() {
+            self.wait_for_anything(Some(&console), None);
+            console.copy();
+            while let Ok(Some(info)) = self.signals.read_signal() {
+                match i32::try_from(info.ssi_signo).map(Signal::try_from) {
+                    Ok(Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)) => return,
+                    Ok(Ok(Signal::SIGCONT)) => console.resume(),
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn wait_for_anything(&self, console: Option<&Console>, relay: Option<&Relay>) {
         let mut watched = vec![PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
         watched.extend(relay.map(|relay| PollFd::new(relay.as_fd(), PollFlags::POLLIN)));
-        if let Some(terminal) = terminal {
-            watched.extend(terminal.watched());
-        }
-        let _ = poll(&mut watched, PollTimeout::NONE);
+        let limit = console.map_or(PollTimeout::NONE, |console| console.watch(&mut watched));
+        let _ = poll(&mut watched, limit);
     }
+}
+
+/// Blocks these signals, and hears of them by a descriptor.
+pub(crate) fn take_over(signals: &SigSet) -> Result<SignalFd> {
+    let failed = |errno: nix::Error| Error::Step(format!("take over signals: {errno}"));
+    signals.thread_block().map_err(failed)?;
+    let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
+    SignalFd::with_flags(signals, flags).map_err(failed)
+}
+
+/// All but those that kan's caller ignores, which are not for the container either, and those that
+/// stop kan when it uses its terminal in the background, as they should.
+pub(crate) fn taken_over() -> SigSet {
+    let mut signals = SigSet::all();
+    signals.remove(Signal::SIGTTIN);
+    signals.remove(Signal::SIGTTOU);
+    for kept in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGQUIT] {
+        if is_ignored(kept) {
+            signals.remove(kept);
+        }
+    }
+    signals
+}
+
+pub(crate) fn is_ignored(signal: Signal) -> bool {
+    let number = u32::try_from(signal as i32).unwrap_or(0);
+    signal::is_ignored(number).unwrap_or(false)
 }
 
 /// Reaps all that has ended; the container's init among them gives the end.
@@ -83,143 +131,17 @@ fn reap(child: &Child) -> kan_sys::Result<Option<Ended>> {
     Ok(None)
 }
 
-/// What kan gets, the container gets; SIGCHLD and SIGWINCH are about kan itself.
-fn pass_on(signal: u32, child: &Child, terminal: Option<&Terminal>) {
+/// What kan gets, the container gets; but what is about kan's own children and descriptors.
+fn pass_on(signal: u32, child: &Child, console: Option<&mut Console>) {
     let Some(signal) = i32::try_from(signal).ok() else {
         return;
     };
-    match Signal::try_from(signal) {
-        Ok(Signal::SIGCHLD | Signal::SIGURG | Signal::SIGPIPE) => {}
-        Ok(Signal::SIGWINCH) if terminal.is_some() => {
-            if let Some(terminal) = terminal {
-                terminal.resize();
-            }
-        }
-        // The container may just have ended.
-        _ => drop(pidfd_send_signal(&child.pidfd, signal)),
+    match (Signal::try_from(signal), console) {
+        (Ok(Signal::SIGCHLD | Signal::SIGURG | Signal::SIGPIPE | Signal::SIGXFSZ), _) => return,
+        (Ok(Signal::SIGWINCH), Some(console)) => return console.resize(),
+        (Ok(Signal::SIGCONT), Some(console)) => console.resume(),
+        _ => {}
     }
-}
-
-/// The container's terminal, connected to kan's own stdin and stdout.
-struct Terminal {
-    master: OwnedFd,
-    /// kan's own terminal as it was, to be restored.
-    before: Option<Termios>,
-    /// What was read from stdin and does not fit into the master yet.
-    waiting: Vec<u8>,
-    stdin_is_open: bool,
-    master_is_open: bool,
-}
-
-impl Terminal {
-    fn new(master: OwnedFd) -> Self {
-        let before = termios::tcgetattr(io::standard(0)).ok();
-        if let Some(before) = &before {
-            let mut raw = before.clone();
-            termios::cfmakeraw(&mut raw);
-            let _ = termios::tcsetattr(io::standard(0), SetArg::TCSANOW, &raw);
-        }
-        let _ = io::set_nonblocking(&master);
-        let (waiting, stdin_is_open, master_is_open) = (Vec::new(), true, true);
-        let terminal = Self {
-            master,
-            before,
-            waiting,
-            stdin_is_open,
-            master_is_open,
-        };
-        terminal.resize();
-        terminal
-    }
-
-    /// The container's terminal gets the size of kan's own, if that has one.
-    fn resize(&self) {
-        if let Some((width, height)) = kan_sys::terminal::size(io::standard(0)) {
-            let _ = kan_sys::terminal::set_size(&self.master, width, height);
-        }
-    }
-
-    fn watched(&self) -> Vec<PollFd<'_>> {
-        let mut all = Vec::with_capacity(2);
-        if self.master_is_open {
-            let mut events = PollFlags::POLLIN;
-            events.set(PollFlags::POLLOUT, !self.waiting.is_empty());
-            all.push(PollFd::new(self.master.as_fd(), events));
-        }
-        if self.stdin_is_open && self.waiting.is_empty() {
-            all.push(PollFd::new(io::standard(0), PollFlags::POLLIN));
-        }
-        all
-    }
-
-    /// Copies what is there, both ways, without blocking on the container.
-    fn copy(&mut self) {
-        if self.stdin_is_open && self.waiting.is_empty() && is_readable(io::standard(0)) {
-            self.read_stdin();
-        }
-        if !self.waiting.is_empty() {
-            self.write_waiting();
-        }
-        if self.master_is_open && is_readable(self.master.as_fd()) {
-            self.master_is_open = self.copy_output();
-        }
-    }
-
-    fn read_stdin(&mut self) {
-        let mut buffer = [0; 8192];
-        match io::read(io::standard(0), &mut buffer) {
-            Ok(0) | Err(_) => {
-                // The end of the input is the terminal's own sign for it, termios(3) VEOF.
-                self.stdin_is_open = false;
-                self.waiting.push(4);
-            }
-            Ok(count) => self.waiting.extend_from_slice(&buffer[..count]),
-        }
-    }
-
-    fn write_waiting(&mut self) {
-        if let Ok(count) = io::write(&self.master, &self.waiting) {
-            self.waiting.drain(..count);
-        }
-    }
-
-    /// Whether more may come: a master whose other side is closed answers EIO.
-    fn copy_output(&mut self) -> bool {
-        let mut buffer = [0; 8192];
-        match io::read(&self.master, &mut buffer) {
-            Ok(0) => false,
-            Ok(count) => write_all(io::standard(1), &buffer[..count]),
-            Err(error) => error.errno == kan_sys::Errno::EAGAIN,
-        }
-    }
-
-    /// What the container wrote before it ended.
-    fn drain(&mut self) {
-        while self.master_is_open && is_readable(self.master.as_fd()) {
-            self.master_is_open = self.copy_output();
-        }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        if let Some(before) = &self.before {
-            let _ = termios::tcsetattr(io::standard(0), SetArg::TCSANOW, before);
-        }
-    }
-}
-
-fn write_all(to: BorrowedFd<'_>, mut bytes: &[u8]) -> bool {
-    while !bytes.is_empty() {
-        match io::write(to, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(_) => return false,
-        }
-    }
-    true
-}
-
-fn is_readable(fd: BorrowedFd<'_>) -> bool {
-    let mut watched = [PollFd::new(fd, PollFlags::POLLIN)];
-    poll(&mut watched, PollTimeout::ZERO).is_ok_and(|count| count > 0)
+    // The container may just have ended.
+    let _ = pidfd_send_signal(&child.pidfd, signal);
 }

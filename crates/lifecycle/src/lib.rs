@@ -43,10 +43,12 @@ mod netlink;
 mod network;
 mod notify;
 mod outer_filter;
+mod own_terminal;
 mod pause;
 mod pid_file;
 mod process;
 mod ps;
+mod receiver;
 mod record;
 mod resctrl;
 mod resctrl_stats;
@@ -55,6 +57,7 @@ pub mod signal;
 mod stage;
 mod start;
 mod store;
+mod stream;
 mod timeline;
 #[cfg(feature = "trial")]
 #[doc(hidden)]
@@ -83,6 +86,7 @@ pub use list::{Found, list};
 pub use mounts::{add_mounts, remove_mounts};
 pub use pause::{pause, resume};
 pub use ps::{filter as filter_ps, processes};
+pub use receiver::receive_console;
 pub use start::start;
 pub use store::{Store, default_root};
 pub use timeline::{Span, Timeline};

@@ -338,6 +338,9 @@ pub enum InitStep {
         size: Option<(u16, u16)>,
         /// The user who owns it.
         uid: u32,
+        /// Whether it turns a newline into a carriage return and a newline, ONLCR of termios(3), as
+        /// the kernel's new terminals do. Not where the receiver's own terminal does that.
+        newlines: bool,
     },
     /// Binds the terminal on the container's /dev/console.
     BindConsole,

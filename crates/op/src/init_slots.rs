@@ -67,9 +67,11 @@ impl InitStep {
             | Self::LockPath { path: _ } => [Some(Reads(Slot::Root)), None],
             Self::EnterRoot(_) => [Some(Empties(Slot::Root)), None],
             Self::OpenRoot => [Some(Fills(Slot::Root)), None],
-            Self::OpenTerminal { size: _, uid: _ } => {
-                [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))]
-            }
+            Self::OpenTerminal {
+                size: _,
+                uid: _,
+                newlines: _,
+            } => [Some(Fills(Slot::Master)), Some(Fills(Slot::Terminal))],
             Self::BindConsole => [Some(Reads(Slot::Root)), Some(Reads(Slot::Terminal))],
             Self::SendTerminal => [
                 Some(Empties(Slot::Master)),

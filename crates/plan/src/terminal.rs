@@ -50,7 +50,14 @@ pub(crate) fn open(b: &mut Builder<'_>) {
     } else {
         "process.terminal"
     };
-    b.init(field, InitStep::OpenTerminal { size, uid });
+    // In the foreground kan receives it, whose own terminal translates: docs/terminals.md.
+    let newlines = b.request.attachment == Attachment::Detached;
+    let step = InitStep::OpenTerminal {
+        size,
+        uid,
+        newlines,
+    };
+    b.init(field, step);
 }
 
 /// Init: the container's first terminal is its console as well.

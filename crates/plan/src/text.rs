@@ -350,12 +350,17 @@ pub(crate) fn init(step: &InitStep) -> String {
             format!("set memory policy {mode:#x} for nodes {}", bits(nodes))
         }
         InitStep::OpenTerminal {
-            size: Some((width, height)),
+            size,
             uid,
+            newlines,
         } => {
-            format!("open a terminal of {width}x{height} for user {uid}")
+            let size = size.map(|(width, height)| format!(" of {width}x{height}"));
+            let newlines = if *newlines { "" } else { ", ONLCR off" };
+            format!(
+                "open a terminal{} for user {uid}{newlines}",
+                size.unwrap_or_default()
+            )
         }
-        InitStep::OpenTerminal { size: None, uid } => format!("open a terminal for user {uid}"),
         InitStep::BindConsole => "bind the terminal at /dev/console".into(),
         InitStep::SendTerminal => "send the terminal's master".into(),
         InitStep::UseTerminal => "use the terminal as stdin, stdout and stderr".into(),

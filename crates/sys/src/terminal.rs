@@ -33,8 +33,8 @@ pub fn set_size(terminal: impl AsFd, width: u16, height: u16) -> Result<()> {
     unsafe { call!(ioctl, raw(&terminal), TIOCSWINSZ, &raw const size).map(drop) }
 }
 
-/// ioctls TCGETS and TCSETS: switches output post-processing of newlines off (ONLCR), as
-/// engines expect of a container's terminal.
+/// ioctls TCGETS and TCSETS: switches ONLCR off, termios(3), so that a newline stays one. For a
+/// terminal whose output goes to another one, which translates.
 pub fn clear_onlcr(terminal: impl AsFd) -> Result<()> {
     use linux_raw_sys::general::{ONLCR, termios};
     use linux_raw_sys::ioctl::{TCGETS, TCSETS};
@@ -46,6 +46,22 @@ pub fn clear_onlcr(terminal: impl AsFd) -> Result<()> {
     settings.c_oflag &= !ONLCR;
     // SAFETY: the settings outlive the call.
     unsafe { call!(ioctl, terminal, TCSETS, &raw const settings).map(drop) }
+}
+
+/// Whether an open character device with this number, as stat(2) has it, is a terminal that may be
+/// opened again: a pseudo-terminal's slave, a serial line or a virtual console, ttys and not the
+/// multiplexer `/dev/ptmx`, of which each opening is a new terminal.
+pub fn is_slave(fd: impl AsFd, device: u64) -> bool {
+    /// admin-guide/devices.txt: TTYAUX, of which 0 to 1 are /dev/tty and /dev/console.
+    const AUXILIARY: u64 = 5;
+    use linux_raw_sys::general::termios;
+    use linux_raw_sys::ioctl::TCGETS;
+    // SAFETY: the all-zero pattern is a valid termios.
+    let mut settings: termios = unsafe { core::mem::zeroed() };
+    // SAFETY: the buffer has the size the kernel writes.
+    let asked = unsafe { call!(ioctl, raw(&fd), TCGETS, &raw mut settings) };
+    let (major, minor) = (device >> 8 & 0xfff, device & 0xff);
+    asked.is_ok() && (major != AUXILIARY || minor <= 1)
 }
 
 /// ioctl TIOCGWINSZ: (width, height) in characters; `None` if it is no terminal or has no size.

@@ -58,6 +58,7 @@ mod state;
 mod streams;
 mod systemd;
 mod terminal;
+mod terminal_bytes;
 mod update;
 mod user_namespace;
 mod walk;
@@ -81,6 +82,7 @@ pub fn all() -> Vec<Case> {
         list::cases(),
         activation::cases(),
         terminal::cases(),
+        terminal_bytes::cases(),
         pause::cases(),
         exec::cases(),
         exec_cgroup::cases(),

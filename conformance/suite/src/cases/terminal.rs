@@ -53,7 +53,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A bundle whose program gets a terminal.
-fn bundle_with_terminal(ctx: &Ctx, probe: &[&str]) -> Result<Bundle, Fault> {
+pub fn bundle_with_terminal(ctx: &Ctx, probe: &[&str]) -> Result<Bundle, Fault> {
     let mut bundle = ctx.bundle()?;
     bundle.set("/process/terminal", json!(true)).probe(probe);
     Ok(bundle)
@@ -82,7 +82,6 @@ fn console_socket(ctx: &mut Ctx) -> Outcome {
     let bundle = bundle_with_terminal(ctx, &["echo", "one", "two"])?;
     let mut master = create_with_console(ctx, &bundle)?;
     ctx.start()?;
-    // Whether newlines are translated is the receiver's to set.
     equal("what came out", master.read_to_end()?.trim_end(), "one two")?;
     ctx.wait_stopped()
 }
@@ -156,7 +155,7 @@ fn owner_is_the_user(ctx: &mut Ctx) -> Outcome {
 }
 
 /// Starts `run` with a terminal of the test's own.
-fn run_on(ctx: &Ctx, term: &mut Terminal, bundle: &Bundle) -> Result<Running, Fault> {
+pub fn run_on(ctx: &Ctx, term: &mut Terminal, bundle: &Bundle) -> Result<Running, Fault> {
     let running = term
         .control(ctx.with_bundle("run", &[], bundle)?)?
         .spawn()?;

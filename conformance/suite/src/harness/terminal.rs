@@ -51,7 +51,13 @@ impl Master {
     /// After [`TIMEOUT`], or when the other side is closed.
     pub fn read_until(&mut self, text: &str) -> Result<String, Fault> {
         let end = Instant::now() + TIMEOUT;
-        while !self.seen.contains(text) {
+        let mut searched = 0;
+        while !self.seen[searched..].contains(text) {
+            // Megabytes may come before it.
+            searched = self.seen.len().saturating_sub(text.len());
+            while !self.seen.is_char_boundary(searched) {
+                searched -= 1;
+            }
             let left = end.saturating_duration_since(Instant::now());
             match self.read_some(left)? {
                 Some(0) => fail!("terminal closed without {text:?}: {:?}", self.seen),
@@ -182,6 +188,18 @@ impl Terminal {
         Ok(cmd
             .wrapped(&["setsid", "--ctty", "--wait"])
             .streams(stdin, stdout, stderr))
+    }
+
+    /// Sets O_NONBLOCK on the slave, which all who have it from the test share.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn set_nonblocking(&self) -> Outcome {
+        let Some(slave) = &self.slave else {
+            fail!("the terminal has been released")
+        };
+        let flags = rustix::fs::fcntl_getfl(slave)? | OFlags::NONBLOCK;
+        Ok(rustix::fs::fcntl_setfl(slave, flags)?)
     }
 
     /// Three handles of the slave.

@@ -1,6 +1,7 @@
 //! Each command: what it takes, and its flags to a call, its result to output and an exit code.
 
 mod check;
+mod console;
 mod create;
 mod delete;
 mod doctor;
@@ -79,6 +80,7 @@ pub(crate) static ALL: &[Verb] = &[
     list::VERB,
     delete::VERB,
     exec::VERB,
+    console::VERB,
     pause::VERB,
     resume::VERB,
     update::VERB,

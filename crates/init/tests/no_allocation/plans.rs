@@ -359,6 +359,7 @@ pub fn terminal() -> (OwnedFd, Vec<InitStep>, Slots) {
         InitStep::OpenTerminal {
             size: Some((80, 25)),
             uid: 1000,
+            newlines: false,
         },
         InitStep::BindConsole,
         InitStep::SendTerminal,
@@ -398,7 +399,11 @@ pub fn failing() -> Vec<(&'static str, InitStep, Flaw)> {
         soft: 2,
         hard: 1,
     };
-    let open = InitStep::OpenTerminal { size: None, uid: 0 };
+    let open = InitStep::OpenTerminal {
+        size: None,
+        uid: 0,
+        newlines: true,
+    };
     let directory = |path: &str| InitStep::MakeDirectory { at: at(path) };
     let missing = TreeSource::Host(c("/missing"));
     vec![

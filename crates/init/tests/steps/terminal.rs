@@ -29,6 +29,7 @@ pub const TESTS: &[Test] = &tests![
 const OPEN: InitStep = InitStep::OpenTerminal {
     size: Some((132, 43)),
     uid: 1234,
+    newlines: true,
 };
 
 /// A devpts as containers have it.
@@ -59,9 +60,15 @@ pub fn the_master_arrives_with_its_size() {
         let master = master_of(&[OPEN, InitStep::SendTerminal]);
         assert_eq!(terminal::size(&master), Some((132, 43)));
         assert_eq!(mount::filesystem_magic(&master), Ok(0x1cd1));
-        let no_size = InitStep::OpenTerminal { size: None, uid: 0 };
+        let no_size = InitStep::OpenTerminal {
+            size: None,
+            uid: 0,
+            newlines: false,
+        };
         let master = master_of(&[no_size, InitStep::SendTerminal]);
         assert_eq!(terminal::size(&master), None);
+        let settings = tcgetattr(&master).unwrap();
+        assert!(!settings.output_modes.contains(OutputModes::ONLCR));
     });
 }
 
@@ -74,7 +81,7 @@ fn the_terminal_belongs_to_the_user() {
             assert_eq!(found.mode() & 0o7777, 0o620);
             let peer = fs::File::open(inside("dev/pts/0")).unwrap();
             let settings = tcgetattr(&peer).unwrap();
-            assert!(!settings.output_modes.contains(OutputModes::ONLCR));
+            assert!(settings.output_modes.contains(OutputModes::ONLCR));
         });
         assert_eq!(done, Ok(()));
     });
@@ -218,7 +225,7 @@ pub fn the_terminal_becomes_stdio() {
         let master = socket::receive_descriptor(ours).unwrap();
         let mut said = [0; 32];
         let length = io::read(&master, &mut said).unwrap();
-        assert_eq!(&said[..length], b"one\ntwo\n", "no carriage returns");
+        assert_eq!(&said[..length], b"one\r\ntwo\r\n");
         child.pass();
         let no_session = perform(&[OPEN, InitStep::UseTerminal]);
         assert_eq!(no_session, refused(1, Sysno::ioctl, Errno::EPERM));

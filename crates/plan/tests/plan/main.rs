@@ -22,6 +22,7 @@ mod schedule;
 mod seccomp;
 mod slots;
 mod sync;
+mod terminals;
 mod units;
 
 use invariants::hosts::{legacy, request};
