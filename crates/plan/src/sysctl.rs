@@ -9,7 +9,7 @@ use kan_op::InitStep;
 pub(crate) fn write(b: &mut Builder<'_>) {
     let Some(linux) = b.linux() else { return };
     for (key, value) in &linux.sysctl {
-        let at = format!("linux.sysctl.{key}");
+        let at = kan_spec::member("linux.sysctl", key);
         let path = path(key);
         if path.starts_with("net/") {
             namespaces::enter_network(b);

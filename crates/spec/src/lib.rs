@@ -26,6 +26,7 @@ mod position;
 mod problem;
 pub mod process;
 mod read;
+pub use read::member;
 pub mod resources;
 pub mod state;
 pub mod version;

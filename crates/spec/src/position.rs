@@ -65,8 +65,12 @@ impl Finder<'_> {
                     let key = self.string()?;
                     self.skip_space();
                     self.step()?;
-                    // Keys may have dots in them, as those of sysctl.
-                    let below = rest.and_then(|rest| rest.strip_prefix(&key));
+                    // Keys may have dots in them, as those of sysctl, and are quoted then.
+                    let below = rest.and_then(|rest| {
+                        let quoted = format!("[\"{key}\"]");
+                        rest.strip_prefix(&key)
+                            .or_else(|| rest.strip_prefix(&quoted))
+                    });
                     let below = below.and_then(|below| match below.chars().next() {
                         None | Some('[') => Some(below),
                         Some('.') => below.get(1..),
@@ -140,7 +144,7 @@ mod tests {
         for (field, place) in [
             ("mounts[0].options[2]", (3, 53)),
             ("mounts[1].destination", (4, 21)),
-            ("linux.sysctl.net.ipv4.ip_forward", (6, 62)),
+            ("linux.sysctl[\"net.ipv4.ip_forward\"]", (6, 62)),
             ("", (1, 1)),
         ] {
             assert_eq!(position(TEXT, field), Some(place), "{field}");

@@ -398,7 +398,7 @@ fn unified_on_v1(ctx: &mut Ctx) -> Outcome {
         "/linux/resources/unified",
         json!({"memory.max": "67108864"}),
     );
-    let text = "linux.resources.unified.memory.max: invalid configuration";
+    let text = "linux.resources.unified[\"memory.max\"]: invalid configuration";
     ctx.try_create(&bundle)?.refuses(&[text])?;
     ctx.expect_nothing_left()
 }

@@ -38,7 +38,7 @@ pub(super) fn hugepages(p: &mut Planner<'_>, limits: &[HugepageLimit]) {
 pub(super) fn rdma(p: &mut Planner<'_>, devices: &[(String, Rdma)]) {
     let mut settings: Vec<Setting> = Vec::new();
     for (name, rdma) in devices {
-        let field = format!("rdma.{name}");
+        let field = kan_spec::member("rdma", name);
         if name.is_empty() || name.contains(char::is_whitespace) {
             p.problem(&field, "is no name of a device");
             continue;

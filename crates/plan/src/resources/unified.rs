@@ -7,7 +7,7 @@ use crate::Cgroups;
 /// line, as the kernel wants it.
 pub(super) fn unified(p: &mut Planner<'_>, files: &[(String, String)]) {
     for (file, value) in files {
-        let field = format!("unified.{file}");
+        let field = kan_spec::member("unified", file);
         let controller = file.split('.').next().unwrap_or_default().to_owned();
         if let Some(why) = refusal(p, file, value, &controller) {
             p.problem(&field, why);

@@ -26,10 +26,10 @@ pub fn maximal() -> Json<'static> {
 
 /// The way that a problem names, such as `mounts[1].options[2]`.
 pub fn way(at: &str) -> Way {
-    const FILES: &str = "linux.resources.unified.";
-    if let Some(file) = at.strip_prefix(FILES) {
-        let mut all = way(FILES.trim_end_matches('.'));
-        all.push(Key::Name(file.to_owned()));
+    // Names with dots are quoted, and come last.
+    if let Some((before, name)) = at.split_once("[\"") {
+        let mut all = way(before);
+        all.push(Key::Name(name.trim_end_matches("\"]").to_owned()));
         return all;
     }
     let mut all = Way::new();

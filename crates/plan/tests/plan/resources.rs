@@ -430,10 +430,10 @@ fn unified_files_line_by_line_after_all_others() {
     assert_eq!(
         found,
         [
-            "cpuset.cpus= for unified.cpuset.cpus",
-            "io.max=8:0 rbps=1 for unified.io.max",
-            "io.max=8:16 wbps=2 for unified.io.max",
-            "memory.high=4096 for unified.memory.high",
+            "cpuset.cpus= for unified[\"cpuset.cpus\"]",
+            "io.max=8:0 rbps=1 for unified[\"io.max\"]",
+            "io.max=8:16 wbps=2 for unified[\"io.max\"]",
+            "memory.high=4096 for unified[\"memory.high\"]",
         ]
     );
 }
@@ -446,7 +446,7 @@ fn unified_without_v2_is_an_invalid_configuration() {
     }
     let found = problems(json, &hybrid());
     assert_eq!(found.len(), 1, "{found:?}");
-    assert!(found[0].starts_with("unified.memory.high: invalid configuration: "));
+    assert!(found[0].starts_with("unified[\"memory.high\"]: invalid configuration: "));
 }
 
 #[test]

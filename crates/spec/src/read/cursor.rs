@@ -124,13 +124,7 @@ impl<'c> Cursor<'c> {
         match self.step {
             Step::Document => {}
             Step::Index => path.push_str(&format!("[{}]", self.number)),
-            Step::Key(key) if !plain(key) => path.push_str(&format!("[{key:?}]")),
-            Step::Key(key) => {
-                if !path.is_empty() {
-                    path.push('.');
-                }
-                path.push_str(key);
-            }
+            Step::Key(key) => path = member(&path, key),
         }
         path
     }
@@ -305,6 +299,16 @@ impl<'c> Cursor<'c> {
 
 /// What a string must look like, or what is wrong with it.
 pub type Rule = fn(&str) -> Result<(), String>;
+
+/// A member of an object as problems name it: `linux.sysctl["net.ipv4.ip_forward"]`, `mounts`.
+#[must_use]
+pub fn member(object: &str, key: &str) -> String {
+    match (object, plain(key)) {
+        (_, false) => format!("{object}[{key:?}]"),
+        ("", true) => key.to_owned(),
+        (_, true) => format!("{object}.{key}"),
+    }
+}
 
 /// Whether a key can stand in a path without quotes.
 fn plain(key: &str) -> bool {

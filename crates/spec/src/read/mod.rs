@@ -14,7 +14,7 @@ mod sysctl;
 
 use std::collections::HashSet;
 
-pub use cursor::{Cursor, Report};
+pub use cursor::{Cursor, Report, member};
 
 use crate::Problem;
 use crate::config::{self, ClosedSet};
