@@ -4,7 +4,7 @@ use crate::{Init, Step};
 use core::ffi::CStr;
 use kan_op::init::{FilterInstruction, Ids, Listener};
 use kan_op::{Flaw, Slot};
-use kan_sys::fd::AsRawFd;
+use kan_sys::fd::{AsRawFd, OwnedFd};
 use kan_sys::{Errno, credentials, file};
 
 /// The bits of a capability set, as numbers.
@@ -72,6 +72,17 @@ pub(crate) fn new_keyring(name: &CStr) -> Step {
     }
 }
 
+/// seccomp(2); the listener, if the flags ask for one.
+#[unsafe(link_section = "kan_waiting")]
+pub(crate) fn load(
+    program: &[FilterInstruction],
+    flags: u32,
+) -> Result<Option<OwnedFd>, crate::Stop> {
+    let (instructions, length) = (program.as_ptr().cast(), program.len());
+    // SAFETY: `FilterInstruction` has the kernel's layout.
+    Ok(unsafe { credentials::load_filter(instructions, length, flags) }?)
+}
+
 impl Init<'_> {
     /// Root may enter what the user may not, and on network file systems the other way round.
     pub(crate) fn enter_directory(&mut self, path: &CStr) -> Step {
@@ -95,9 +106,7 @@ impl Init<'_> {
         handed: Option<Listener>,
     ) -> Step {
         self.slots.sweep_no_more();
-        let (instructions, length) = (program.as_ptr().cast(), program.len());
-        // SAFETY: `FilterInstruction` has the kernel's layout.
-        let listener = unsafe { credentials::load_filter(instructions, length, flags) }?;
+        let listener = load(program, flags)?;
         let (Some(handed), Some(listener)) = (handed, listener) else {
             return Ok(());
         };

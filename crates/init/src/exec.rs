@@ -7,7 +7,7 @@ use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 use core::ptr;
-use kan_op::init::{InitHook, Program};
+use kan_op::init::Program;
 use kan_op::{Failure, Flaw, InitStep};
 use kan_sys::file::{self, S_IFDIR};
 use kan_sys::process::{self, Strings};
@@ -92,30 +92,23 @@ impl<'p> ExecStrings<'p> {
         failure: Failure,
         reason: &Reason,
     ) -> Line {
-        let mut line = Line {
-            bytes: [0; 4200],
-            length: 0,
+        let line = match step {
+            Some(InitStep::RunHook(hook)) => {
+                Line::of_hook((hook.kind, hook.index, hook.timeout), failure)
+            }
+            Some(InitStep::Execute(_)) => Line::of_execution(self.found, failure),
+            _ => Line::of_call(failure),
         };
-        match step {
-            Some(InitStep::RunHook(hook)) => line.push_hook(hook, failure),
-            Some(InitStep::Execute(_)) => {
-                line.push(b"exec ");
-                line.push(self.found.map_or(&b""[..], CStr::to_bytes));
-                line.push_errno(failure);
-            }
-            _ => {
-                let call = Sysno::new(failure.call.into()).map_or("init", |call| call.name());
-                line.push(call.as_bytes());
-                line.push_errno(failure);
-            }
-        }
-        reason.tell(|text| {
-            line.push(b" (");
-            line.push(text);
-            line.push(b")");
-        });
-        line.push(b"\n");
-        line
+        line.ended_with(reason)
+    }
+
+    /// The place of the program that was found among the candidates.
+    pub(crate) fn found_at(&self) -> Option<usize> {
+        let found = self.found?.as_ptr();
+        let candidates = &self.program?.candidates;
+        candidates
+            .iter()
+            .position(|candidate| candidate.as_ptr() == found)
     }
 }
 
@@ -126,15 +119,58 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    const fn new() -> Self {
+        Self {
+            bytes: [0; 4200],
+            length: 0,
+        }
+    }
+
+    /// That a hook of this kind and place, with this timeout in seconds, failed.
+    pub(crate) fn of_hook(hook: (&str, usize, Option<u64>), failure: Failure) -> Self {
+        let mut line = Self::new();
+        line.push_hook(hook, failure);
+        line
+    }
+
+    /// That the program could not be executed.
+    pub(crate) fn of_execution(program: Option<&CStr>, failure: Failure) -> Self {
+        let mut line = Self::new();
+        line.push(b"exec ");
+        line.push(program.map_or(&b""[..], CStr::to_bytes));
+        line.push_errno(failure);
+        line
+    }
+
+    /// That a system call failed.
+    pub(crate) fn of_call(failure: Failure) -> Self {
+        let mut line = Self::new();
+        let call = Sysno::new(failure.call.into()).map_or("init", |call| call.name());
+        line.push(call.as_bytes());
+        line.push_errno(failure);
+        line
+    }
+
+    /// The whole line: with the reason in brackets, if one is known.
+    pub(crate) fn ended_with(mut self, reason: &Reason) -> Self {
+        reason.tell(|text| {
+            self.push(b" (");
+            self.push(text);
+            self.push(b")");
+        });
+        self.push(b"\n");
+        self
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
 
-    fn push_hook(&mut self, hook: &InitHook, failure: Failure) {
+    fn push_hook(&mut self, (kind, index, timeout): (&str, usize, Option<u64>), failure: Failure) {
         self.push(b"error running ");
-        self.push(hook.kind.as_bytes());
+        self.push(kind.as_bytes());
         self.push(b" hook #");
-        self.push_number(hook.index);
+        self.push_number(index);
         match failure.flaw {
             Flaw::HookExited => self.push(b": exit status "),
             Flaw::HookSignalled => self.push(b": ended by signal "),
@@ -142,7 +178,7 @@ impl Line {
             _ => return self.push_errno(failure),
         }
         if failure.flaw == Flaw::HookTimedOut {
-            let seconds = usize::try_from(hook.timeout.unwrap_or(0)).unwrap_or(usize::MAX);
+            let seconds = usize::try_from(timeout.unwrap_or(0)).unwrap_or(usize::MAX);
             self.push_number(seconds);
             return self.push(b"s");
         }

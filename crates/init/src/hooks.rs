@@ -3,7 +3,7 @@
 use crate::exec::pointers;
 use crate::{Init, Step, Stop};
 use alloc::vec::Vec;
-use core::ffi::c_char;
+use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::time::Duration;
 use kan_op::init::{InitHook, Stream};
@@ -43,12 +43,26 @@ fn ended(strings: &[alloc::ffi::CString], last: Option<*const c_char>) -> Vec<*c
     all
 }
 
+/// A hook, with its strings as execve(2) takes them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HookRun<'a> {
+    pub(crate) kind: &'static str,
+    pub(crate) index: usize,
+    pub(crate) path: &'a CStr,
+    pub(crate) args: &'a [*const c_char],
+    pub(crate) env: &'a [*const c_char],
+    pub(crate) state_before: &'a [u8],
+    pub(crate) state_after: &'a [u8],
+    pub(crate) timeout: Option<u64>,
+    pub(crate) stdout: Stream,
+    pub(crate) stderr: Stream,
+    pub(crate) in_root: bool,
+}
+
 /// What the forked child needs.
 struct Launch<'a> {
-    hook: &'a InitHook,
+    hook: &'a HookRun<'a>,
     directory: Option<BorrowedFd<'a>>,
-    args: &'a [*const c_char],
-    env: &'a [*const c_char],
     stdin: OwnedFd,
     stdout: Output<'a>,
     stderr: Output<'a>,
@@ -73,39 +87,24 @@ impl Output<'_> {
 
 impl Init<'_> {
     pub(crate) fn run_hook(&mut self, hook: &InitHook) -> Step {
-        let output = |stream| {
-            Ok::<_, Stop>(match stream {
-                Stream::Inherited => Output::Inherited,
-                Stream::Null => Output::Null,
-                Stream::Into(slot) => Output::Into(self.slots.get(slot)?),
-            })
-        };
-        let (stdout, stderr): (Output<'_>, Output<'_>) =
-            (output(hook.stdout)?, output(hook.stderr)?);
         let (args, env) = self
             .hooks
             .0
             .get(self.hooks_run)
             .ok_or(Stop::from(Flaw::OutOfStep))?;
-        let directory = match hook.in_root {
-            true => Some(self.slots.get(Slot::Root)?),
-            false => None,
-        };
-        let (stdin, state) = io::pipe()?;
-        let mut launch = Launch {
-            hook,
-            directory,
+        let hook = HookRun {
+            kind: hook.kind,
+            index: hook.index,
+            path: &hook.path,
             args,
             env,
-            stdin,
-            stdout,
-            stderr,
+            state_before: &hook.state_before,
+            state_after: &hook.state_after,
+            timeout: hook.timeout,
+            stdout: hook.stdout,
+            stderr: hook.stderr,
+            in_root: hook.in_root,
         };
-        let until = hook.timeout.map(|seconds| {
-            memory::monotonic_ns().saturating_add(seconds.saturating_mul(1_000_000_000))
-        });
-        let child = process::fork_plainly(&mut launch, become_hook)?;
-        drop(launch);
         self.hooks_run += 1;
         // While kan is still at work on the container, nobody would find it if kan ended now.
         let kan = if hook.kind == "startContainer" {
@@ -113,22 +112,57 @@ impl Init<'_> {
         } else {
             self.slots.get(Slot::Channel).ok()
         };
-        let in_time = Talk::new(hook, state)?.until_end(&child.pidfd, kan, until);
-        if !matches!(in_time, Ok(true)) {
-            process::pidfd_send_signal(&child.pidfd, SIGKILL)?;
-        }
-        let ended = process::wait(&child.pidfd)?;
-        if !in_time? {
-            return Err(Flaw::HookTimedOut.into());
-        }
-        judge(ended)
+        run(&hook, |slot| self.slots.get(slot), kan)
     }
+}
+
+/// Runs a hook and waits for it. `descriptor` is what a slot holds; `kan` is at its end when kan is,
+/// which then ends the wait.
+pub(crate) fn run<'f>(
+    hook: &HookRun<'_>,
+    descriptor: impl Fn(Slot) -> Result<BorrowedFd<'f>, Stop>,
+    kan: Option<BorrowedFd<'_>>,
+) -> Step {
+    let output = |stream| {
+        Ok::<_, Stop>(match stream {
+            Stream::Inherited => Output::Inherited,
+            Stream::Null => Output::Null,
+            Stream::Into(slot) => Output::Into(descriptor(slot)?),
+        })
+    };
+    let (stdout, stderr) = (output(hook.stdout)?, output(hook.stderr)?);
+    let directory = match hook.in_root {
+        true => Some(descriptor(Slot::Root)?),
+        false => None,
+    };
+    let (stdin, state) = io::pipe()?;
+    let mut launch = Launch {
+        hook,
+        directory,
+        stdin,
+        stdout,
+        stderr,
+    };
+    let until = hook.timeout.map(|seconds| {
+        memory::monotonic_ns().saturating_add(seconds.saturating_mul(1_000_000_000))
+    });
+    let child = process::fork_plainly(&mut launch, become_hook)?;
+    drop(launch);
+    let in_time = Talk::new(hook, state)?.until_end(&child.pidfd, kan, until);
+    if !matches!(in_time, Ok(true)) {
+        process::pidfd_send_signal(&child.pidfd, SIGKILL)?;
+    }
+    let ended = process::wait(&child.pidfd)?;
+    if !in_time? {
+        return Err(Flaw::HookTimedOut.into());
+    }
+    judge(ended)
 }
 
 /// A hook that is given its state, piece by piece: it need not read it, and that it does not must
 /// neither end init nor let it wait for longer than the hook may take.
 struct Talk<'a> {
-    hook: &'a InitHook,
+    hook: &'a HookRun<'a>,
     pid: [u8; 10],
     pid_begins: usize,
     to: Option<OwnedFd>,
@@ -136,7 +170,7 @@ struct Talk<'a> {
 }
 
 impl<'a> Talk<'a> {
-    fn new(hook: &'a InitHook, to: OwnedFd) -> Result<Self, Stop> {
+    fn new(hook: &'a HookRun<'a>, to: OwnedFd) -> Result<Self, Stop> {
         let mut pid = [0; 10];
         let length = decimal(process::own_pid(), &mut pid).len();
         // Beyond /proc/sys/fs/pipe-max-size there is none without CAP_SYS_RESOURCE.
@@ -202,7 +236,7 @@ impl<'a> Talk<'a> {
     fn rest(&self) -> &[u8] {
         let mut before = 0;
         let pid = self.pid.get(self.pid_begins..).unwrap_or_default();
-        for part in [&self.hook.state_before, pid, &self.hook.state_after] {
+        for part in [self.hook.state_before, pid, self.hook.state_after] {
             if let Some(rest @ [_, ..]) = part.get(self.written - before..) {
                 return rest;
             }
@@ -245,8 +279,13 @@ fn become_hook(launch: &mut Launch<'_>) -> ! {
         .and_then(|()| launch.stdout.put_onto(1));
     if ready.is_ok() {
         // SAFETY: both arrays end in null, and their strings live in the plan.
-        let (args, env) = unsafe { (Strings::new(launch.args), Strings::new(launch.env)) };
-        let error = process::execve(&launch.hook.path, args, env);
+        let (args, env) = unsafe {
+            (
+                Strings::new(launch.hook.args),
+                Strings::new(launch.hook.env),
+            )
+        };
+        let error = process::execve(launch.hook.path, args, env);
         complain(error.errno.description().unwrap_or("unknown error"));
     }
     process::exit(127)

@@ -10,6 +10,7 @@
 #![no_std]
 extern crate alloc;
 
+mod apart;
 mod bare;
 mod copy_up;
 mod credentials;
@@ -22,6 +23,7 @@ mod home;
 mod hooks;
 mod mounts;
 mod perform;
+mod procfs;
 mod reason;
 mod rootpath;
 mod schedule;
@@ -31,8 +33,21 @@ mod terminal;
 
 pub use exec::ExecStrings;
 pub use mounts::{change_mount, depth};
+pub use schedule::attributes;
+
+/// A context of fsopen(2) for the procfs of a pid namespace, as init gets one where Linux is older
+/// than 6.17: for tests on newer ones.
+///
+/// # Errors
+/// What the kernel refuses.
+pub fn open_procfs_from_inside(
+    pids: kan_sys::fd::BorrowedFd<'_>,
+) -> Result<kan_sys::fd::OwnedFd, Failure> {
+    procfs::open_from_inside(pids).map_err(Stop::failure)
+}
 pub use slots::Slots;
 
+use core::sync::atomic::AtomicU64;
 use kan_op::{Board, Failure, Flaw, InitStep};
 use kan_sys::Error;
 
@@ -49,6 +64,7 @@ pub struct Init<'p> {
     /// Set by `EnterDirectory` when root was refused, for `ConfirmDirectory`.
     directory_refused: bool,
     last_directory: rootpath::LastDirectory<'p>,
+    apart: Option<&'static mut apart::Apart>,
 }
 
 impl<'p> Init<'p> {
@@ -66,7 +82,23 @@ impl<'p> Init<'p> {
             hooks_run: 0,
             directory_refused: false,
             last_directory: rootpath::LastDirectory::default(),
+            apart: None,
         }
+    }
+
+    /// The same for steps with [`InitStep::EnterPidNamespace`]: copies what follows it to where the
+    /// process keeps it that is cloned there. `words` are the board's. The pid of that process is in
+    /// the first word of `sibling` once this process has exited with 0.
+    ///
+    /// # Errors
+    /// mmap(2).
+    pub fn prepare_clone(
+        &mut self,
+        words: &'static [AtomicU64],
+        sibling: &'static [AtomicU64],
+    ) -> kan_sys::Result<()> {
+        self.apart = apart::prepare(self.steps, words, sibling)?;
+        Ok(())
     }
 
     /// Performs the steps in order, up to one that fails; the last one does not return.

@@ -1,7 +1,7 @@
 //! The container's mounts.
 
 use crate::rootpath::{self, INSIDE, LastDirectory, Make, Text};
-use crate::{Slots, Step, Stop};
+use crate::{Slots, Step, Stop, procfs};
 use core::ffi::CStr;
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NewMount, Parameter, RootEntry, RootPath, TreeSource,
@@ -75,6 +75,12 @@ pub(crate) fn new_filesystem(slots: &Slots, new: &NewMount) -> Result<OwnedFd, S
         Some(path) => mode_at(slots, path)?,
         None => None,
     };
+    if let Some(pids) = new.pids {
+        let context = procfs::open(slots.get(pids)?)?;
+        let made = configured_with_log(slots, context, &new.parameters, new.attributes, mode)?;
+        procfs::check(&made)?;
+        return Ok(made);
+    }
     let made = configured_filesystem(slots, &new.fstype, &new.parameters, new.attributes, mode);
     let (Err(stop), Some(path)) = (&made, &new.instead) else {
         return made;
@@ -115,6 +121,17 @@ pub(crate) fn configured_filesystem(
     mode: Option<u32>,
 ) -> Result<OwnedFd, Stop> {
     let context = mount::fsopen(fstype)?;
+    configured_with_log(slots, context, parameters, attributes, mode)
+}
+
+/// As [`configured`]. If it fails, the context's log is the reason.
+fn configured_with_log(
+    slots: &Slots,
+    context: OwnedFd,
+    parameters: &[Parameter],
+    attributes: u32,
+    mode: Option<u32>,
+) -> Result<OwnedFd, Stop> {
     let tree = configured(&context, parameters, attributes, mode);
     if tree.is_err() {
         slots.reason.read_log(&context);
@@ -403,7 +420,7 @@ pub(crate) const SLAVE: Change = Change {
 
 /// With `.` for both, the old root lies on top of the new one, where umount2(2) finds it as `.`:
 /// pivot_root(2), notes. Other calls find the new one there, so that the old one is opened before.
-fn pivot(slave_first: bool) -> Result<(), Error> {
+pub(crate) fn pivot(slave_first: bool) -> Result<(), Error> {
     if slave_first {
         let old = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
         mount::pivot_root(c".", c".")?;

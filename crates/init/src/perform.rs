@@ -4,7 +4,7 @@ use crate::rootpath::Make;
 use crate::{Init, Step, copy_up, credentials, devices, mounts, rootpath, schedule, terminal};
 use kan_op::{InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
-use kan_sys::{namespace, process, resource, signal};
+use kan_sys::{io, namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
     /// The steps from [`InitStep::DropPages`] to the end of the waiting, by themselves: whatever
@@ -149,6 +149,8 @@ impl<'p> Init<'p> {
             InitStep::BindConsole => terminal::bind_console(slots),
             InitStep::SendTerminal => terminal::send(slots),
             InitStep::UseTerminal => terminal::use_as_stdio(slots.take(Slot::Terminal)?),
+            InitStep::ControlTerminal => Ok(kan_sys::terminal::control(io::standard(0))?),
+            InitStep::EnterPidNamespace => self.enter_pid_namespace(),
             InitStep::TellHooksRun => self.tell_hooks_run(),
             InitStep::SetLimit {
                 resource,
@@ -189,6 +191,16 @@ impl<'p> Init<'p> {
                 listener,
             } => self.load_filter(program, *flags, *listener),
             InitStep::AwaitStart => self.await_start(),
+        }
+    }
+
+    /// Does not come back but for a plan that must not be.
+    fn enter_pid_namespace(&mut self) -> Step {
+        self.last_directory.forget(&self.slots);
+        self.slots.sweep()?;
+        match self.apart.take() {
+            Some(apart) => apart.clone_process(&self.slots, &self.strings),
+            None => Err(kan_op::Flaw::OutOfStep.into()),
         }
     }
 

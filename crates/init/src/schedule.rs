@@ -6,7 +6,9 @@ use kan_sys::file::{self, O_RDONLY};
 use kan_sys::namespace::{self, CLONE_NEWTIME};
 use kan_sys::schedule::{self, Attributes};
 
-pub(crate) fn set_scheduler(wanted: Scheduling) -> Step {
+/// The same as the kernel has it.
+#[must_use]
+pub fn attributes(wanted: Scheduling) -> Attributes {
     let Scheduling {
         policy,
         flags,
@@ -16,7 +18,7 @@ pub(crate) fn set_scheduler(wanted: Scheduling) -> Step {
         deadline,
         period,
     } = wanted;
-    Ok(schedule::set_scheduler(Attributes {
+    Attributes {
         policy,
         flags,
         nice,
@@ -25,7 +27,11 @@ pub(crate) fn set_scheduler(wanted: Scheduling) -> Step {
         deadline,
         period,
         ..Attributes::default()
-    })?)
+    }
+}
+
+pub(crate) fn set_scheduler(wanted: Scheduling) -> Step {
+    Ok(schedule::set_scheduler(attributes(wanted))?)
 }
 
 pub(crate) fn enter_time_namespace() -> Step {

@@ -58,6 +58,11 @@ impl Slots {
         self.table[slot.index()].take()
     }
 
+    /// The number of the descriptor in the slot with this [`Slot::index`]; -1 if it is empty.
+    pub(crate) fn number(&self, index: usize) -> i32 {
+        self.table[index].as_ref().map_or(-1, AsRawFd::as_raw_fd)
+    }
+
     /// Takes the descriptor out of a slot.
     pub(crate) fn take(&mut self, slot: Slot) -> Result<OwnedFd, Stop> {
         self.table[slot.index()]

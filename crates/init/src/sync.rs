@@ -2,19 +2,34 @@
 
 use crate::{Init, Step};
 use kan_op::{Failure, Flaw, HOOKS_RUN, Slot, Sync};
+use kan_sys::fd::BorrowedFd;
 use kan_sys::{io, namespace, socket};
+
+/// See [`Init::wait`].
+#[unsafe(link_section = "kan_waiting")]
+pub(crate) fn wait(channel: BorrowedFd<'_>, sync: Sync) -> Step {
+    let mut told = [0];
+    let length = io::read(channel, &mut told)?;
+    if length == 1 && told[0] == sync as u8 {
+        return Ok(());
+    }
+    Err(Flaw::OutOfStep.into())
+}
+
+/// See [`Init::await_start`].
+#[unsafe(link_section = "kan_waiting")]
+pub(crate) fn await_start(fifo: BorrowedFd<'_>) -> Step {
+    let mut byte = [0];
+    io::read(fifo, &mut byte)?;
+    Ok(())
+}
 
 impl Init<'_> {
     /// Reads one byte, the point that the host has reached. An end of file means that the host died
     /// before it had saved the state: init must die as well, for nobody would ever find it.
     #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn wait(&self, sync: Sync) -> Step {
-        let mut told = [0];
-        let length = io::read(self.slots.at(const { Slot::Channel.index() })?, &mut told)?;
-        if length == 1 && told[0] == sync as u8 {
-            return Ok(());
-        }
-        Err(Flaw::OutOfStep.into())
+        wait(self.slots.at(const { Slot::Channel.index() })?, sync)
     }
 
     /// The namespace comes with the message; if it does not, the host could not make one for init.
@@ -43,10 +58,7 @@ impl Init<'_> {
     /// end of file never comes: only a byte ends the wait.
     #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn await_start(&self) -> Step {
-        let fifo = self.slots.at(const { Slot::Fifo.index() })?;
-        let mut byte = [0];
-        io::read(fifo, &mut byte)?;
-        Ok(())
+        await_start(self.slots.at(const { Slot::Fifo.index() })?)
     }
 
     pub(crate) fn tell_hooks_run(&self) -> Step {

@@ -66,8 +66,8 @@ pub(crate) fn send(slots: &mut Slots) -> Step {
     Ok(socket::send_descriptor(over, c"/dev/ptmx", master)?)
 }
 
+/// The terminal is no controlling one yet.
 pub(crate) fn use_as_stdio(terminal: OwnedFd) -> Step {
-    kan_sys::terminal::control(&terminal)?;
     for standard in 0..=2 {
         io::dup_onto(&terminal, standard)?;
     }

@@ -1,18 +1,24 @@
 //! The clone of init, and the namespaces that come before it.
 
+use crate::entered::{JoinedNamespace, user_namespace_of};
 use crate::error::{during, with};
 use crate::files::c_path;
 use crate::host::Host;
 use crate::stage::Stage;
-use crate::{Error, Result, between, net_devices, notify};
+use crate::{Error, Result, between, id_maps, net_devices, notify};
 use kan_init::Init;
-use kan_op::host::{Joined, StagedTree};
-use kan_op::{NamespaceSlot, Slot};
+use kan_op::host::{IdRange, Joined, StagedTree};
+use kan_op::init::Scheduling;
+use kan_op::{HostStep, NamespaceSlot, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY};
 use kan_sys::process::Child;
 use kan_sys::{memory, namespace, process};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering::SeqCst;
+
+/// Where the user namespace is open that is joined.
+const USERS: Slot = Slot::Namespace(NamespaceSlot::User);
 
 const OWN_OOM_SCORE: &str = "/proc/self/oom_score_adj";
 
@@ -24,13 +30,12 @@ impl Host<'_> {
             Ok(kind) if kind == flag => {}
             _ => return Err(Error::Step(format!("{path}: not a namespace of this type"))),
         }
-        if flag == namespace::CLONE_NEWPID {
-            let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
-            let own = own.map_err(during("open kan's own pid namespace"))?;
-            self.pid_namespace = Some((opened, own));
-        } else {
-            self.slots.fill(slot, opened);
+        let joined = JoinedNamespace::of(&opened, flag)?;
+        if flag == namespace::CLONE_NEWUSER {
+            self.record.user_namespace = Some(joined.inode());
         }
+        self.record.joined.push(joined);
+        self.slots.fill(slot, opened);
         Ok(())
     }
 
@@ -45,17 +50,7 @@ impl Host<'_> {
     /// The stage's user namespace, for ids that are mapped as there, is the one that is joined, or
     /// that of a container which is there.
     pub(crate) fn stage_tree(&mut self, tree: &StagedTree) -> Result<()> {
-        let is_known = tree.ids.as_ref().is_none_or(|ids| ids.ranges.is_some());
-        let own = match self
-            .record
-            .init
-            .filter(|_| !is_known && self.child.is_none())
-        {
-            Some(init) => Some(users_of(init.pid)?),
-            None => None,
-        };
-        let joined = self.slots.peek(Slot::Namespace(NamespaceSlot::User));
-        let joined = joined.or(own.as_ref().map(AsFd::as_fd));
+        let joined = self.slots.peek(USERS);
         match &mut self.stage {
             Some(stage) => stage.put(tree, joined),
             None => Err(Error::Step("there is no stage".into())),
@@ -63,7 +58,7 @@ impl Host<'_> {
     }
 
     pub(crate) fn lock_stage(&self) -> Result<()> {
-        match self.stage.as_ref().zip(self.slots.peek(Slot::Container)) {
+        match self.stage.as_ref().zip(self.slots.peek(USERS)) {
             Some((stage, container)) => stage.lock(container),
             None => Err(Error::Step("there is no stage".into())),
         }
@@ -86,7 +81,16 @@ impl Host<'_> {
             .filter_map(|joined| Some((joined.flag, self.take_namespace(*joined)?)))
             .collect();
         let slots = std::mem::take(&mut self.slots);
+        if self.record.user_namespace.is_none() {
+            self.record.user_namespace = Some(user_namespace_of("self")?);
+        }
         let mut init = Init::new(self.plan.init.steps(), self.board, slots);
+        if self.clones() {
+            let sibling = memory::shared_words(1).map_err(during("share memory"))?;
+            let prepared = init.prepare_clone(self.words, sibling);
+            prepared.map_err(during("prepare the container's process"))?;
+            self.sibling = Some(sibling);
+        }
         self.is_cloned = true;
         if self.board.is_traced() {
             self.cloned_at = memory::monotonic_ns();
@@ -112,9 +116,33 @@ impl Host<'_> {
         let (left, scored) = (self.leave_stage(), self.take_back_oom_score_adj());
         // First of all the child is remembered: a failure from here on has to end it.
         self.child = Some(child?);
-        left.and(shown)
-            .and(scored)
-            .and(self.enter_pid_namespace(false))
+        left.and(shown).and(scored)
+    }
+
+    /// Whether init clones the container's process.
+    fn clones(&self) -> bool {
+        let steps = self.plan.host.steps();
+        steps.contains(&HostStep::ReceiveProcess)
+    }
+
+    /// Waits until init has cloned the container's process and ended.
+    pub(crate) fn receive_process(&mut self) -> Result<()> {
+        let no_child = || Error::Step("init was not created".into());
+        self.await_end("the container's process")?;
+        let child = self.child.as_ref().ok_or_else(no_child)?;
+        let pid = self.sibling.and_then(|words| words.first());
+        let pid = pid.map_or(0, |word| word.load(SeqCst));
+        let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
+        let Some(pid) = pid else {
+            return Err(self.init_error());
+        };
+        // Its exit code says the same, and could be lost to a reaper.
+        let _ = process::wait(&child.pidfd);
+        // It is kan's own child (CLONE_PARENT), so that the number is nobody else's until kan reaps
+        // it.
+        let pidfd = process::pidfd_open(pid).map_err(during("open the container's process"))?;
+        self.child = Some(Child { pid, pidfd });
+        Ok(())
     }
 
     pub(crate) fn lend_oom_score_adj(&mut self, score: i32) -> Result<()> {
@@ -141,6 +169,23 @@ impl Host<'_> {
         net_devices::move_device(name, new_name, namespace.unwrap_or(&own))
     }
 
+    pub(crate) fn map_ids(
+        &mut self,
+        uids: &[IdRange],
+        gids: &[IdRange],
+        deny_groups: bool,
+    ) -> Result<()> {
+        id_maps::write(self.child_pid(), uids, gids, deny_groups)?;
+        let users = user_namespace_of(&self.child_pid().to_string())?;
+        self.record.user_namespace = Some(users);
+        Ok(())
+    }
+
+    pub(crate) fn set_scheduler(&self, wanted: Scheduling) -> Result<()> {
+        kan_sys::schedule::set_scheduler_of(self.child_pid(), kan_init::attributes(wanted))
+            .map_err(during("schedule the child"))
+    }
+
     pub(crate) fn set_oom_score_adj(&self, score: i32) -> Result<()> {
         let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
         std::fs::write(&path, score.to_string()).map_err(with("write", &path))
@@ -152,9 +197,6 @@ impl Host<'_> {
     }
 
     fn take_namespace(&mut self, joined: Joined) -> Option<OwnedFd> {
-        if joined.flag & namespace::CLONE_NEWPID != 0 {
-            return self.pid_namespace.take().map(|(namespace, _)| namespace);
-        }
         self.slots.withdraw(joined.slot)
     }
 
@@ -164,15 +206,11 @@ impl Host<'_> {
         cgroup: Option<BorrowedFd<'_>>,
         init: &mut Init<'_>,
     ) -> Result<Child> {
-        self.enter_pid_namespace(true)?;
         let mut child = process::fork(flags.into(), cgroup, init, kan_init::run);
         if cgroup.is_some() && child.as_ref().is_err_and(is_inner_node) {
             let elsewhere = self.where_init_is()?;
             let cgroup = elsewhere.as_ref().map(AsFd::as_fd);
             child = process::fork(flags.into(), cgroup, init, kan_init::run);
-        }
-        if child.is_err() {
-            self.enter_pid_namespace(false)?;
         }
         child.map_err(during("clone"))
     }
@@ -195,20 +233,6 @@ impl Host<'_> {
             _ => Ok(self.record.cgroups.open()?),
         }
     }
-
-    /// setns(2) of a pid namespace counts for children only; kan's later ones are its own again.
-    fn enter_pid_namespace(&self, container: bool) -> Result<()> {
-        let Some((joined, own)) = &self.pid_namespace else {
-            return Ok(());
-        };
-        let target = if container { joined } else { own };
-        namespace::setns(target, namespace::CLONE_NEWPID).map_err(during("join the pid namespace"))
-    }
-}
-
-fn users_of(pid: i32) -> Result<OwnedFd> {
-    let path = PathBuf::from(format!("/proc/{pid}/ns/user"));
-    file::open(&c_path(&path)?, O_RDONLY, 0).map_err(during("open the user namespace"))
 }
 
 /// What clone3(2) answers for a cgroup that may hold no process: cgroup-v2.rst, No Internal Process

@@ -190,6 +190,8 @@ fn record(options: &CreateOptions, bundle: &Bundle, home: Home, owner: u32) -> R
         init_name: None,
         own_keyring: !options.no_new_keyring,
         resctrl: Vec::new(),
+        user_namespace: None,
+        joined: Vec::new(),
         without_process: bundle.config.process.is_none(),
         shares_pids: kan_plan::shares_pids(&bundle.config),
         has_start_hooks: bundle

@@ -99,6 +99,7 @@ pub fn exec(
     let made = host.perform_all(timeline);
     let made = made.and_then(|()| timeline.phase("wait for exec", || host.wait_for_exec()));
     host.add_init_to(timeline);
+    timeline.warnings.append(&mut host.warnings);
     if let (Err(_), Some(path)) = (&made, &options.pid_file) {
         let _ = std::fs::remove_file(path);
     }

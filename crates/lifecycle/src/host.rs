@@ -7,17 +7,18 @@ use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record, write_private};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
-use crate::{Error, Result, Timeline, agent, console, hooks, id_maps, pid_file, resctrl, waiting};
+use crate::{Error, Result, Timeline, agent, console, entered, hooks, pid_file, resctrl, waiting};
 use kan_init::Slots;
 use kan_op::{Board, HostStep, Slot};
 use kan_plan::Plan;
 use kan_spec::state::Status;
 use kan_sys::fd::OwnedFd;
-use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, O_RDWR};
+use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDWR};
 use kan_sys::process::Child;
 use kan_sys::{io, memory, socket};
 use std::ffi::{CStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 
 /// The host half at work. Dropped before it is [`finished`](Host::finish), it takes back all that
 /// it made.
@@ -33,8 +34,12 @@ pub(crate) struct Host<'p> {
     pub(crate) made: Made,
     /// Where trees for init's mounts lie, until the clone.
     pub(crate) stage: Option<Stage>,
-    /// The pid namespace that the child is to be made in, and kan's own.
-    pub(crate) pid_namespace: Option<(OwnedFd, OwnedFd)>,
+    /// The words of the board.
+    pub(crate) words: &'static [AtomicU64],
+    /// Where init leaves the pid of the process that it clones.
+    pub(crate) sibling: Option<&'static [AtomicU64]>,
+    /// What the user is to know although nothing failed.
+    pub(crate) warnings: Vec<String>,
     /// kan's end of the console socket, where kan itself receives the terminal.
     pub(crate) console: Option<OwnedFd>,
     /// The cgroup that the child was cloned into.
@@ -95,7 +100,9 @@ impl<'p> Host<'p> {
             slots,
             made: Made::default(),
             stage: None,
-            pid_namespace: None,
+            words,
+            sibling: None,
+            warnings: Vec::new(),
             console: None,
             cgroup: None,
             child: None,
@@ -140,9 +147,9 @@ impl<'p> Host<'p> {
             HostStep::MakeFifo => self.make_fifo(),
             HostStep::PublishFifo => self.publish_fifo(),
             HostStep::OpenContainer {
-                join_pid,
+                namespaces,
                 with_root,
-            } => self.open_container(*join_pid, *with_root),
+            } => self.open_container(*namespaces, *with_root),
             HostStep::OpenNamespace { slot, path, flag } => self.open_namespace(*slot, path, *flag),
             HostStep::ConnectConsole { path } => self.connect_console(path.as_deref()),
             HostStep::MakeCgroup(_) => {
@@ -177,13 +184,14 @@ impl<'p> Host<'p> {
                 uids,
                 gids,
                 deny_groups,
-            } => id_maps::write(self.child_pid(), uids, gids, *deny_groups),
+            } => self.map_ids(uids, gids, *deny_groups),
             HostStep::MoveNetDevice {
                 name,
                 new_name,
                 namespace,
             } => self.move_net_device(name, new_name, namespace.as_deref()),
             HostStep::SetOomScoreAdj(score) => self.set_oom_score_adj(*score),
+            HostStep::SetScheduler(wanted) => self.set_scheduler(*wanted),
             HostStep::SetLimit {
                 resource,
                 soft,
@@ -202,6 +210,8 @@ impl<'p> Host<'p> {
             }
             HostStep::RunHook(hook) => hooks::run(hook, &self.record.state(Status::Creating)),
             HostStep::MakeNetwork => self.make_network(),
+            HostStep::ReceiveProcess => self.receive_process(),
+            HostStep::TakeListener => self.take_listener(),
             HostStep::ReceiveListener => self.receive_listener(),
             HostStep::SendListener { path, metadata } => self.send_listener(path, metadata.clone()),
             HostStep::MakeResctrlGroup(group) => {
@@ -261,26 +271,29 @@ impl<'p> Host<'p> {
         std::fs::rename(&fresh, self.directory().join(FIFO)).map_err(with("rename", &fresh))
     }
 
-    fn open_container(&mut self, join_pid: bool, with_root: bool) -> Result<()> {
+    fn open_container(&mut self, namespaces: u32, with_root: bool) -> Result<()> {
         let gone = || Error::Status("cannot exec in a stopped container".into());
         let init = self.record.init.ok_or_else(gone)?;
-        let open = || init.open()?.ok_or_else(gone);
-        let (container, for_pid) = (open()?, if join_pid { Some(open()?) } else { None });
-        if with_root {
+        let container = init.open()?.ok_or_else(gone)?;
+        let opened = entered::open(init.pid, namespaces)?;
+        let warning = entered::check(&self.record, init.pid, &opened)?;
+        let root = if with_root {
             let path = PathBuf::from(format!("/proc/{}/root", init.pid));
             let root = file::open(&c_path(&path)?, O_PATH | O_DIRECTORY, 0);
-            let root = root.map_err(during("open the container's root"))?;
-            // It was this very process's only if that still lives.
-            if io::wait_readable(&container, Some(0)).unwrap_or(true) {
-                return Err(gone());
-            }
+            Some(root.map_err(during("open the container's root"))?)
+        } else {
+            None
+        };
+        // All this was that very process' only if it still lives.
+        if io::wait_readable(&container, Some(0)).unwrap_or(true) {
+            return Err(gone());
+        }
+        self.warnings.extend(warning);
+        if let Some(root) = root {
             self.slots.fill(Slot::Root, root);
         }
-        self.slots.fill(Slot::Container, container);
-        if let Some(joined) = for_pid {
-            let own = file::open(c"/proc/self/ns/pid", O_RDONLY, 0);
-            let own = own.map_err(during("open kan's own pid namespace"))?;
-            self.pid_namespace = Some((joined, own));
+        for one in opened {
+            self.slots.fill(one.slot, one.file);
         }
         Ok(())
     }
@@ -314,13 +327,20 @@ impl<'p> Host<'p> {
         }
     }
 
+    fn take_listener(&mut self) -> Result<()> {
+        let gone = || Error::Step("there is no listener".into());
+        if self.listener.is_none() {
+            let child = self.child.as_ref().ok_or_else(gone)?;
+            let number = self.board.offered().ok_or_else(gone)?;
+            self.listener = Some(agent::take_listener(child, number)?);
+        }
+        Ok(())
+    }
+
     fn send_listener(&mut self, path: &str, metadata: Option<String>) -> Result<()> {
         let gone = || Error::Step("there is no listener".into());
         let child = self.child.as_ref().ok_or_else(gone)?;
-        let listener = match self.listener.take() {
-            Some(listener) => listener,
-            None => agent::take_listener(child, self.board.offered().ok_or_else(gone)?)?,
-        };
+        let listener = self.listener.take().ok_or_else(gone)?;
         let makes = self.made.directory.is_some();
         let status = if makes {
             Status::Creating

@@ -19,6 +19,7 @@ mod create;
 mod delete;
 mod descriptors;
 mod doctor;
+mod entered;
 mod error;
 mod events;
 mod exec;

@@ -17,6 +17,15 @@ const LOOK: Duration = Duration::from_millis(100);
 /// container may stop its own init, or that of `exec`, while kan waits for it.
 const STANDS_STILL: Duration = Duration::from_secs(3);
 
+/// What kan waits for.
+#[derive(Clone, Copy)]
+enum News {
+    /// Something to read from the channel, if only its end.
+    Message,
+    /// The end of the child.
+    End,
+}
+
 impl Host<'_> {
     pub(crate) fn receive_listener(&mut self) -> Result<()> {
         self.await_init("init's seccomp listener")?;
@@ -65,10 +74,24 @@ impl Host<'_> {
     /// it while it waits: one that has failed and yet does not end is killed, and one that stands
     /// still is not waited for.
     fn await_init(&mut self, what: &str) -> Result<()> {
+        self.await_news(News::Message, what)
+    }
+
+    /// Waits until the child has ended, as [`Self::await_init`].
+    pub(crate) fn await_end(&mut self, what: &str) -> Result<()> {
+        self.await_news(News::End, what)
+    }
+
+    fn await_news(&mut self, news: News, what: &str) -> Result<()> {
         let what = format!("init ({what})");
         let mut still_since = None;
         loop {
-            let mut watched = vec![Watched::read(self.channel.as_fd())];
+            let child = self.child.as_ref().map(|child| child.pidfd.as_fd());
+            let source = match news {
+                News::Message => self.channel.as_fd(),
+                News::End => child.unwrap_or(self.channel.as_fd()),
+            };
+            let mut watched = vec![Watched::read(source)];
             let errors = self.hook_errors.as_ref();
             watched.extend(errors.map(|errors| Watched::read(errors.as_fd())));
             let is_ready = waiting::wait(&mut watched, Some(LOOK), &what)?;

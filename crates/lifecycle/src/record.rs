@@ -1,5 +1,6 @@
 //! `state.json`: what a later command needs to know of a container.
 
+use crate::entered::JoinedNamespace;
 use crate::error::{during, with};
 use crate::files::c_path;
 use crate::unit::Unit;
@@ -72,6 +73,12 @@ pub(crate) struct Record {
     /// tree at the root. This is the mount that lay there before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) covered: Option<u64>,
+    /// The inode of the user namespace that its first process was created in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) user_namespace: Option<u64>,
+    /// The namespaces that it joined.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) joined: Vec<JoinedNamespace>,
     /// What `start` runs after the program, and `delete` at the end.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) poststart: Vec<LaterHook>,

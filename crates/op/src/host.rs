@@ -1,5 +1,6 @@
 //! The steps of the host half.
 
+use crate::init::Scheduling;
 use crate::mount::MountChange;
 use crate::unit::Property;
 use crate::{Limits, Slot, Sync};
@@ -177,10 +178,11 @@ pub enum HostStep {
     MakeFifo,
     /// Gives the FIFO the name by which `start` finds it: the container is created now.
     PublishFifo,
-    /// Opens the container that `exec` enters, as a pidfd.
+    /// Opens namespaces of the container that `exec` enters, each into its slot, and makes sure that
+    /// they are those that `create` gave it, or belong to the same user namespace.
     OpenContainer {
-        /// Whether the child is made in its pid namespace, which can't be entered later.
-        join_pid: bool,
+        /// CLONE_NEW* flags.
+        namespaces: u32,
         /// Whether its root directory is opened too: it is not that of a mount namespace.
         with_root: bool,
     },
@@ -290,10 +292,16 @@ pub enum HostStep {
         /// The hard limit.
         hard: u64,
     },
+    /// sched_setattr(2) on the child, where a clone would take the policy away: sched(7).
+    SetScheduler(Scheduling),
+    /// Waits until the child has cloned the container's process ([`crate::InitStep::EnterPidNamespace`])
+    /// and ended; that process is the child from here on.
+    ReceiveProcess,
     /// Receives init's seccomp listener, where init sends it.
     ReceiveListener,
-    /// Takes init's seccomp listener, unless it was received, and sends it to the agent, with the container process state
-    /// of config-linux.md.
+    /// Takes init's seccomp listener, unless it was received.
+    TakeListener,
+    /// Sends the listener to the agent, with the container process state of config-linux.md.
     SendListener {
         /// The agent's socket.
         path: String,

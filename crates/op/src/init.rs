@@ -346,8 +346,14 @@ pub enum InitStep {
     BindConsole,
     /// Sends the terminal's master over the console socket; both slots are empty afterwards.
     SendTerminal,
-    /// Makes the terminal the controlling one and stdio; its slot is empty afterwards.
+    /// Puts the terminal on stdin, stdout and stderr; its slot is empty afterwards.
     UseTerminal,
+    /// Makes the terminal on stdin the session's controlling one, ioctl TIOCSCTTY.
+    ControlTerminal,
+    /// Clones a sibling in the pid namespace that was joined for children, which performs the
+    /// remaining steps with nothing of this process' memory; this process exits. Until then
+    /// nobody in that pid namespace can see it.
+    EnterPidNamespace,
     /// prlimit(2).
     SetLimit {
         /// RLIMIT_*.

@@ -21,9 +21,10 @@ impl InitStep {
                 [Some(Reads(Slot::Channel)), None]
             }
             Self::Join { slot, flags: _ } => [Some(Empties(*slot)), None],
-            Self::NewFilesystem(new) => match new.mode_of {
-                Some(_) => [Some(Reads(Slot::Root)), Some(Fills(new.out))],
-                None => [Some(Fills(new.out)), None],
+            Self::NewFilesystem(new) => match (new.mode_of.is_some(), new.pids) {
+                (_, Some(pids)) => [Some(Reads(pids)), Some(Fills(new.out))],
+                (true, None) => [Some(Reads(Slot::Root)), Some(Fills(new.out))],
+                (false, None) => [Some(Fills(new.out)), None],
             },
             Self::CloneTree {
                 out,
@@ -90,6 +91,7 @@ impl InitStep {
             },
             Self::Close(slot) => [Some(Empties(*slot)), None],
             Self::AwaitStart | Self::TellHooksRun => [Some(Reads(Slot::Fifo)), None],
+            Self::EnterPidNamespace => [Some(Reads(Slot::Channel)), None],
             Self::CloseInherited { preserved: _ }
             | Self::ResetSignals { ignored: _ }
             | Self::NewSession
@@ -111,6 +113,7 @@ impl InitStep {
             | Self::SetPersonality(_)
             | Self::SetMemoryPolicy { mode: _, nodes: _ }
             | Self::EnterTimeNamespace
+            | Self::ControlTerminal
             | Self::SetUmask(_)
             | Self::DropPages
             | Self::EnterDirectory(_)

@@ -36,6 +36,8 @@ pub struct NewMount {
     /// What is cloned from the host, with what is mounted below, where this one is not
     /// permitted: sysfs in a user namespace that does not own the network namespace.
     pub instead: Option<CString>,
+    /// The pid namespace that a procfs shows, where it is not the one that init is in.
+    pub pids: Option<Slot>,
 }
 
 impl NewMount {
@@ -49,6 +51,7 @@ impl NewMount {
             attributes: 0,
             mode_of: None,
             instead: None,
+            pids: None,
         }
     }
 }

@@ -30,8 +30,6 @@ pub enum Slot {
     Listener,
     /// A namespace that init joins.
     Namespace(NamespaceSlot),
-    /// The init process of the container that `exec` enters, a pidfd.
-    Container,
 }
 
 /// The namespace kinds that can be joined by path, each with a slot of its own.
@@ -58,7 +56,7 @@ pub enum NamespaceSlot {
 
 impl Slot {
     /// How many slots there are.
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 20;
 
     /// This slot's place in a table of [`Slot::COUNT`] entries.
     pub const fn index(self) -> usize {
@@ -72,11 +70,10 @@ impl Slot {
             Self::Master => 6,
             Self::Terminal => 7,
             Self::ConsoleSocket => 8,
-            Self::Container => 9,
-            Self::HookErrors => 10,
-            Self::Listener => 11,
-            Self::HookOutput => 12,
-            Self::Namespace(kind) => 13 + kind as usize,
+            Self::HookErrors => 9,
+            Self::Listener => 10,
+            Self::HookOutput => 11,
+            Self::Namespace(kind) => 12 + kind as usize,
         }
     }
 }

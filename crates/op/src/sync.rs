@@ -4,8 +4,11 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Sync {
-    /// Host: the child is in its cgroup (cgroup v1 and systemd, where clone3 can't put it there).
+    /// Host: the child is in its cgroup (cgroup v1 and systemd, where clone3 can't put it there),
+    /// and what is done to it from outside before it clones another is done.
     CgroupJoined = 1,
+    /// Init: it has created its namespaces, where the clone could not.
+    NamespacesMade,
     /// Host: the child's user namespace has its id mappings.
     IdsMapped,
     /// Host: the network namespace, which goes along with the message.
@@ -16,10 +19,13 @@ pub enum Sync {
     RootMounted,
     /// Host: prestart and createRuntime hooks have run.
     HooksRun,
+    /// Host: what is done from outside to a process that clones the container's is done.
+    MayClone,
     /// Init: its filter is loaded, and the number of the listener's descriptor is on the board.
     Listening,
-    /// Host: the agent has the listener.
-    ListenerSent,
+    /// Host: it has the listener, and unless init is yet to clone the container's process, the
+    /// agent has it too.
+    ListenerTaken,
     /// Init: all is done that may fail before `start`.
     Ready,
     /// Host: the state is saved, so that the container can be found and deleted.
@@ -37,15 +43,17 @@ pub enum Side {
 
 impl Sync {
     /// All points, in the order in which they may occur.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::CgroupJoined,
+        Self::NamespacesMade,
         Self::IdsMapped,
         Self::NetworkMade,
         Self::DevicesMoved,
         Self::RootMounted,
         Self::HooksRun,
+        Self::MayClone,
         Self::Listening,
-        Self::ListenerSent,
+        Self::ListenerTaken,
         Self::Ready,
         Self::Saved,
     ];
@@ -58,9 +66,10 @@ impl Sync {
             | Self::NetworkMade
             | Self::DevicesMoved
             | Self::HooksRun
-            | Self::ListenerSent
+            | Self::MayClone
+            | Self::ListenerTaken
             | Self::Saved => Side::Host,
-            Self::RootMounted | Self::Listening | Self::Ready => Side::Init,
+            Self::NamespacesMade | Self::RootMounted | Self::Listening | Self::Ready => Side::Init,
         }
     }
 
@@ -68,13 +77,15 @@ impl Sync {
     pub const fn name(self) -> &'static str {
         match self {
             Self::CgroupJoined => "cgroup-joined",
+            Self::NamespacesMade => "namespaces-made",
             Self::IdsMapped => "ids-mapped",
             Self::NetworkMade => "network-made",
             Self::DevicesMoved => "devices-moved",
             Self::RootMounted => "root-mounted",
             Self::HooksRun => "hooks-run",
+            Self::MayClone => "may-clone",
             Self::Listening => "listening",
-            Self::ListenerSent => "listener-sent",
+            Self::ListenerTaken => "listener-taken",
             Self::Ready => "ready",
             Self::Saved => "saved",
         }

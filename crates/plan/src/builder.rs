@@ -1,10 +1,12 @@
 //! What the planner functions share: the plan so far, and the problems so far.
 
+use crate::seccomp::Compiled;
 use crate::{Facts, Field, Plan, Request};
 use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep};
 use kan_spec::config::{Config, Linux, NamespaceType, Process};
 use kan_spec::{Problem, Problems};
+use std::cell::OnceCell;
 use std::ffi::CString;
 
 /// A plan in the making.
@@ -14,6 +16,11 @@ pub(crate) struct Builder<'a> {
     pub(crate) request: &'a Request,
     /// Whether init hides its memory before it is cloned, rather than by a step of its own.
     pub(crate) hidden: bool,
+    /// Whether the container's process is cloned by init once all is done that it must not have
+    /// the means for: others may see it.
+    pub(crate) clones: bool,
+    /// The compiled seccomp profile.
+    pub(crate) filter: OnceCell<Option<Compiled>>,
     /// Whether arguments, environment and working directory are in the form of
     /// [`kan_spec::bytes`]: those of `exec`.
     pub(crate) has_bytes: bool,
@@ -36,6 +43,8 @@ impl<'a> Builder<'a> {
             facts,
             request,
             hidden: false,
+            clones: false,
+            filter: OnceCell::new(),
             has_bytes: false,
             is_network_entered: false,
             are_masks_begun: false,

@@ -1,10 +1,11 @@
 //! `process.capabilities`: config.md, Linux Process; capabilities(7).
 
 use crate::builder::Builder;
-use crate::user_namespace;
+use crate::{seccomp, user_namespace};
 use caps::Capability;
 use kan_op::InitStep;
 use kan_spec::config::Capabilities;
+use linux_raw_sys::general::CAP_SYS_ADMIN;
 
 /// The five sets, bit n for capability n.
 #[derive(Clone, Copy, Default)]
@@ -46,11 +47,17 @@ pub(crate) fn set(b: &mut Builder<'_>) {
         ambient,
         ..
     } = sets;
+    // Kept for the filter alone, until `set_last`.
+    let kept = if seccomp::is_loaded_with_privilege(b) {
+        1 << CAP_SYS_ADMIN
+    } else {
+        0
+    };
     b.init(
         FIELD,
         InitStep::SetCapabilities {
-            effective,
-            permitted,
+            effective: effective | kept,
+            permitted: permitted | kept,
             inheritable,
         },
     );
@@ -60,6 +67,24 @@ pub(crate) fn set(b: &mut Builder<'_>) {
         };
         b.init(format!("{FIELD}.ambient"), step);
     }
+}
+
+/// Init: the same sets without what was kept for the filter.
+pub(crate) fn set_last(b: &mut Builder<'_>) {
+    let Sets {
+        effective,
+        permitted,
+        inheritable,
+        ..
+    } = resolve(b);
+    b.init(
+        FIELD,
+        InitStep::SetCapabilities {
+            effective,
+            permitted,
+            inheritable,
+        },
+    );
 }
 
 fn resolve(b: &Builder<'_>) -> Sets {

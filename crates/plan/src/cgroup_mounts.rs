@@ -126,6 +126,7 @@ impl Entry<'_> {
             attributes,
             mode_of: None,
             instead: None,
+            pids: None,
         });
         b.init(self.at.clone(), step);
     }

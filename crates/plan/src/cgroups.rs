@@ -81,6 +81,11 @@ pub(crate) fn give(b: &mut Builder<'_>) {
     }
 }
 
+/// Whether the container's cgroup is delegated.
+pub(crate) fn is_delegated(b: &Builder<'_>) -> bool {
+    annotations::value(b.config, annotations::DELEGATE_CGROUP).is_some()
+}
+
 /// Host: `run.oci.delegate-cgroup`. Only after init has made its cgroup namespace, which is to be
 /// rooted above.
 pub(crate) fn delegate(b: &mut Builder<'_>) {
@@ -115,7 +120,6 @@ pub(crate) fn join_running(b: &mut Builder<'_>) {
         None => HostStep::JoinCgroup,
     };
     b.host("linux.cgroupsPath", step);
-    b.host("", HostStep::Tell(Sync::CgroupJoined));
 }
 
 /// Init: where the clone could not put it into its cgroup, it waits for the host to do so.
@@ -128,7 +132,6 @@ pub(crate) fn await_move(b: &mut Builder<'_>) {
 /// Init: the namespace made after the move is rooted at the container's cgroup,
 /// cgroup_namespaces(7).
 pub(crate) fn enter_namespace(b: &mut Builder<'_>) {
-    await_move(b);
     if !b.facts.is_placed_by_clone() && b.makes_namespace(NamespaceType::Cgroup) {
         b.init(
             "linux.namespaces",

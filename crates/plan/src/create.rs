@@ -38,6 +38,7 @@ pub fn plan_create_unsound(
     request: &Request,
 ) -> (Plan, Vec<Problem>) {
     let mut builder = Builder::new(config, facts, request);
+    builder.clones = namespaces::joins_pids(&builder);
     builder.hidden = namespaces::hides(&builder);
     check_version(&mut builder);
     program::require(&mut builder);
@@ -85,6 +86,7 @@ fn host_half(b: &mut Builder<'_>) {
     resctrl::join(b);
     cgroups::join(b);
     cgroups::give(b);
+    namespaces::await_made(b);
     user_namespace::map(b);
     process::oom_score_adj_from_outside(b);
     namespaces::make_network(b);
@@ -93,10 +95,23 @@ fn host_half(b: &mut Builder<'_>) {
     net_devices::move_all(b);
     resources::limit_devices_at_once(b);
     hooks::in_runtime(b);
-    seccomp::send_listener(b);
-    when_ready(b, |b| {
+    if b.clones {
+        let before = b.plan.host.steps().len();
         cgroups::delegate(b);
         process::limits_from_outside(b);
+        if b.plan.host.steps().len() > before {
+            b.host("", HostStep::Tell(Sync::MayClone));
+        }
+    }
+    receive_process(b, true);
+    if b.clones {
+        b.host("", HostStep::SaveState);
+    }
+    when_ready(b, |b| {
+        if !b.clones {
+            cgroups::delegate(b);
+            process::limits_from_outside(b);
+        }
         if b.request.wait_for_start {
             b.host("", HostStep::PublishFifo);
         }
@@ -122,6 +137,25 @@ pub(crate) fn when_ready<'a>(b: &mut Builder<'a>, last: impl FnOnce(&mut Builder
     b.host("", HostStep::Tell(Sync::Saved));
 }
 
+/// Host: the container's process, where init clones it; and the listener of its filter goes to the
+/// agent. The agent is told the pid of that process, so where init loads the filter the listener waits
+/// for it. `forks` says whether that process still forks hooks.
+pub(crate) fn receive_process(b: &mut Builder<'_>, forks: bool) {
+    let is_early = seccomp::is_loaded_before_clone(b);
+    if is_early {
+        seccomp::take_listener(b);
+    }
+    if b.clones {
+        b.host("", HostStep::ReceiveProcess);
+        schedule::scheduler_from_outside(b, forks);
+    }
+    if is_early {
+        seccomp::send_taken_listener(b);
+    } else {
+        seccomp::send_listener(b);
+    }
+}
+
 /// Host: tells whoever asked for it of the new process.
 pub(crate) fn publish(b: &mut Builder<'_>, what: &'static CStr) {
     if let Some(path) = b.request.pid_file.clone() {
@@ -132,12 +166,21 @@ pub(crate) fn publish(b: &mut Builder<'_>, what: &'static CStr) {
 
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
-    namespaces::make(b);
+    if b.clones {
+        cgroups::await_move(b);
+        namespaces::make(b);
+    } else {
+        namespaces::make(b);
+        cgroups::await_move(b);
+    }
     cgroups::enter_namespace(b);
+    namespaces::tell_made(b);
     schedule::time_namespace(b);
     user_namespace::become_root(b);
     b.init("", InitStep::HideMemory);
-    b.init("", InitStep::NewSession);
+    if !b.clones {
+        b.init("", InitStep::NewSession);
+    }
     keyring(b);
     schedule::reset_affinity(b);
     namespaces::join(b);
@@ -175,6 +218,14 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::limits(b);
     process::umask(b);
     process::enter_directory(b);
+    namespaces::join_pids(b);
+    if b.plan
+        .host
+        .steps()
+        .contains(&HostStep::Tell(Sync::MayClone))
+    {
+        b.init("", InitStep::Wait(Sync::MayClone));
+    }
     seccomp::before_capabilities(b);
     capabilities::drop_bounding(b);
     program::find_home(b);
@@ -184,7 +235,9 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::no_new_privileges(b);
     program::find(b);
     show_memory(b);
-    if b.request.wait_for_start {
+    if b.clones {
+        enter_pid_namespace(b);
+    } else if b.request.wait_for_start {
         b.init("", InitStep::DropPages);
     }
     seccomp::at_the_end(b);
@@ -194,6 +247,17 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     b.init("", InitStep::Wait(Sync::Saved));
     if b.request.wait_for_start {
         b.init("", InitStep::AwaitStart);
+    }
+}
+
+/// Init: from here on it is in the container's pid namespace, where others see it. Credentials that
+/// change make memory visible again, prctl(2), so it is hidden once more.
+fn enter_pid_namespace(b: &mut Builder<'_>) {
+    b.init("", InitStep::HideMemory);
+    b.init("linux.namespaces", InitStep::EnterPidNamespace);
+    b.init("", InitStep::NewSession);
+    if b.process().is_some_and(|process| process.terminal) {
+        b.init("process.terminal", InitStep::ControlTerminal);
     }
 }
 

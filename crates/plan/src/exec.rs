@@ -1,13 +1,15 @@
 //! `exec`: a process in a container that is there already, by the same steps as `create`.
 
 use crate::builder::Builder;
-use crate::create::{become_the_process, keyring, leave_the_caller, publish, when_ready};
+use crate::create::{
+    become_the_process, keyring, leave_the_caller, publish, receive_process, when_ready,
+};
 use crate::{
     Facts, Plan, Request, cgroups, labels, namespaces, process, program, resctrl, schedule,
-    seccomp, terminal,
+    terminal, user_namespace,
 };
 use kan_op::init::RootEntry;
-use kan_op::{HostStep, InitStep, Slot};
+use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
 
@@ -17,7 +19,7 @@ use kan_spec::config::{Config, NamespaceType};
 /// Every field that cannot be honoured, all at once.
 pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Plan, Vec<Problem>> {
     let mut builder = Builder::new(config, facts, request);
-    builder.hidden = builder.has_namespace(NamespaceType::Pid);
+    builder.clones = builder.has_namespace(NamespaceType::Pid);
     builder.has_bytes = true;
     program::require(&mut builder);
     labels::check(&mut builder);
@@ -29,60 +31,71 @@ pub fn plan_exec(config: &Config, facts: &Facts, request: &Request) -> Result<Pl
 }
 
 fn host_half(b: &mut Builder<'_>) {
-    let join_pid = b.has_namespace(NamespaceType::Pid);
     let with_root = !b.has_namespace(NamespaceType::Mount);
+    let namespaces = namespaces::of_container(b);
     b.host(
         "",
         HostStep::OpenContainer {
-            join_pid,
+            namespaces,
             with_root,
         },
     );
     terminal::connect(b);
     let into_cgroup = b.facts.is_cloned_into_cgroup();
-    process::lend_oom_score_adj(b);
     b.host(
         "",
         HostStep::Clone {
             flags: 0,
             into_cgroup,
-            join: namespaces::join_container_before(b),
-            hidden: b.hidden,
+            join: Vec::new(),
+            hidden: false,
         },
     );
+    let before = b.plan.host.steps().len();
     cgroups::join_running(b);
     resctrl::join(b);
     process::oom_score_adj_from_outside(b);
-    seccomp::send_listener(b);
-    when_ready(b, |b| {
+    if b.clones {
         process::limits_from_outside(b);
+    }
+    if b.plan.host.steps().len() > before {
+        b.host("", HostStep::Tell(Sync::CgroupJoined));
+    }
+    receive_process(b, false);
+    when_ready(b, |b| {
+        if !b.clones {
+            process::limits_from_outside(b);
+        }
         publish(b, c"setns");
     });
 }
 
 fn init_half(b: &mut Builder<'_>) {
     leave_the_caller(b);
-    if !b.hidden {
+    if !b.clones {
         b.init("", InitStep::HideMemory);
     }
     schedule::initial_affinity(b);
-    cgroups::await_move(b);
+    if b.plan
+        .host
+        .steps()
+        .contains(&HostStep::Tell(Sync::CgroupJoined))
+    {
+        b.init("", InitStep::Wait(Sync::CgroupJoined));
+    }
     schedule::final_affinity(b);
-    b.init("", InitStep::NewSession);
+    if !b.clones {
+        b.init("", InitStep::NewSession);
+    }
     keyring(b);
     labels::of_program(b);
-    let flags = namespaces::of_container(b);
-    b.init(
-        "linux.namespaces",
-        InitStep::Join {
-            slot: Slot::Container,
-            flags,
-        },
-    );
+    namespaces::join_container(b);
     if !b.has_namespace(NamespaceType::Mount) {
         b.init("root.path", InitStep::EnterRoot(RootEntry::Chroot));
     }
     if b.process().is_some_and(|process| process.terminal) {
+        // The terminal's owner is one of the namespace's users, whom only its root may choose.
+        user_namespace::become_root_of_joined(b);
         b.init("process.terminal", InitStep::OpenRoot);
         terminal::open(b);
         terminal::send(b);

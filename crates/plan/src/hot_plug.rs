@@ -3,10 +3,10 @@
 use crate::builder::Builder;
 use crate::{Facts, Plan, Request, mounts, namespaces, user_namespace};
 use kan_op::init::RootPath;
-use kan_op::{HostStep, InitStep, Slot, Sync};
+use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
-use linux_raw_sys::general::{CLONE_NEWUSER, MS_REMOUNT};
+use linux_raw_sys::general::MS_REMOUNT;
 use std::ffi::CStr;
 
 /// Plans the mount of one entry of `mounts` in a running container; the other entries are passed
@@ -151,7 +151,6 @@ fn belongs_to_namespaces(fstype: &CStr) -> bool {
 }
 
 fn host_half(b: &mut Builder<'_>, mount: Option<usize>) {
-    let join_pid = b.has_namespace(NamespaceType::Pid);
     if !b.has_namespace(NamespaceType::Mount) {
         let why = "nothing can be mounted later in a container without a mount namespace";
         b.problem("linux.namespaces", why);
@@ -159,7 +158,7 @@ fn host_half(b: &mut Builder<'_>, mount: Option<usize>) {
     b.host(
         "",
         HostStep::OpenContainer {
-            join_pid,
+            namespaces: namespaces::of_container(b),
             with_root: false,
         },
     );
@@ -171,7 +170,7 @@ fn host_half(b: &mut Builder<'_>, mount: Option<usize>) {
         flags: 0,
         join: Vec::new(),
         into_cgroup: false,
-        hidden: join_pid,
+        hidden: false,
     };
     b.host("", clone);
     b.host("", HostStep::Wait(Sync::Ready));
@@ -187,8 +186,6 @@ fn begin(b: &mut Builder<'_>) {
 
 /// A new file system shows the namespaces that it is made in.
 fn join(b: &mut Builder<'_>) {
-    let flags = namespaces::of_container(b) & !CLONE_NEWUSER;
-    let slot = Slot::Container;
-    b.init("linux.namespaces", InitStep::Join { slot, flags });
+    namespaces::join_container_as_host(b);
     b.init("", InitStep::OpenRoot);
 }

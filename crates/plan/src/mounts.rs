@@ -255,12 +255,20 @@ impl<'a> Entry<'a> {
             attributes: self.options.set & !if is_filled { MOUNT_ATTR_RDONLY } else { 0 },
             mode_of: self.covered_mode(b),
             instead: self.instead(b),
+            pids: self.pids(b),
         });
         b.init(self.at.clone(), step);
         if self.options.has(Extra::CopyUp) {
             self.copy_up(b);
         }
         self.finish(b);
+    }
+
+    /// A procfs shows the pid namespace of whoever opens it, and init is not in one that is joined.
+    fn pids(&self, b: &Builder<'_>) -> Option<Slot> {
+        (self.fstype() == "proc")
+            .then(|| namespaces::pids_beside(b))
+            .flatten()
     }
 
     /// As in runc, a tmpfs without a mode is like the directory it covers.

@@ -1,9 +1,9 @@
 //! `linux.namespaces`, `hostname`, `domainname`: config-linux.md, Namespaces.
 
 use crate::builder::Builder;
-use crate::{resources, user_namespace};
+use crate::{cgroups, resources, user_namespace};
 use kan_op::host::Joined;
-use kan_op::{HostStep, InitStep, NamespaceSlot, Slot};
+use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_spec::config::{Config, NamespaceType};
 use linux_raw_sys::general::{
     CAP_SYS_ADMIN, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID,
@@ -57,6 +57,33 @@ pub(crate) fn open(b: &mut Builder<'_>) {
     }
 }
 
+/// Whether `create` joins a pid namespace, in which others see the container's process: init clones
+/// that only when it needs no more than the program.
+pub(crate) fn joins_pids(b: &Builder<'_>) -> bool {
+    b.has_namespace(NamespaceType::Pid) && !b.makes_namespace(NamespaceType::Pid)
+}
+
+/// Whether the joined pid namespace is joined only after all else. A process that has entered a new
+/// user namespace can't join one of kan's; it joins that first, and then can't mount its procfs
+/// either, which takes privileges over it.
+fn joins_pids_late(b: &Builder<'_>) -> bool {
+    joins_pids(b) && !user_namespace::is_new(b)
+}
+
+/// The joined pid namespace, where it is open and init is not in it.
+pub(crate) fn pids_beside(b: &Builder<'_>) -> Option<Slot> {
+    joins_pids_late(b).then_some(slot(NamespaceType::Pid))
+}
+
+/// Init: joins the pid namespace, while it still may. What it clones from here on is in there.
+pub(crate) fn join_pids(b: &mut Builder<'_>) {
+    if b.clones && joins_pids_late(b) {
+        let mut all = joined(b);
+        all.retain(|(_, kind, _)| *kind == NamespaceType::Pid);
+        join_in_order(b, all);
+    }
+}
+
 /// The namespaces with a path: their place in the list, kind and path.
 fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
     let Some(linux) = b.linux() else {
@@ -72,7 +99,7 @@ fn joined(b: &Builder<'_>) -> Vec<(usize, NamespaceType, String)> {
 pub(crate) fn clone(b: &mut Builder<'_>) {
     let into_cgroup = b.facts.is_cloned_into_cgroup();
     let flags = new_at_once(b) & !by_init(b);
-    let join = if joins_before(b) {
+    let join = if joins_before(b) && !b.clones {
         let all = joined(b).into_iter();
         all.map(|(_, kind, _)| Joined {
             slot: slot(kind),
@@ -112,7 +139,10 @@ fn new_at_once(b: &Builder<'_>) -> u32 {
 /// to the memory cgroup of their maker, which with a copy of the host's mounts may be much for a small
 /// limit.
 fn by_init(b: &Builder<'_>) -> u32 {
-    if makes_network_apart(b) && !resources::limit_memory(b) {
+    if b.clones {
+        // They belong to a user namespace that is joined first.
+        new_at_once(b)
+    } else if makes_network_apart(b) && !resources::limit_memory(b) {
         new_at_once(b) & !CLONE_NEWPID
     } else {
         0
@@ -121,9 +151,53 @@ fn by_init(b: &Builder<'_>) -> u32 {
 
 /// Init: see [`by_init`].
 pub(crate) fn make(b: &mut Builder<'_>) {
+    if b.clones && joins_before(b) {
+        let mut all = joined(b);
+        all.retain(|(_, kind, _)| *kind != NamespaceType::Pid || !joins_pids_late(b));
+        join_in_order(b, all);
+    }
     let flags = by_init(b);
     if flags != 0 {
         b.init("linux.namespaces", InitStep::Unshare { flags });
+    }
+}
+
+/// Init: see [`is_awaited`].
+pub(crate) fn tell_made(b: &mut Builder<'_>) {
+    if is_awaited(b) {
+        b.init("linux.namespaces", InitStep::Tell(Sync::NamespacesMade));
+    }
+}
+
+/// Whether kan can do something to init only once that has created its namespaces itself.
+fn is_awaited(b: &Builder<'_>) -> bool {
+    let has_devices = b.linux().is_some_and(|linux| !linux.net_devices.is_empty());
+    b.clones && (user_namespace::is_new(b) || has_devices || cgroups::is_delegated(b))
+}
+
+/// Host: see [`is_awaited`].
+pub(crate) fn await_made(b: &mut Builder<'_>) {
+    if is_awaited(b) {
+        b.host("linux.namespaces", HostStep::Wait(Sync::NamespacesMade));
+    }
+}
+
+/// Init: joins opened namespaces. Those that belong to kan's user namespace can't be joined from
+/// inside another one; a kan without privileges enters the others only from inside of the
+/// container's.
+fn join_in_order(b: &mut Builder<'_>, mut all: Vec<(usize, NamespaceType, String)>) {
+    let is_privileged = b.facts.has_capability(CAP_SYS_ADMIN);
+    all.sort_by_key(|(_, kind, _)| match kind {
+        NamespaceType::User if is_privileged => 2,
+        NamespaceType::User => 0,
+        _ => 1,
+    });
+    for (index, kind, _) in all {
+        let step = InitStep::Join {
+            slot: slot(kind),
+            flags: flag(kind),
+        };
+        b.init(format!("linux.namespaces[{index}].path"), step);
     }
 }
 
@@ -161,7 +235,7 @@ pub(crate) fn hides(b: &Builder<'_>) -> bool {
         .linux()
         .is_some_and(|linux| !linux.time_offsets.is_empty());
     let is_written_to = user_namespace::is_new(b) || offsets;
-    !joined(b).is_empty() && (b.facts.uid == 0 || !is_written_to)
+    !b.clones && !joined(b).is_empty() && (b.facts.uid == 0 || !is_written_to)
 }
 
 /// Whether namespaces are joined before init is made. Those of the host, such as a network
@@ -173,49 +247,56 @@ fn joins_before(b: &Builder<'_>) -> bool {
 }
 
 /// Init: joins the opened namespaces, the mount namespace last, for it takes the host's paths
-/// away. The pid namespace is joined by the host before the clone.
+/// away.
 pub(crate) fn join(b: &mut Builder<'_>) {
     if joins_before(b) {
         return;
     }
     let mut all = joined(b);
+    all.retain(|(_, kind, _)| *kind != NamespaceType::Pid);
     all.sort_by_key(|(_, kind, _)| *kind == NamespaceType::Mount);
     for (index, kind, _) in all {
-        if kind != NamespaceType::Pid {
-            let step = InitStep::Join {
-                slot: slot(kind),
-                flags: flag(kind),
-            };
-            b.init(format!("linux.namespaces[{index}].path"), step);
-        }
+        let step = InitStep::Join {
+            slot: slot(kind),
+            flags: flag(kind),
+        };
+        b.init(format!("linux.namespaces[{index}].path"), step);
     }
 }
 
-/// The namespaces that a process in between joins by the container's pidfd, for a kan that is not
-/// root: it could not come back from the pid namespace, since its own belongs to the host; and
-/// without privileges it enters that only from inside the container's user namespace.
-pub(crate) fn join_container_before(b: &Builder<'_>) -> Vec<Joined> {
-    if !b.has_namespace(NamespaceType::Pid) || !b.facts.is_rootless {
-        return Vec::new();
-    }
-    let is_alone = b.facts.has_capability(CAP_SYS_ADMIN) || !user_namespace::is_used(b);
-    vec![Joined {
-        slot: slot(NamespaceType::Pid),
-        flag: CLONE_NEWPID | if is_alone { 0 } else { CLONE_NEWUSER },
-    }]
-}
-
-/// The namespaces that `exec` joins by the container's pidfd. The pid namespace is joined before
-/// the clone.
+/// The namespaces of a container that is there, CLONE_NEW* flags.
 pub(crate) fn of_container(b: &Builder<'_>) -> u32 {
-    let before = join_container_before(b)
-        .iter()
-        .fold(CLONE_NEWPID, |all, one| all | one.flag);
     let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
-    let kinds = all.iter().map(|namespace| namespace.r#type);
-    kinds
-        .filter(|kind| flag(*kind) & before == 0)
-        .fold(0, |flags, kind| flags | flag(kind))
+    all.iter()
+        .fold(0, |flags, namespace| flags | flag(namespace.r#type))
+}
+
+/// Init of `exec`: joins the container's namespaces, as the host half has opened them. That of pids
+/// counts for children only.
+pub(crate) fn join_container(b: &mut Builder<'_>) {
+    join_container_but(b, &[]);
+}
+
+/// The same without the user namespace and that of pids, where no process of kan's has a business.
+pub(crate) fn join_container_as_host(b: &mut Builder<'_>) {
+    join_container_but(b, &[NamespaceType::User, NamespaceType::Pid]);
+}
+
+fn join_container_but(b: &mut Builder<'_>, without: &[NamespaceType]) {
+    let all = b.linux().map_or(&[][..], |linux| &linux.namespaces);
+    let mut kinds: Vec<_> = all.iter().map(|namespace| namespace.r#type).collect();
+    kinds.retain(|kind| !without.contains(kind));
+    let is_privileged = b.facts.has_capability(CAP_SYS_ADMIN);
+    kinds.sort_by_key(|kind| match kind {
+        NamespaceType::User if is_privileged => 3,
+        NamespaceType::User => 0,
+        NamespaceType::Mount => 2,
+        _ => 1,
+    });
+    for kind in kinds {
+        let (slot, flags) = (slot(kind), flag(kind));
+        b.init("linux.namespaces", InitStep::Join { slot, flags });
+    }
 }
 
 /// Init: the names of the UTS namespace.

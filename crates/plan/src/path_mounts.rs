@@ -3,7 +3,7 @@
 use crate::builder::Builder;
 use crate::mount_options::Extra;
 use crate::mounts::Entry;
-use crate::{labels, mount_data};
+use crate::{labels, mount_data, namespaces};
 use kan_op::InitStep;
 use kan_op::init::MountTarget;
 use linux_raw_sys::general as raw;
@@ -59,6 +59,11 @@ impl Entry<'_> {
         if data.len() > LONGEST_DATA {
             let why = "the options take more than the 4095 bytes that mount(2) has for them";
             b.problem(format!("{}.options", self.at), why);
+        }
+        if !is_remount && fstype == "proc" && namespaces::pids_beside(b).is_some() {
+            let why = "mount(2) would show kan's processes; give options that fsconfig(2) takes: \
+                       shorter ones, without iversion";
+            b.problem(self.at.clone(), why);
         }
         let step = InitStep::MountByPath {
             fstype: b.c_string(&format!("{}.type", self.at), fstype),

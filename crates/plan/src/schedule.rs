@@ -2,8 +2,8 @@
 //! `linux.personality`, `linux.timeOffsets`: where and when the process runs.
 
 use crate::builder::Builder;
-use kan_op::InitStep;
 use kan_op::init::Scheduling;
+use kan_op::{HostStep, InitStep};
 use kan_spec::config::{
     IoPriorityClass, MemoryPolicyFlag, MemoryPolicyMode, NamespaceType, PersonalityDomain,
     Scheduler, SchedulerFlag, SchedulerPolicy, parse_list,
@@ -84,8 +84,26 @@ pub(crate) fn io_priority(b: &mut Builder<'_>) {
 
 /// Init: likewise.
 pub(crate) fn scheduler(b: &mut Builder<'_>) {
-    if let Some(wanted) = scheduling(b) {
+    if let Some(wanted) = checked_scheduling(b).filter(|one| !is_set_from_outside(b, one)) {
         b.init("process.scheduler", InitStep::SetScheduler(wanted));
+    }
+}
+
+/// Whether the policy would not survive the clone of the container's process: a deadline task can't
+/// be cloned, and the flag resets the clone's policy (sched(7)).
+fn is_set_from_outside(b: &Builder<'_>, wanted: &Scheduling) -> bool {
+    let is_lost =
+        wanted.policy == policy(SchedulerPolicy::Deadline) || wanted.flags & RESET_ON_FORK != 0;
+    b.clones && is_lost
+}
+
+/// Host: see [`is_set_from_outside`]. `forks` says whether hooks are still to be forked.
+pub(crate) fn scheduler_from_outside(b: &mut Builder<'_>, forks: bool) {
+    if let Some(mut wanted) = scheduling(b).filter(|wanted| is_set_from_outside(b, wanted)) {
+        if forks {
+            wanted = with_hooks(b, wanted);
+        }
+        b.host("process.scheduler", HostStep::SetScheduler(wanted));
     }
 }
 
@@ -93,24 +111,34 @@ pub(crate) fn scheduler(b: &mut Builder<'_>) {
 /// (sched(7)) unless its children are to be none, and once the hooks have run init has no
 /// privilege left to become one or to lose that mark.
 pub(crate) fn scheduler_before_hooks(b: &mut Builder<'_>) {
-    let hooks = b.config.hooks.as_ref();
-    let forks = hooks.is_some_and(|hooks| !hooks.start_container.is_empty());
-    if let Some(mut wanted) = scheduling(b) {
-        if forks && wanted.policy == policy(SchedulerPolicy::Deadline) {
-            wanted.flags |= RESET_ON_FORK;
-        }
+    if let Some(wanted) = checked_scheduling(b).filter(|one| !is_set_from_outside(b, one)) {
+        let wanted = with_hooks(b, wanted);
         b.init("process.scheduler", InitStep::SetScheduler(wanted));
     }
+}
+
+fn with_hooks(b: &Builder<'_>, mut wanted: Scheduling) -> Scheduling {
+    let hooks = b.config.hooks.as_ref();
+    let forks = hooks.is_some_and(|hooks| !hooks.start_container.is_empty());
+    if forks && wanted.policy == policy(SchedulerPolicy::Deadline) {
+        wanted.flags |= RESET_ON_FORK;
+    }
+    wanted
 }
 
 /// SCHED_FLAG_RESET_ON_FORK, uapi/linux/sched.h.
 const RESET_ON_FORK: u64 = 1;
 
-fn scheduling(b: &mut Builder<'_>) -> Option<Scheduling> {
+fn checked_scheduling(b: &mut Builder<'_>) -> Option<Scheduling> {
     let scheduler = b.process()?.scheduler.as_ref()?;
     if scheduler.policy == SchedulerPolicy::Iso {
         b.problem("process.scheduler.policy", "Linux has no SCHED_ISO");
     }
+    scheduling(b)
+}
+
+fn scheduling(b: &Builder<'_>) -> Option<Scheduling> {
+    let scheduler = b.process()?.scheduler.as_ref()?;
     Some(Scheduling {
         policy: policy(scheduler.policy),
         flags: flags(scheduler),

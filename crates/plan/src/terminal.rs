@@ -78,5 +78,8 @@ pub(crate) fn send(b: &mut Builder<'_>) {
 pub(crate) fn use_as_stdio(b: &mut Builder<'_>) {
     if wanted(b) {
         b.init("process.terminal", InitStep::UseTerminal);
+        if !b.clones {
+            b.init("process.terminal", InitStep::ControlTerminal);
+        }
     }
 }

@@ -7,7 +7,7 @@ use crate::text_mounts::{
 };
 use crate::{Half, Plan};
 use kan_op::host::{CgroupDirectory, IdRange, Joined, ResctrlGroup};
-use kan_op::init::{RootEntry, RootPath};
+use kan_op::init::{RootEntry, RootPath, Scheduling};
 use kan_op::{HostStep, InitStep, Side, Slot};
 use std::ffi::CStr;
 use std::fmt::Write as _;
@@ -85,9 +85,15 @@ pub fn host(step: &HostStep) -> String {
         HostStep::MakeFifo => "make the FIFO that start opens".into(),
         HostStep::PublishFifo => "let start find the FIFO".into(),
         HostStep::OpenContainer {
-            join_pid,
+            namespaces: flags,
             with_root,
-        } => open_container(*join_pid, *with_root),
+        } => {
+            let root = if *with_root { " and its root" } else { "" };
+            format!(
+                "open the container's namespaces{root}: {}",
+                namespaces(*flags)
+            )
+        }
         HostStep::OpenNamespace {
             slot: _,
             path,
@@ -144,6 +150,9 @@ pub fn host(step: &HostStep) -> String {
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
         HostStep::MakeNetwork => "new namespaces: network; tell network-made".into(),
+        HostStep::ReceiveProcess => "wait for the process that the child clones".into(),
+        HostStep::TakeListener => "take the seccomp listener".into(),
+        HostStep::SetScheduler(wanted) => scheduling(*wanted),
         HostStep::ReceiveListener => "receive the seccomp listener".into(),
         HostStep::SendListener { path, metadata: _ } => {
             format!("send the seccomp listener to the agent at {path}")
@@ -173,6 +182,7 @@ pub fn host(step: &HostStep) -> String {
             format!("move network device {name} into the container, as {new_name}")
         }
         HostStep::SetOomScoreAdj(score) => format!("set the child's oom_score_adj to {score}"),
+
         HostStep::SetLimit {
             resource,
             soft,
@@ -181,14 +191,17 @@ pub fn host(step: &HostStep) -> String {
     }
 }
 
-fn open_container(join_pid: bool, with_root: bool) -> String {
-    let root = if with_root { " and its root" } else { "" };
-    let pid = if join_pid {
-        ", and make the child in its pid namespace"
-    } else {
-        ""
-    };
-    format!("open the container{root}{pid}")
+fn scheduling(wanted: Scheduling) -> String {
+    format!(
+        "schedule by policy {} with flags {:#x}, nice {}, priority {}, {}/{}/{} ns",
+        wanted.policy,
+        wanted.flags,
+        wanted.nice,
+        wanted.priority,
+        wanted.runtime,
+        wanted.deadline,
+        wanted.period
+    )
 }
 
 fn clone(flags: u32, into_cgroup: bool, join: &[Joined]) -> String {
@@ -327,16 +340,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         } => format!("link {} to {}", path(at), text(target)),
         InitStep::MaskPath { path: masked } => format!("mask {}", path(masked)),
         InitStep::LockPath { path: locked } => format!("make {} read-only", path(locked)),
-        InitStep::SetScheduler(wanted) => format!(
-            "schedule by policy {} with flags {:#x}, nice {}, priority {}, {}/{}/{} ns",
-            wanted.policy,
-            wanted.flags,
-            wanted.nice,
-            wanted.priority,
-            wanted.runtime,
-            wanted.deadline,
-            wanted.period
-        ),
+        InitStep::SetScheduler(wanted) => scheduling(*wanted),
         InitStep::SetIoPriority(value) => {
             format!(
                 "set I/O priority class {} level {}",
@@ -363,6 +367,11 @@ pub(crate) fn init(step: &InitStep) -> String {
         }
         InitStep::BindConsole => "bind the terminal at /dev/console".into(),
         InitStep::SendTerminal => "send the terminal's master".into(),
+        InitStep::ControlTerminal => "make stdin the controlling terminal".into(),
+        InitStep::EnterPidNamespace => {
+            "clone the container's process in its pid namespace, without kan's memory; it goes on"
+                .into()
+        }
         InitStep::UseTerminal => "use the terminal as stdin, stdout and stderr".into(),
         InitStep::SetLimit {
             resource,

@@ -133,12 +133,16 @@ pub(crate) fn ranges(mappings: &[IdMapping]) -> Vec<IdRange> {
 /// Init: until its ids are mapped it is nobody, and can make no file; from then on it is root
 /// of its namespace.
 pub(crate) fn become_root(b: &mut Builder<'_>) {
-    const FIELD: &str = "linux.uidMappings";
+    if is_new(b) {
+        b.init("linux.uidMappings", InitStep::Wait(Sync::IdsMapped));
+    }
+    become_root_of_joined(b);
+}
+
+/// Init: root of a user namespace whose ids are mapped.
+pub(crate) fn become_root_of_joined(b: &mut Builder<'_>) {
     if !is_used(b) {
         return;
-    }
-    if is_new(b) {
-        b.init(FIELD, InitStep::Wait(Sync::IdsMapped));
     }
     let ids = Ids {
         uid: 0,
@@ -146,5 +150,5 @@ pub(crate) fn become_root(b: &mut Builder<'_>) {
         groups: None,
         groups_may_stay: false,
     };
-    b.init(FIELD, InitStep::SetIds(ids));
+    b.init("linux.uidMappings", InitStep::SetIds(ids));
 }

@@ -82,6 +82,12 @@ fn await_writable(fd: impl AsFd) -> Result<()> {
     }
 }
 
+/// close(2) of a descriptor by its number, which nobody may own.
+pub fn close(number: i32) {
+    // SAFETY: plain numbers; a number that is not open changes nothing.
+    let _ = unsafe { call!(close, number as isize) };
+}
+
 /// close_range(2): closes the descriptors `first..=last`, numbers nobody may own.
 pub fn close_range(first: u32, last: u32) -> Result<()> {
     // SAFETY: plain numbers; the child calls it on descriptors it inherited and has no owner for.

@@ -6,6 +6,7 @@
 #![no_std]
 extern crate alloc;
 
+pub mod apart;
 pub mod bpf;
 mod call;
 pub mod credentials;

@@ -36,7 +36,15 @@ pub fn fsconfig_string(context: impl AsFd, key: &CStr, value: &CStr) -> Result<(
     unsafe { call!(fsconfig, raw(&context), command, ptr(key), ptr(value), 0).map(drop) }
 }
 
-/// fsconfig(2) with FSCONFIG_CMD_CREATE: makes the superblock, or finds an existing one.
+/// fsconfig(2) FSCONFIG_SET_FD: a parameter whose value is a descriptor.
+pub fn fsconfig_descriptor(context: impl AsFd, key: &CStr, value: impl AsFd) -> Result<()> {
+    const FSCONFIG_SET_FD: u32 = 5;
+    let value = raw(&value);
+    // SAFETY: the key is a live C string; no value is given but the number.
+    unsafe { call!(fsconfig, raw(&context), FSCONFIG_SET_FD, ptr(key), 0, value).map(drop) }
+}
+
+/// fsconfig(2) FSCONFIG_CMD_CREATE.
 pub fn fsconfig_create(context: impl AsFd) -> Result<()> {
     let command = fsconfig_command::FSCONFIG_CMD_CREATE as u32;
     // SAFETY: the command takes no key and no value.

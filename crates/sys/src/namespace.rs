@@ -1,9 +1,9 @@
 //! Namespaces: setns(2), unshare(2), and what they name.
 
 use crate::Result;
-use crate::call::{call, ptr, raw};
+use crate::call::{call, owned, ptr, raw};
 use core::ffi::CStr;
-use rustix::fd::AsFd;
+use rustix::fd::{AsFd, OwnedFd};
 
 pub use linux_raw_sys::general::{
     CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWTIME,
@@ -27,6 +27,14 @@ pub fn kind(file: impl AsFd) -> Result<u32> {
     const NS_GET_NSTYPE: u32 = 0xb703;
     // SAFETY: plain numbers.
     unsafe { call!(ioctl, raw(&file), NS_GET_NSTYPE, 0).map(|kind| kind as u32) }
+}
+
+/// ioctl NS_GET_USERNS (Linux 4.9): the user namespace that owns a namespace; of a user namespace
+/// its parent. EPERM if that is not the caller's own or below it.
+pub fn owner(file: impl AsFd) -> Result<OwnedFd> {
+    const NS_GET_USERNS: u32 = 0xb701;
+    // SAFETY: plain numbers; the result is ours.
+    unsafe { call!(ioctl, raw(&file), NS_GET_USERNS, 0).map(|fd| owned(fd)) }
 }
 
 /// sethostname(2).

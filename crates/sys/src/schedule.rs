@@ -30,12 +30,17 @@ pub struct Attributes {
 
 /// sched_setattr(2) on the calling process.
 pub fn set_scheduler(attributes: Attributes) -> Result<()> {
+    set_scheduler_of(0, attributes)
+}
+
+/// sched_setattr(2) on another process; 0 is the calling one.
+pub fn set_scheduler_of(pid: i32, attributes: Attributes) -> Result<()> {
     let attributes = Attributes {
         size: size_of::<Attributes>() as u32,
         ..attributes
     };
     // SAFETY: the structure outlives the call and says its size.
-    unsafe { call!(sched_setattr, 0, &raw const attributes, 0).map(drop) }
+    unsafe { call!(sched_setattr, pid as isize, &raw const attributes, 0).map(drop) }
 }
 
 /// sched_setaffinity(2) on the calling process: bit n of the words is CPU n. EINVAL if none of

@@ -366,6 +366,7 @@ pub fn terminal() -> (OwnedFd, Vec<InitStep>, Slots) {
         InitStep::EnterRoot(RootEntry::Pivot { slave_first: false }),
         InitStep::Tell(Sync::Ready),
         InitStep::UseTerminal,
+        InitStep::ControlTerminal,
     ]);
     steps.extend(end(ECHO));
     (ours, steps, slots)

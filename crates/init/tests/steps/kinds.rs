@@ -60,6 +60,8 @@ kinds! {
     InitStep::OpenTerminal { .. } => crate::terminal::the_master_arrives_with_its_size,
     InitStep::BindConsole => crate::terminal::console_is_the_terminal,
     InitStep::SendTerminal => crate::terminal::the_master_arrives_with_its_size,
+    InitStep::ControlTerminal => crate::terminal::the_terminal_becomes_stdio,
+    InitStep::EnterPidNamespace => crate::apart::the_process_has_nothing_of_its_makers_memory,
     InitStep::UseTerminal => crate::terminal::the_terminal_becomes_stdio,
     InitStep::SetLimit { .. } => crate::process::a_limit_is_set,
     InitStep::SetScheduler(_) => crate::schedule::the_scheduler_is_set,

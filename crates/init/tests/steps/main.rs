@@ -2,6 +2,7 @@
 //! root file system that go with it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
+mod apart;
 mod attach;
 mod copy_up;
 mod credentials;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     kinds::prepare();
     let tests = [
         attach::TESTS,
+        apart::TESTS,
         race::TESTS,
         mounts::TESTS,
         path_mounts::TESTS,

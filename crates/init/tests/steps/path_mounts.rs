@@ -95,6 +95,7 @@ fn what_is_not_permitted_is_cloned_instead() {
             let new = NewMount {
                 attributes: MOUNT_ATTR_NODEV,
                 instead: instead.then(|| c("/srv")),
+                pids: None,
                 ..NewMount::plain(Slot::Tree, c("sysfs"))
             };
             [InitStep::NewFilesystem(new), attach("/sys")]

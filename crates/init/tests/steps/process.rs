@@ -211,9 +211,9 @@ fn join_enters_several_by_a_pidfd() {
         let theirs = fs::read_link(format!("/proc/{}/ns/ipc", other.pid)).unwrap();
         assert_ne!(ipc(), theirs);
         let mut slots = Slots::default();
-        slots.fill(Slot::Container, other.pidfd);
+        slots.fill(Slot::Namespace(NamespaceSlot::Ipc), other.pidfd);
         let join = InitStep::Join {
-            slot: Slot::Container,
+            slot: Slot::Namespace(NamespaceSlot::Ipc),
             flags: CLONE_NEWUTS | CLONE_NEWIPC,
         };
         assert_eq!(perform_with(&[join], slots), Ok(()));
@@ -226,9 +226,12 @@ fn join_refuses_another_file() {
     alone(|| {
         set();
         let mut slots = Slots::default();
-        slots.fill(Slot::Container, file::open(c"/dev/null", 0, 0).unwrap());
+        slots.fill(
+            Slot::Namespace(NamespaceSlot::Ipc),
+            file::open(c"/dev/null", 0, 0).unwrap(),
+        );
         let join = InitStep::Join {
-            slot: Slot::Container,
+            slot: Slot::Namespace(NamespaceSlot::Ipc),
             flags: CLONE_NEWUTS,
         };
         let found = perform_with(&[join], slots);

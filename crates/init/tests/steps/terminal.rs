@@ -209,6 +209,7 @@ pub fn the_terminal_becomes_stdio() {
                 OPEN,
                 InitStep::SendTerminal,
                 InitStep::UseTerminal,
+                InitStep::ControlTerminal,
             ];
             assert_eq!(perform_with(&steps, slots), Ok(()));
             for number in 0..=2 {
@@ -227,7 +228,7 @@ pub fn the_terminal_becomes_stdio() {
         let length = io::read(&master, &mut said).unwrap();
         assert_eq!(&said[..length], b"one\r\ntwo\r\n");
         child.pass();
-        let no_session = perform(&[OPEN, InitStep::UseTerminal]);
-        assert_eq!(no_session, refused(1, Sysno::ioctl, Errno::EPERM));
+        let no_session = perform(&[OPEN, InitStep::UseTerminal, InitStep::ControlTerminal]);
+        assert_eq!(no_session, refused(2, Sysno::ioctl, Errno::EPERM));
     });
 }

@@ -104,7 +104,7 @@ fn a_container_is_opened_and_joined() {
         held_by(scene, pid);
         scene.init_steps = vec![
             InitStep::Join {
-                slot: Slot::Container,
+                slot: Slot::Namespace(NamespaceSlot::Uts),
                 flags: CLONE_NEWUTS,
             },
             InitStep::Tell(Sync::Ready),
@@ -112,7 +112,7 @@ fn a_container_is_opened_and_joined() {
         ];
         let steps = || {
             let open = HostStep::OpenContainer {
-                join_pid: false,
+                namespaces: CLONE_NEWUTS,
                 with_root: true,
             };
             [open, clone(0), HostStep::Wait(Sync::Ready)]

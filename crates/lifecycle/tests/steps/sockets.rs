@@ -80,7 +80,8 @@ fn a_listener_reaches_its_agent() {
             if listener == Listener::Sent {
                 steps.push(HostStep::ReceiveListener);
             }
-            steps.extend([HostStep::Wait(Sync::Listening), send]);
+            let take = HostStep::TakeListener;
+            steps.extend([HostStep::Wait(Sync::Listening), take, send]);
             if listener == Listener::Offered {
                 // It is taken while init still has it.
                 scene.init_steps.swap_remove(2);

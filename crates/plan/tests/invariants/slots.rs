@@ -1,7 +1,20 @@
 //! A slot is filled before it is used and empty before exec: a full one is a leaked descriptor.
 
-use kan_op::{HostStep, InitStep, Slot, SlotUse};
+use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, SlotUse};
 use kan_plan::Plan;
+use linux_raw_sys::general as raw;
+
+/// The slot of each kind of namespace, by its CLONE_NEW* flag.
+const NAMESPACES: [(u32, NamespaceSlot); 8] = [
+    (raw::CLONE_NEWCGROUP, NamespaceSlot::Cgroup),
+    (raw::CLONE_NEWIPC, NamespaceSlot::Ipc),
+    (raw::CLONE_NEWNET, NamespaceSlot::Network),
+    (raw::CLONE_NEWNS, NamespaceSlot::Mount),
+    (raw::CLONE_NEWPID, NamespaceSlot::Pid),
+    (raw::CLONE_NEWTIME, NamespaceSlot::Time),
+    (raw::CLONE_NEWUSER, NamespaceSlot::User),
+    (raw::CLONE_NEWUTS, NamespaceSlot::Uts),
+];
 
 /// The slots that the host half fills before the clone.
 fn inherited(plan: &Plan) -> Vec<Slot> {
@@ -20,9 +33,13 @@ fn filled_by(step: &HostStep) -> Vec<Slot> {
     match step {
         HostStep::MakeFifo => vec![Slot::Fifo],
         HostStep::ConnectConsole { .. } => vec![Slot::ConsoleSocket],
-        HostStep::OpenContainer { with_root, .. } => {
-            let root = with_root.then_some(Slot::Root);
-            std::iter::once(Slot::Container).chain(root).collect()
+        HostStep::OpenContainer {
+            namespaces,
+            with_root,
+        } => {
+            let opened = NAMESPACES.iter().filter(|(flag, _)| namespaces & flag != 0);
+            let opened = opened.map(|(_, slot)| Slot::Namespace(*slot));
+            opened.chain(with_root.then_some(Slot::Root)).collect()
         }
         HostStep::OpenHookOutput { slot, .. } | HostStep::OpenNamespace { slot, .. } => {
             vec![*slot]
@@ -51,6 +68,9 @@ fn filled_by(step: &HostStep) -> Vec<Slot> {
         | HostStep::MoveNetDevice { .. }
         | HostStep::SetOomScoreAdj(_)
         | HostStep::SetLimit { .. }
+        | HostStep::SetScheduler(_)
+        | HostStep::ReceiveProcess
+        | HostStep::TakeListener
         | HostStep::ReceiveListener
         | HostStep::SendListener { .. }
         | HostStep::MakeResctrlGroup(_)

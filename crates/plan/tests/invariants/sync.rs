@@ -73,7 +73,9 @@ fn check_ready(plan: &Plan) {
                         | HostStep::SetLimit { .. }
                 )
             };
-            assert!(!reads && !steps.iter().any(late), "does not wait");
+            // What comes before the clone of the container's process meets init elsewhere.
+            let cloned = place(&HostStep::ReceiveProcess).unwrap_or(0);
+            assert!(!reads && !steps[cloned..].iter().any(late), "does not wait");
         }
     }
 }

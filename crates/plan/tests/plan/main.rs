@@ -28,7 +28,8 @@ mod units;
 use invariants::hosts::{legacy, request};
 use kan_plan::{Cgroups, Facts, Plan, Request, Unit, plan_create, plan_exec};
 use kan_spec::config::{
-    Config, Hook, Hooks, NamespaceType, SeccompAction, SeccompProfile, SyscallRule,
+    Config, Hook, Hooks, IdMapping, Namespace, NamespaceType, SeccompAction, SeccompProfile,
+    SyscallRule,
 };
 
 /// The config of `kan spec`, changed as a test needs it.
@@ -89,7 +90,101 @@ fn shapes_with_exec() -> Vec<Plan> {
             plans.push(plan_exec(&config, &facts, &request).unwrap());
         }
     }
+    plans.extend(shapes_that_clone());
     plans
+}
+
+/// Changes of a config, by their meaning for a process that is cloned at the end.
+const CHANGES: [fn(&mut Config); 8] = [
+    |_| (),
+    without_no_new_privileges,
+    |config| {
+        without_no_new_privileges(config);
+        deny(config, "clone");
+    },
+    |config| {
+        without_no_new_privileges(config);
+        deny(config, "setgroups");
+    },
+    |config| config.hooks = None,
+    new_users,
+    |config| {
+        without_no_new_privileges(config);
+        new_users(config);
+    },
+    |config| {
+        let namespaces = &mut config.linux.as_mut().unwrap().namespaces;
+        namespaces.push(Namespace {
+            r#type: NamespaceType::User,
+            path: Some("/proc/1/ns/user".into()),
+        });
+    },
+];
+
+fn without_no_new_privileges(config: &mut Config) {
+    config.process.as_mut().unwrap().no_new_privileges = false;
+}
+
+fn deny(config: &mut Config, call: &str) {
+    let profile = config.linux.as_mut().unwrap().seccomp.as_mut().unwrap();
+    profile.syscalls.push(SyscallRule {
+        names: vec![call.into()],
+        action: SeccompAction::Errno,
+        errno_ret: None,
+        args: Vec::new(),
+    });
+}
+
+fn new_users(config: &mut Config) {
+    let linux = config.linux.as_mut().unwrap();
+    linux.namespaces.push(Namespace {
+        r#type: NamespaceType::User,
+        path: None,
+    });
+    let mapping = IdMapping {
+        container_id: 0,
+        host_id: 100_000,
+        size: 65_536,
+    };
+    linux.uid_mappings = vec![mapping];
+    linux.gid_mappings = vec![mapping];
+}
+
+/// Plans that join a pid namespace: of `exec`, and of containers that share one.
+fn shapes_that_clone() -> Vec<Plan> {
+    let mut plans = Vec::new();
+    for facts in [Facts::example("c"), legacy()] {
+        for change in CHANGES {
+            for wait_for_start in [false, true] {
+                let config = config(|config| {
+                    enrich(config);
+                    change(config);
+                    config.process.as_mut().unwrap().terminal = false;
+                });
+                let request = Request {
+                    wait_for_start,
+                    console_socket: None,
+                    ..request()
+                };
+                if wait_for_start {
+                    let shared = share_pids(config);
+                    plans.push(plan(&shared, &facts, &request));
+                } else {
+                    plans.push(plan_exec(&config, &facts, &request).unwrap());
+                }
+            }
+        }
+    }
+    plans
+}
+
+fn share_pids(mut config: Config) -> Config {
+    for namespace in &mut config.linux.as_mut().unwrap().namespaces {
+        if namespace.r#type == NamespaceType::Pid {
+            namespace.path = Some("/proc/1/ns/pid".into());
+        }
+    }
+    config
 }
 
 /// Plans of every shape: each way to be in a cgroup, create and run, with and without a terminal, with

@@ -2,10 +2,10 @@
 
 use crate::{config, legacy, plan, request, shapes, shapes_with_exec};
 use kan_op::init::RootPath;
-use kan_op::{HostStep, InitStep, Sync};
+use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_plan::{Facts, Plan, Request};
 use kan_spec::config::Config;
-use linux_raw_sys::general::{CLONE_NEWCGROUP, CLONE_NEWNS};
+use linux_raw_sys::general::{CAP_SYS_ADMIN, CLONE_NEWCGROUP, CLONE_NEWNS, CLONE_NEWPID};
 
 fn place(plan: &Plan, wanted: impl Fn(&InitStep) -> bool) -> Option<usize> {
     plan.init.steps().iter().position(wanted)
@@ -32,8 +32,8 @@ fn is_in(path: &RootPath, directory: &str) -> bool {
 }
 
 macro_rules! is {
-    ($pattern:pat) => {
-        |step: &InitStep| matches!(step, $pattern)
+    ($pattern:pat $(if $guard:expr)?) => {
+        |step: &InitStep| matches!(step, $pattern $(if $guard)?)
     };
 }
 
@@ -51,15 +51,14 @@ fn memory_is_hidden_before_the_root_is_entered() {
     before(is!(InitStep::HideMemory), is!(InitStep::EnterRoot(_)));
 }
 
-/// CVE-2016-9962: from the first moment on, where init is made in a namespace of others.
+/// CVE-2016-9962: others see init only in a pid namespace that it joins, and there it appears when
+/// it is what it will be. What joins other namespaces hides its memory before.
 #[test]
 fn memory_is_hidden_before_anything_is_joined() {
     for plan in shapes_with_exec() {
-        let enters_pids = |step: &HostStep| {
-            matches!(step, HostStep::OpenContainer { join_pid: true, .. })
-                || matches!(step, HostStep::OpenNamespace { .. })
-        };
-        let enters = plan.host.steps().iter().any(enters_pids);
+        let clones = plan.init.steps().contains(&InitStep::EnterPidNamespace);
+        let joins = |step: &HostStep| matches!(step, HostStep::OpenNamespace { .. });
+        let joins = plan.host.steps().iter().any(joins);
         let mut steps = plan.host.steps().iter();
         let hidden = steps.find_map(|step| match step {
             HostStep::Clone { hidden, join, .. } => {
@@ -68,11 +67,59 @@ fn memory_is_hidden_before_anything_is_joined() {
             }
             _ => None,
         });
-        assert_eq!(hidden, Some(enters), "{:#?}", kan_plan::lines(&plan));
+        assert_eq!(
+            hidden,
+            Some(joins && !clones),
+            "{:#?}",
+            kan_plan::lines(&plan)
+        );
         let by_itself = place(&plan, is!(InitStep::HideMemory));
         let joined = place(&plan, is!(InitStep::Join { .. }));
-        assert!(enters || joined.is_none() || by_itself < joined);
+        assert!(clones || joins || joined.is_none() || by_itself < joined);
     }
+}
+
+/// ARCHITECTURE.md: what appears in a pid namespace that others can see into is already what it
+/// will be. These are the only steps of a process that others see.
+#[test]
+fn what_others_see_has_nothing_left_to_give_up() {
+    let mut seen = 0;
+    for plan in shapes_with_exec() {
+        let steps = plan.init.steps();
+        let joins_pids = is!(InitStep::Join { flags, .. } if flags & CLONE_NEWPID != 0);
+        let entry = place(&plan, is!(InitStep::EnterPidNamespace));
+        assert_eq!(steps.iter().any(joins_pids), entry.is_some());
+        let Some(entry) = entry else { continue };
+        seen += 1;
+        assert_eq!(steps[entry - 1], InitStep::HideMemory);
+        let is_privileged = is!(InitStep::SetCapabilities { permitted, .. }
+            if permitted & 1 << CAP_SYS_ADMIN != 0);
+        for step in &steps[entry + 1..] {
+            // The last capability is given up where the filter took it.
+            if matches!(step, InitStep::SetCapabilities { .. }) {
+                assert!(!is_privileged(step) && steps[..entry].iter().any(is_privileged));
+                assert!(steps[entry..].iter().any(is!(InitStep::LoadFilter { .. })));
+                continue;
+            }
+            assert!(
+                matches!(
+                    step,
+                    InitStep::NewSession
+                        | InitStep::ControlTerminal
+                        | InitStep::LoadFilter { .. }
+                        | InitStep::Tell(_)
+                        | InitStep::Wait(_)
+                        | InitStep::Close(Slot::Listener | Slot::HookErrors | Slot::HookOutput)
+                        | InitStep::AwaitStart
+                        | InitStep::RunHook(_)
+                        | InitStep::TellHooksRun
+                        | InitStep::Execute(_)
+                ),
+                "{step:?}"
+            );
+        }
+    }
+    assert!(seen > 20, "{seen}");
 }
 
 #[test]

@@ -149,35 +149,28 @@ fn devices_are_bound_by_root_of_a_user_namespace() {
 #[test]
 fn exec_enters_the_user_namespace_before_the_pid_namespace() {
     let config = config(|config| mapped(config, false));
-    let flags = |facts: &Facts| {
+    let joined = |facts: &Facts| {
         let plan = plan_exec(&config, facts, &request()).unwrap();
-        let before = plan.host.steps().iter().find_map(|step| match step {
-            HostStep::Clone { join, .. } => Some(join.iter().fold(0, |all, one| all | one.flag)),
-            _ => None,
-        });
-        let after = plan.init.steps().iter().find_map(|step| match step {
+        let steps = plan.init.steps().iter();
+        let flags = steps.filter_map(|step| match step {
             InitStep::Join { flags, .. } => Some(*flags),
             _ => None,
         });
-        (before.unwrap(), after.unwrap())
+        flags.collect::<Vec<_>>()
     };
-    let (before, after) = flags(&user());
-    assert_eq!(before, CLONE_NEWPID | CLONE_NEWUSER);
-    assert_eq!(after & before, 0);
+    assert_eq!(joined(&user()).first(), Some(&CLONE_NEWUSER));
+    // Whoever has privileges uses them before it gives them up for those of the namespace.
     let inner = Facts {
         permitted: Facts::example("c").permitted,
         ..user()
     };
-    let (before, after) = flags(&inner);
-    assert_eq!(before, CLONE_NEWPID);
-    assert_eq!(after & (CLONE_NEWPID | CLONE_NEWUSER), CLONE_NEWUSER);
-    let (before, after) = flags(&Facts::example("c"));
-    assert_eq!(before, 0);
-    assert_eq!(after & (CLONE_NEWPID | CLONE_NEWUSER), CLONE_NEWUSER);
+    for facts in [inner, Facts::example("c")] {
+        assert_eq!(joined(&facts).last(), Some(&CLONE_NEWUSER));
+        assert!(joined(&facts).contains(&CLONE_NEWPID));
+    }
 }
 
-/// One who is not root can't write to files of a process that hides its memory, and his init is
-/// made hidden where it joins others: the score comes with the clone.
+/// A process that hides its memory can't write its files unless it is root, so the score comes before.
 #[test]
 fn the_oom_score_is_there_before_a_user_hides_his_memory() {
     let scored = config(|config| {
@@ -185,17 +178,11 @@ fn the_oom_score_is_there_before_a_user_hides_his_memory() {
         config.process.as_mut().unwrap().oom_score_adj = Some(7);
     });
     let plan = plan_exec(&scored, &user(), &request()).unwrap();
-    let steps = plan.host.steps();
-    let lent = steps
-        .iter()
-        .position(|step| *step == HostStep::LendOomScoreAdj(7));
-    let lent = lent.unwrap();
-    assert!(matches!(
-        steps[lent + 1],
-        HostStep::Clone { hidden: true, .. }
-    ));
     let writes = |step: &InitStep| matches!(step, InitStep::WriteProc { .. });
-    assert!(!plan.init.steps().iter().any(writes));
+    let steps = plan.init.steps();
+    let place = |what: &dyn Fn(&InitStep) -> bool| steps.iter().position(what);
+    let hides = |step: &InitStep| matches!(step, InitStep::HideMemory);
+    assert!(place(&writes).unwrap() < place(&hides).unwrap());
     // Nobody else is in new namespaces, and their ids are still to be mapped from outside.
     let created = plan_create(&scored, &user(), &request()).unwrap();
     let clone = created.host.steps().iter().find_map(|step| match step {

@@ -1,8 +1,8 @@
 //! Scheduling as steps.
 
 use crate::{config, plan, request};
-use kan_op::InitStep;
 use kan_op::init::Scheduling;
+use kan_op::{HostStep, InitStep};
 use kan_plan::{Facts, Plan, Request, plan_exec};
 use kan_spec::config::{Config, Hook, Hooks, Scheduler, SchedulerPolicy};
 
@@ -53,14 +53,31 @@ fn a_deadline_comes_before_privileges_go_and_lets_hooks_be_forked() {
     }
 }
 
-/// Nothing is forked there.
+/// kan sets it on the process itself: a deadline task could not be cloned.
 #[test]
 fn a_process_of_exec_has_what_was_asked_for() {
     let request = Request {
         wait_for_start: false,
         ..request()
     };
-    let config = with(SchedulerPolicy::Deadline, true);
-    let plan = plan_exec(&config, &Facts::example("c"), &request).unwrap();
-    assert_eq!(scheduling(&plan).1.flags, 0);
+    let wanted = |policy| {
+        let plan = plan_exec(&with(policy, true), &Facts::example("c"), &request).unwrap();
+        let own = plan
+            .init
+            .steps()
+            .iter()
+            .any(|step| matches!(step, InitStep::SetScheduler(_)));
+        let steps = plan.host.steps();
+        let from_outside = steps.iter().position(|step| match step {
+            HostStep::SetScheduler(wanted) => wanted.flags == 0,
+            _ => false,
+        });
+        let received = steps
+            .iter()
+            .position(|step| *step == HostStep::ReceiveProcess);
+        assert!(from_outside.is_none() || received < from_outside);
+        (own, from_outside.is_some())
+    };
+    assert_eq!(wanted(SchedulerPolicy::Deadline), (false, true));
+    assert_eq!(wanted(SchedulerPolicy::Batch), (true, false));
 }

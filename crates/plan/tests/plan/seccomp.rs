@@ -53,7 +53,7 @@ fn the_agent_hears_of_the_filter_at_once() {
         steps[filter + 1..filter + 4],
         [
             InitStep::Tell(Sync::Listening),
-            InitStep::Wait(Sync::ListenerSent),
+            InitStep::Wait(Sync::ListenerTaken),
             InitStep::Close(Slot::Listener),
         ]
     );

@@ -1,0 +1,162 @@
+//! A procfs of a pid namespace that this process is not in.
+//!
+//! fsopen(2) takes the pid namespace of its caller, not the one that setns(2) chose for children. So
+//! where Linux has no option for it (`pidns`, Linux 6.17) the call is made by a process in there.
+//! Others can see that process, so it has nothing: no memory of kan's, an empty root in a mount
+//! namespace of its own, one socket, and capabilities only over a user namespace of its own. What
+//! it opens is worth nothing without the privileges that it does not have: this process goes on
+//! with it.
+
+use crate::mounts::pivot;
+use crate::{Stop, credentials};
+use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use kan_op::Flaw;
+use kan_sys::apart::{self, Capsule, Place};
+use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::mount::{self, Change, Depth};
+use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
+use kan_sys::{Errno, Error, Sysno, file, io, memory, process, socket};
+
+/// Seconds that the process in the pid namespace may take, where others may stop it.
+const PATIENCE: u64 = 5;
+
+/// signal(7)
+const SIGKILL: i32 = 9;
+
+/// capabilities(7)
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// A context of fsopen(2) for a procfs of a pid namespace. What comes of it has to be looked at
+/// ([`check`]): others may have had a hand in it.
+pub(crate) fn open(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
+    let context = mount::fsopen(c"proc")?;
+    match mount::fsconfig_descriptor(&context, c"pidns", pids) {
+        Ok(()) => Ok(context),
+        Err(error) if error.errno == Errno::EINVAL => open_from_inside(pids),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The same without the option.
+pub(crate) fn open_from_inside(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
+    let (ours, theirs) = socket::pair()?;
+    let mut capsule = Capsule::new(Capsule::room_for::<Opener>(1))?;
+    let place = capsule.place();
+    let sibling = memory::shared_words(1)?;
+    let opener = Opener { place, sibling };
+    let opener = capsule.put(&[opener]).and_then(<[_]>::first_mut);
+    let mut maker = Maker {
+        pids,
+        socket: theirs,
+        opener: Some(opener.ok_or(Stop::from(Flaw::OutOfStep))?),
+    };
+    let made = process::fork_plainly(&mut maker, make_opener)?;
+    drop(maker);
+    // Nobody sees this one, so that it can't be stopped.
+    process::wait(&made.pidfd)?;
+    let number = sibling.first().map_or(0, |word| word.load(SeqCst));
+    let number = i32::try_from(number).ok().filter(|number| *number > 0);
+    let Some(number) = number else {
+        return Err(Flaw::OutOfStep.into());
+    };
+    // A child of this process: its number is nobody else's until it is reaped. Left behind it would
+    // keep the pid namespace from ending, pid_namespaces(7).
+    let inside = process::pidfd_open(number)?;
+    if !io::wait_readable(&inside, Some(PATIENCE))? {
+        process::pidfd_send_signal(&inside, SIGKILL)?;
+        return Err(Error {
+            call: Sysno::fsopen,
+            errno: Errno::ETIMEDOUT,
+        }
+        .into());
+    }
+    process::wait(&inside)?;
+    Ok(socket::receive_descriptor(&ours)?)
+}
+
+/// Makes sure that a mount is a procfs.
+pub(crate) fn check(made: &OwnedFd) -> Result<(), Stop> {
+    if mount::filesystem_magic(made)? == crate::devices::PROC_SUPER_MAGIC {
+        Ok(())
+    } else {
+        Err(Flaw::WrongKind.into())
+    }
+}
+
+/// What the first process needs, which nobody in the pid namespace sees.
+struct Maker<'a> {
+    pids: BorrowedFd<'a>,
+    socket: OwnedFd,
+    opener: Option<&'static mut Opener>,
+}
+
+/// What the second one has, in its capsule. Its socket is its standard input.
+#[derive(Clone, Copy)]
+struct Opener {
+    place: Place,
+    /// Where its pid goes; not mapped in the process itself.
+    sibling: &'static [AtomicU64],
+}
+
+fn make_opener(maker: &mut Maker<'_>) -> ! {
+    if enter_nothing(maker).is_ok()
+        && let Some(opener) = maker.opener.take()
+    {
+        opener.place.enter(opener, clone_opener)
+    }
+    process::exit(1)
+}
+
+/// Gives up all that the second process must not have but memory and capabilities.
+fn enter_nothing(maker: &Maker<'_>) -> Result<(), Stop> {
+    const MS_PRIVATE: u32 = 1 << 18;
+    namespace::setns(maker.pids, CLONE_NEWPID)?;
+    namespace::unshare(CLONE_NEWNS)?;
+    let private = Change {
+        propagation: MS_PRIVATE,
+        ..Change::default()
+    };
+    mount::change_at_path(c"/", private, Depth::Recursive)?;
+    let context = mount::fsopen(c"tmpfs")?;
+    mount::fsconfig_create(&context)?;
+    let empty = mount::fsmount(context, 0)?;
+    let over = file::open(c"/", file::O_PATH | file::O_DIRECTORY, 0)?;
+    mount::attach(&empty, over)?;
+    file::fchdir(&empty)?;
+    drop(empty);
+    pivot(false)?;
+    file::chdir(c"/")?;
+    io::dup_onto(maker.socket.as_fd(), 0)?;
+    io::close_range(1, u32::MAX)?;
+    Ok(process::set_dumpable(false)?)
+}
+
+/// On the capsule's stack. Where user namespaces are forbidden, the second process keeps the one
+/// capability that fsopen(2) wants.
+fn clone_opener(opener: &'static mut Opener) -> ! {
+    let (place, sibling) = (opener.place, opener.sibling);
+    // SAFETY: this runs on the capsule's stack, and from here on uses nothing else but the word.
+    let is_alone =
+        unsafe { place.leave_memory(&[sibling]) }.and_then(|()| apart::keep_from_children(sibling));
+    if is_alone.is_err() {
+        process::exit(1)
+    }
+    let own = CLONE_NEWUSER | CLONE_NEWNS;
+    let cloned = apart::clone_sibling_in(own, opener, open_and_exit).or_else(|_| {
+        let admin = 1 << CAP_SYS_ADMIN;
+        let _ = credentials::set_capabilities(admin, admin, 0);
+        let _ = process::set_dumpable(false);
+        apart::clone_sibling_in(0, opener, open_and_exit)
+    });
+    if let (Ok(pid), Some(word)) = (cloned, sibling.first()) {
+        word.store(u64::from(pid.unsigned_abs()), SeqCst);
+    }
+    process::exit(i32::from(cloned.is_err()))
+}
+
+/// The process in the pid namespace.
+fn open_and_exit(_: &mut Opener) -> ! {
+    let sent = mount::fsopen(c"proc")
+        .and_then(|context| socket::send_descriptor(io::standard(0), c"procfs", &context));
+    process::exit(i32::from(sent.is_err()))
+}
