@@ -1,6 +1,7 @@
 //! Intel RDT in `update`: other schemata for the container's class of service.
 
 use crate::container::Container;
+use crate::directory::Directory;
 use crate::record::Record;
 use crate::update::Update;
 use crate::{Error, Result, resctrl};
@@ -50,13 +51,13 @@ impl Classes {
     }
 
     /// A group that is made now goes with the container: that is written down before.
-    pub(crate) fn remember(&self, directory: &Path) -> Result<()> {
+    pub(crate) fn remember(&self, directory: &Directory) -> Result<()> {
         let record = self.record.as_ref();
         record.map_or(Ok(()), |record| record.save(directory))
     }
 
     /// The record is as it was, when nothing came of the group.
-    pub(crate) fn forget(&self, record: &Record, directory: &Path) {
+    pub(crate) fn forget(&self, record: &Record, directory: &Directory) {
         if self.record.is_some() {
             // Its failure would hide what went wrong before.
             let _ = record.save(directory);

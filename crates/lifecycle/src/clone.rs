@@ -6,6 +6,7 @@ use crate::files::c_path;
 use crate::host::Host;
 use crate::stage::Stage;
 use crate::{Error, Result, between, id_maps, net_devices, notify};
+use kan_cgroup::Pid;
 use kan_init::Init;
 use kan_op::host::{IdRange, Joined, StagedTree};
 use kan_op::init::Scheduling;
@@ -43,7 +44,7 @@ impl Host<'_> {
     pub(crate) fn place_for_stage(&self) -> Result<PathBuf> {
         match self.made_directory() {
             Some(directory) => notify::besides(directory),
-            None => Ok(self.store.find(&self.record.id)?.directory),
+            None => Ok(self.store.open(&self.record.id)?.path().to_owned()),
         }
     }
 
@@ -159,13 +160,24 @@ impl Host<'_> {
             .map_err(with("write", path))
     }
 
+    /// The child's pid, in kan's pid namespace. To calls such as prlimit(2) zero would mean kan.
+    pub(crate) fn child(&self) -> Result<Pid> {
+        let child = self.child.as_ref();
+        let pid = child.and_then(|child| Pid::from_raw(child.pid));
+        pid.ok_or_else(|| Error::Step("init was not created yet".into()))
+    }
+
+    pub(crate) fn child_pid(&self) -> Result<i32> {
+        Ok(self.child()?.as_raw_nonzero().get())
+    }
+
     pub(crate) fn move_net_device(
         &self,
         name: &str,
         new_name: &str,
         namespace: Option<&str>,
     ) -> Result<()> {
-        let own = format!("/proc/{}/ns/net", self.child_pid());
+        let own = format!("/proc/{}/ns/net", self.child_pid()?);
         net_devices::move_device(name, new_name, namespace.unwrap_or(&own))
     }
 
@@ -175,24 +187,24 @@ impl Host<'_> {
         gids: &[IdRange],
         deny_groups: bool,
     ) -> Result<()> {
-        id_maps::write(self.child_pid(), uids, gids, deny_groups)?;
-        let users = user_namespace_of(&self.child_pid().to_string())?;
+        id_maps::write(self.child_pid()?, uids, gids, deny_groups)?;
+        let users = user_namespace_of(&self.child_pid()?.to_string())?;
         self.record.user_namespace = Some(users);
         Ok(())
     }
 
     pub(crate) fn set_scheduler(&self, wanted: Scheduling) -> Result<()> {
-        kan_sys::schedule::set_scheduler_of(self.child_pid(), kan_init::attributes(wanted))
+        kan_sys::schedule::set_scheduler_of(self.child_pid()?, kan_init::attributes(wanted))
             .map_err(during("schedule the child"))
     }
 
     pub(crate) fn set_oom_score_adj(&self, score: i32) -> Result<()> {
-        let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()));
+        let path = PathBuf::from(format!("/proc/{}/oom_score_adj", self.child_pid()?));
         std::fs::write(&path, score.to_string()).map_err(with("write", &path))
     }
 
     pub(crate) fn limit_child(&self, resource: u32, soft: u64, hard: u64) -> Result<()> {
-        kan_sys::resource::set_limit_of(self.child_pid(), resource, soft, hard)
+        kan_sys::resource::set_limit_of(self.child()?.as_raw_nonzero(), resource, soft, hard)
             .map_err(during("limit the child"))
     }
 

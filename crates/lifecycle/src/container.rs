@@ -1,14 +1,12 @@
 //! A container as it is found in the state directory, and its status.
 
+use crate::Result;
+use crate::directory::Directory;
 use crate::error::with;
 use crate::record::Record;
-use crate::{Error, Result, store};
 use kan_spec::config::Config;
 use kan_spec::state::{State, Status};
-use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
-use nix::sys::stat::Mode;
-use std::path::{Path, PathBuf};
+use kan_sys::file::{O_NONBLOCK, O_WRONLY};
 
 /// The FIFO's name in a container's directory.
 pub(crate) const FIFO: &str = "exec.fifo";
@@ -19,18 +17,15 @@ pub(crate) const UNPUBLISHED_FIFO: &str = "exec.fifo.new";
 /// A container.
 #[derive(Debug)]
 pub struct Container {
-    pub(crate) directory: PathBuf,
+    pub(crate) directory: Directory,
     pub(crate) id: String,
     /// `None` if kan was killed before it wrote anything.
     pub(crate) record: Option<Record>,
 }
 
 impl Container {
-    pub(crate) fn load(directory: PathBuf, id: &str) -> Result<Self> {
+    pub(crate) fn load(directory: Directory, id: &str) -> Result<Self> {
         let record = Record::load(&directory)?;
-        if record.is_none() && !directory.is_dir() {
-            return Err(Error::Unknown(id.to_owned()));
-        }
         Ok(Self {
             directory,
             id: id.to_owned(),
@@ -50,7 +45,7 @@ impl Container {
     /// executed, is still at work on it: the namespaces that init is in may be those of the host then.
     pub(crate) fn status_for_entering(&self) -> Result<(Status, bool)> {
         let (status, is_named_as_init) = self.status_and_name()?;
-        let is_being_run = is_named_as_init && store::is_locked(&self.directory);
+        let is_being_run = is_named_as_init && self.directory.is_locked();
         Ok((status, is_being_run))
     }
 
@@ -74,25 +69,31 @@ impl Container {
         if was.is_some_and(|name| name != now.name()) {
             return certain(Status::Running);
         }
-        if has_reader(&self.directory.join(FIFO))? {
+        if has_reader(&self.directory, FIFO)? {
             certain(Status::Created)
-        } else if has_reader(&self.directory.join(UNPUBLISHED_FIFO))? {
+        } else if has_reader(&self.directory, UNPUBLISHED_FIFO)? {
             certain(Status::Creating)
         } else {
             Ok((Status::Running, was.is_some()))
         }
     }
 
+    /// The copy of config.json as it is written.
+    pub(crate) fn config_text(&self) -> Result<Vec<u8>> {
+        /// Most are smaller, bytes.
+        const USUAL: usize = 16 << 10;
+        self.directory.read("config.json", USUAL)
+    }
+
     /// The copy of config.json, with what `update` has changed since.
     pub(crate) fn config(&self) -> Result<Config> {
-        let path = self.directory.join("config.json");
-        let text = std::fs::read(&path).map_err(with("read", &path))?;
+        let text = self.config_text()?;
         Ok(kan_spec::parse_config(&text)?.value)
     }
 
     /// Without a process, it is being made for as long as somebody holds the lock.
     fn unfinished(&self) -> Status {
-        if store::is_locked(&self.directory) {
+        if self.directory.is_locked() {
             Status::Creating
         } else {
             Status::Stopped
@@ -139,12 +140,13 @@ fn empty_state(status: Status) -> State {
 }
 
 /// Whether init still has the FIFO open for reading: fifo(7), ENXIO without a reader.
-fn has_reader(fifo: &Path) -> Result<bool> {
-    let flags = OFlag::O_WRONLY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
-    match open(fifo, flags, Mode::empty()) {
+fn has_reader(directory: &Directory, fifo: &str) -> Result<bool> {
+    match directory.open(fifo, O_WRONLY | O_NONBLOCK, 0) {
         Ok(_) => Ok(true),
-        Err(Errno::ENXIO | Errno::ENOENT) => Ok(false),
-        Err(errno) => Err(with("open", fifo)(errno.into())),
+        Err(error) => match error.raw_os_error() {
+            Some(nix::libc::ENXIO | nix::libc::ENOENT) => Ok(false),
+            _ => Err(with("open", &directory.path_of(fifo))(error)),
+        },
     }
 }
 
@@ -182,7 +184,7 @@ mod tests {
     /// This process stands for init, and its lock for that of the kan which runs it.
     #[test]
     fn a_container_is_being_run_until_its_init_has_another_name_or_nobody_holds_the_lock() {
-        let root = std::env::temp_dir().join(format!("kan-being-run-{}", std::process::id()));
+        let root = crate::directory::scratch("being-run");
         let store = crate::Store::new(root.clone());
         let (directory, locked) = store.make("c").unwrap();
         let pid = i32::try_from(std::process::id()).unwrap();
@@ -194,7 +196,9 @@ mod tests {
                 "rootfs": "/b/r", "created": "", "owner": 0, "annotations": {{}}, "cgroups": [],
                 "init": {init}, "init_name": {name:?}}}"#
             );
-            std::fs::write(directory.join("state.json"), state).unwrap();
+            directory
+                .write_private("state.json", state.as_bytes())
+                .unwrap();
         };
         let is_being_run = || {
             let (status, is_being_run) = store.find("c").unwrap().status_for_entering().unwrap();

@@ -99,7 +99,7 @@ fn prepare(
     let mut bundle = opened?;
     options
         .activation
-        .add_to(&mut bundle.config, &store.directory(&options.id));
+        .add_to(&mut bundle.config, &store.path_of(&options.id));
     if !wait_for_start && !options.detach {
         size_terminal(&mut bundle.config);
     }

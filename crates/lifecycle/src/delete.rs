@@ -2,15 +2,14 @@
 
 use crate::cgroups::Home;
 use crate::container::Container;
-use crate::error::{during, with};
+use crate::error::during;
 use crate::record::InitProcess;
 use crate::waiting::{self, PATIENCE, Watched};
-use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl, store};
+use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl};
 use kan_spec::config::Config;
 use kan_spec::state::Status;
 use kan_sys::fd::AsFd;
 use kan_sys::process::pidfd_send_signal;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Deletes a container. One that waits for `start` is ended, as runc does it, though runtime.md
@@ -40,7 +39,7 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
             Status::Running | Status::Paused if force => {}
             status => return Err(Error::status("delete", id, status)),
         }
-        remove(container, status)
+        remove(store, container, status)
     };
     let deleted = if force {
         by_force(store, id, delete)
@@ -75,7 +74,7 @@ fn interrupt(store: &Store, id: &str) {
     let status = store.find(id).and_then(|container| container.status());
     let is_hanging = match status {
         Ok(Status::Running | Status::Paused) => true,
-        Ok(Status::Creating) => !is_made_soon(&store.directory(id)),
+        Ok(Status::Creating) => !is_made_soon(store, id),
         _ => false,
     };
     if is_hanging {
@@ -85,9 +84,9 @@ fn interrupt(store: &Store, id: &str) {
 }
 
 /// Whether a container that is being made is done with, one way or the other, within two seconds.
-fn is_made_soon(directory: &Path) -> bool {
+fn is_made_soon(store: &Store, id: &str) -> bool {
     let end = Instant::now() + Duration::from_secs(2);
-    while store::is_locked(directory) {
+    while store.open(id).is_ok_and(|directory| directory.is_locked()) {
         if Instant::now() > end {
             return false;
         }
@@ -103,8 +102,8 @@ fn is_made_soon(directory: &Path) -> bool {
 /// when the container was made; and whatever is in it ends. Without that either, it is looked for
 /// where a container's lies that says nothing of it.
 fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
-    let directory = store.directory(id);
-    let text = std::fs::read(directory.join("config.json")).unwrap_or_default();
+    let directory = store.open(id)?;
+    let text = directory.read("config.json", 0).unwrap_or_default();
     let config = kan_spec::parse_config(&text).map_or_else(|_| Config::default(), |it| it.value);
     // Nothing says any more who made it: what one of them would have made goes.
     for manager in [CgroupManager::Cgroupfs, CgroupManager::Systemd] {
@@ -121,7 +120,7 @@ fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
         }
         kan_cgroup::remove(&home.placement)?;
     }
-    forget(&directory)?;
+    store.forget(id)?;
     Ok(Vec::new())
 }
 
@@ -147,14 +146,14 @@ pub(crate) fn remove_stopped(
         } else {
             container.status()?
         };
-        remove(container, status)
+        remove(store, container, status)
     })
 }
 
 /// Whatever is left of one, in this status.
-fn remove(container: Container, status: Status) -> Result<Vec<Error>> {
+fn remove(store: &Store, container: Container, status: Status) -> Result<Vec<Error>> {
     end(&container, status)?;
-    forget(&container.directory)?;
+    store.forget(&container.id)?;
     Ok(container
         .record
         .map_or_else(Vec::new, |record| record.run_poststop()))
@@ -196,21 +195,6 @@ fn end(container: &Container, status: Status) -> Result<()> {
     record.remove_cgroups()
 }
 
-/// Removes the directory. A kill in the middle leaves one that can still be deleted.
-fn forget(directory: &Path) -> Result<()> {
-    // What lies in it is known; to look for it takes longer.
-    for name in ["state.json", "config.json"] {
-        let _ = std::fs::remove_file(directory.join(name));
-    }
-    if std::fs::remove_dir(directory).is_ok() {
-        return Ok(());
-    }
-    match std::fs::remove_dir_all(directory) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        other => other.map_err(with("remove", directory)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -218,14 +202,14 @@ mod tests {
     /// `run` deletes its container when that has ended, which others may have done before.
     #[test]
     fn another_container_of_that_id_stays() {
-        let root = std::env::temp_dir().join(format!("kan-another-{}", std::process::id()));
+        let root = crate::directory::scratch("another");
+        let store = Store::new(root.clone());
+        store.make("c").unwrap();
         let directory = root.join("c");
-        std::fs::create_dir_all(&directory).unwrap();
         let state = r#"{"version": 1, "oci_version": "1.0.0", "id": "c", "bundle": "/b", "rootfs": "/b/r",
             "created": "", "owner": 0, "annotations": {}, "cgroups": [],
             "init": {"pid": 1, "start_time": 5}}"#;
         std::fs::write(directory.join("state.json"), state).unwrap();
-        let store = Store::new(root.clone());
         let init = |start_time| Some(InitProcess { pid: 1, start_time });
         for other in [None, init(4)] {
             remove_stopped(&store, "c", other, true).unwrap();

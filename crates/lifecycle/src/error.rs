@@ -74,6 +74,14 @@ pub enum Error {
         /// For what.
         what: String,
     },
+    /// Others could have written what is stored there, or could replace it.
+    #[error("{} can't be trusted with container state: {why}", .path.display())]
+    Untrusted {
+        /// A component of the state root's path, or a container's directory.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
     /// `kill` with a signal that does not exist.
     #[error("unknown signal {0:?}")]
     UnknownSignal(String),

@@ -1,6 +1,7 @@
 //! `events`: what a container uses, and when it was out of memory.
 
 use crate::container::Container;
+use crate::directory::Directory;
 use crate::error::with;
 use crate::{Error, Result, Store, resctrl, resctrl_stats};
 use kan_cgroup::{OomWatch, Placement, Stats};
@@ -9,7 +10,7 @@ use kan_spec::state::Status;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// Something to tell.
@@ -26,18 +27,22 @@ pub enum Event {
 /// # Errors
 /// [`Error::Unknown`]; [`Error::Status`] if it has stopped.
 pub fn stats(store: &Store, id: &str) -> Result<Stats> {
-    Ok(running(store, id)?.stats())
+    Ok(running(store, id)?.usage.stats())
+}
+
+struct Watched {
+    directory: Directory,
+    usage: Usage,
 }
 
 /// What of a container is looked at again and again.
-struct Watched {
-    directory: PathBuf,
+struct Usage {
     placement: Placement,
     /// Its groups in resctrl.
     classes: Option<(Resctrl, Vec<String>)>,
 }
 
-impl Watched {
+impl Usage {
     fn stats(&self) -> Stats {
         let mut stats = kan_cgroup::stats(&self.placement);
         if let Some((resctrl, groups)) = &self.classes {
@@ -52,8 +57,10 @@ fn running(store: &Store, id: &str) -> Result<Watched> {
     match (&container.record, container.status()?) {
         (Some(record), status) if status != Status::Stopped => Ok(Watched {
             directory: container.directory.clone(),
-            placement: record.cgroups.clone(),
-            classes: classes(&container, id)?,
+            usage: Usage {
+                placement: record.cgroups.clone(),
+                classes: classes(&container, id)?,
+            },
         }),
         _ => Err(Error::Status(format!(
             "container with id {id} is not running"
@@ -89,25 +96,28 @@ pub fn watch(
     interval: Duration,
     mut tell: impl FnMut(Event) -> bool,
 ) -> Result<()> {
-    let watched = running(store, id)?;
-    let directory = &watched.directory;
-    let gone = watch_directory(directory)?;
-    let mut oom = OomWatch::new(&watched.placement)?;
+    let Watched { directory, usage } = running(store, id)?;
+    let gone = watch_directory(&directory)?;
+    let known = directory.identity().ok();
+    let path = directory.path().to_owned();
+    // The end of a directory is told when nobody has it open any more.
+    drop(directory);
+    let mut oom = OomWatch::new(&usage.placement)?;
     let mut next = Instant::now() + interval;
     // Deleted before the watch began.
-    while directory.exists() {
+    while store.has(id, known) {
         // Another container of that id may have been created since.
         if is_over(&gone) {
             break;
         }
         let left = next.saturating_duration_since(Instant::now());
-        let ready = ready(directory, &gone, oom.as_ref(), left)?;
+        let ready = ready(&path, &gone, oom.as_ref(), left)?;
         if ready.oom && oom.as_mut().is_some_and(OomWatch::take) && !tell(Event::Oom) {
             return Ok(());
         }
         if Instant::now() >= next && !ready.gone {
             next += interval;
-            if !tell(Event::Stats(Box::new(watched.stats()))) {
+            if !tell(Event::Stats(Box::new(usage.stats()))) {
                 return Ok(());
             }
         }
@@ -116,11 +126,11 @@ pub fn watch(
 }
 
 /// inotify(7) of a container's directory, for its end.
-fn watch_directory(directory: &Path) -> Result<OwnedFd> {
-    let failed = |errno: rustix::io::Errno| with("watch", directory)(errno.into());
+fn watch_directory(directory: &Directory) -> Result<OwnedFd> {
+    let failed = |errno: rustix::io::Errno| with("watch", directory.path())(errno.into());
     let watch = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).map_err(failed)?;
     let flags = WatchFlags::DELETE_SELF | WatchFlags::MOVE_SELF | WatchFlags::ONLYDIR;
-    match inotify::add_watch(&watch, directory, flags) {
+    match inotify::add_watch(&watch, directory.descriptor_path(), flags) {
         Err(rustix::io::Errno::NOENT) | Ok(_) => Ok(watch),
         Err(errno) => Err(failed(errno)),
     }

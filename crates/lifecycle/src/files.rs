@@ -19,12 +19,11 @@ pub(crate) fn open(path: &Path, flags: u32, mode: u32) -> io::Result<File> {
         .map_err(|error| io::Error::from_raw_os_error(error.errno.into_raw()))
 }
 
-/// Reads a file that rarely is longer than `usual` bytes, and waits for nobody: were it a FIFO, it would
-/// be empty. A read that gives less than asked for was the last, so that most take one: `list` does this
-/// for every container.
-pub(crate) fn read_whole(path: &Path, usual: usize) -> io::Result<Vec<u8>> {
-    let mut file = open(path, O_RDONLY | O_NONBLOCK, 0)?;
-    let (mut text, mut length) = (vec![0; usual], 0);
+/// Reads a file that rarely is longer than `usual` bytes. It was opened with O_NONBLOCK: should it
+/// be a FIFO, it is empty. A read that gives less than asked for was the last, so that most files
+/// take one: `list` does this for every container.
+pub(crate) fn read_to_end(mut file: File, usual: usize) -> io::Result<Vec<u8>> {
+    let (mut text, mut length) = (vec![0; usual.max(1)], 0);
     loop {
         length += file.read(&mut text[length..])?;
         if length < text.len() {
@@ -35,8 +34,31 @@ pub(crate) fn read_whole(path: &Path, usual: usize) -> io::Result<Vec<u8>> {
     }
 }
 
+/// Reads a file of /proc or /sys ([`read_to_end`]).
+pub(crate) fn read_whole(path: &Path, usual: usize) -> io::Result<Vec<u8>> {
+    read_to_end(open(path, O_RDONLY | O_NONBLOCK, 0)?, usual)
+}
+
 /// The path as system calls take it.
 pub(crate) fn c_path(path: &Path) -> Result<CString> {
     let nul = |_| Error::Step(format!("{}: contains a NUL character", path.display()));
     CString::new(path.as_os_str().as_bytes()).map_err(nul)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_any_size_is_read_whole() {
+        let path = std::env::temp_dir().join(format!("kan-files-{}", std::process::id()));
+        for size in [0, 1, 8191, 8192, 8193, 100_000] {
+            let text = vec![b'x'; size];
+            std::fs::write(&path, &text).unwrap();
+            for usual in [1, 8192] {
+                assert_eq!(read_whole(&path, usual).unwrap(), text);
+            }
+        }
+        std::fs::remove_file(&path).unwrap();
+    }
 }

@@ -1,10 +1,11 @@
 //! Performs the host half of a plan.
 
 use crate::container::{FIFO, UNPUBLISHED_FIFO};
+use crate::directory::Directory;
 use crate::error::{during, in_field, with};
 use crate::files::c_path;
 use crate::notify::{self, Relay};
-use crate::record::{InitProcess, Record, write_private};
+use crate::record::{InitProcess, Record};
 use crate::stage::Stage;
 use crate::store::{Locked, Store};
 use crate::{Error, Result, Timeline, agent, console, entered, hooks, pid_file, resctrl, waiting};
@@ -69,7 +70,7 @@ pub(crate) struct Host<'p> {
 /// What a failure has to take back.
 #[derive(Default)]
 pub(crate) struct Made {
-    directory: Option<(PathBuf, Locked)>,
+    directory: Option<(Directory, Locked)>,
     cgroups: Option<kan_cgroup::Created>,
     /// Whether a unit may be there.
     pub(crate) unit: bool,
@@ -142,7 +143,8 @@ impl<'p> Host<'p> {
             HostStep::MakeContainer { id } => self.make_container(id),
             HostStep::SaveState => self.save_state(),
             HostStep::SaveConfig => {
-                write_private(&self.directory().join("config.json"), self.config_text)
+                let directory = self.directory()?;
+                directory.write_private("config.json", self.config_text)
             }
             HostStep::MakeFifo => self.make_fifo(),
             HostStep::PublishFifo => self.publish_fifo(),
@@ -218,14 +220,14 @@ impl<'p> Host<'p> {
                 self.made.resctrl = true;
                 resctrl::make(group)
             }
-            HostStep::JoinResctrlGroups(groups) => resctrl::join(groups, self.child_pid()),
+            HostStep::JoinResctrlGroups(groups) => resctrl::join(groups, self.child_pid()?),
             HostStep::Tell(sync) => self.tell(*sync),
             HostStep::Wait(sync) => self.wait(*sync),
             HostStep::WritePidFile { path } => self.write_pid_file(Path::new(path)),
             HostStep::SendPidfd { path, what } => self.send_pidfd(Path::new(path), what),
             HostStep::MakeNotifySocket { listen } => {
                 let manager = self.manager.as_deref().filter(|_| *listen);
-                self.relay = notify::make(self.directory(), manager)?;
+                self.relay = notify::make(self.directory()?, manager)?;
                 Ok(())
             }
         }
@@ -237,14 +239,15 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
-    pub(crate) fn directory(&self) -> &Path {
-        self.made_directory().unwrap_or(Path::new("/nonexistent"))
+    fn directory(&self) -> Result<&Directory> {
+        let missing = || Error::Step("the container has no directory yet".into());
+        self.made_directory().ok_or_else(missing)
     }
 
     /// The container's directory, if it is made here.
-    pub(crate) fn made_directory(&self) -> Option<&Path> {
+    pub(crate) fn made_directory(&self) -> Option<&Directory> {
         let made = self.made.directory.as_ref();
-        made.map(|(path, _)| path.as_path())
+        made.map(|(directory, _)| directory)
     }
 
     fn save_state(&mut self) -> Result<()> {
@@ -252,23 +255,22 @@ impl<'p> Host<'p> {
             let (init, name) = InitProcess::of(child.pid)?;
             (self.record.init, self.record.init_name) = (Some(init), Some(name));
         }
-        self.record.save(self.directory())
+        self.record.save(self.directory()?)
     }
 
     /// Open for reading and writing, so that the opening never waits for the other end, fifo(7).
     fn make_fifo(&mut self) -> Result<()> {
-        let path = self.directory().join(UNPUBLISHED_FIFO);
-        let owner_only = nix::sys::stat::Mode::from_bits_truncate(0o600);
-        nix::unistd::mkfifo(&path, owner_only)
-            .map_err(|errno| with("make", &path)(errno.into()))?;
-        let fifo = file::open(&c_path(&path)?, O_RDWR, 0).map_err(during("open the FIFO"))?;
-        self.slots.fill(Slot::Fifo, fifo);
+        let directory = self.directory()?;
+        directory.make_fifo(UNPUBLISHED_FIFO)?;
+        let fifo = directory.open(UNPUBLISHED_FIFO, O_RDWR, 0);
+        let path = directory.path_of(UNPUBLISHED_FIFO);
+        let fifo = fifo.map_err(with("open", &path))?;
+        self.slots.fill(Slot::Fifo, fifo.into());
         Ok(())
     }
 
     fn publish_fifo(&self) -> Result<()> {
-        let fresh = self.directory().join(UNPUBLISHED_FIFO);
-        std::fs::rename(&fresh, self.directory().join(FIFO)).map_err(with("rename", &fresh))
+        self.directory()?.rename(UNPUBLISHED_FIFO, FIFO)
     }
 
     fn open_container(&mut self, namespaces: u32, with_root: bool) -> Result<()> {
@@ -312,19 +314,8 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
-    pub(crate) fn child_pid(&self) -> i32 {
-        self.child.as_ref().map_or(0, |child| child.pid)
-    }
-
     fn join_cgroup(&mut self) -> Result<()> {
-        let pid = self
-            .child
-            .as_ref()
-            .and_then(|child| kan_cgroup::Pid::from_raw(child.pid));
-        match pid {
-            Some(pid) => Ok(kan_cgroup::join(&self.record.cgroups, pid)?),
-            None => Ok(()),
-        }
+        Ok(kan_cgroup::join(&self.record.cgroups, self.child()?)?)
     }
 
     fn take_listener(&mut self) -> Result<()> {
@@ -408,8 +399,8 @@ impl Drop for Host<'_> {
         if self.made.resctrl {
             let _ = resctrl::remove(&self.record.resctrl);
         }
-        if let Some((directory, _lock)) = self.made.directory.take() {
-            let _ = std::fs::remove_dir_all(directory);
+        if let Some((_, _lock)) = self.made.directory.take() {
+            let _ = self.store.forget(&self.record.id);
             // runtime.md, Lifecycle: a hook that fails leads on to the end of the container. What
             // goes wrong here as well would only hide why.
             if self.is_cloned {

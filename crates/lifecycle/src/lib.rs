@@ -18,6 +18,7 @@ mod container_paths;
 mod create;
 mod delete;
 mod descriptors;
+mod directory;
 mod doctor;
 mod entered;
 mod error;
@@ -63,6 +64,7 @@ mod timeline;
 #[cfg(feature = "trial")]
 #[doc(hidden)]
 pub mod trial;
+mod trust;
 mod unit;
 mod update;
 mod waiting;

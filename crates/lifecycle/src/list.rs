@@ -4,6 +4,9 @@ use crate::container::Owners;
 use crate::error::with;
 use crate::{Error, Result, Store};
 use kan_spec::state::State;
+use kan_sys::file::S_IFDIR;
+use nix::libc::ENOENT;
+use std::io;
 use std::num::NonZero;
 use std::thread;
 
@@ -91,24 +94,19 @@ impl Store {
     /// # Errors
     /// The state directory can't be read; with `must_exist` also if there is none.
     pub fn ids(&self, must_exist: bool) -> Result<Vec<String>> {
-        let root = self.root();
-        let entries = match std::fs::read_dir(root) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
-                return Ok(Vec::new());
-            }
-            other => other.map_err(with("open", root))?,
+        let Some(root) = self.root()? else {
+            return match must_exist {
+                true => Err(with("open", self.path())(io::Error::from_raw_os_error(
+                    ENOENT,
+                ))),
+                false => Ok(Vec::new()),
+            };
         };
-        let mut ids = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(with("read", root))?;
-            let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
-            let name = entry.file_name();
-            if let Some(id) = name.to_str().filter(|id| crate::check_id(id).is_ok())
-                && is_directory
-            {
-                ids.push(id.to_owned());
-            }
-        }
+        let mut ids = root.names()?;
+        ids.retain(|id| {
+            let is_directory = || root.status_of(id).is_ok_and(|found| found.is(S_IFDIR));
+            crate::check_id(id).is_ok() && is_directory()
+        });
         ids.sort_unstable();
         Ok(ids)
     }

@@ -1,6 +1,5 @@
 //! `mounts add` and `mounts remove`: file systems for a container that is there already.
 
-use crate::error::with;
 use crate::host::Host;
 use crate::{Error, Result, Store, Timeline, facts, waiting};
 use kan_plan::{Facts, Plan, Request};
@@ -61,11 +60,10 @@ impl<'s> Work<'s> {
             container.status()?,
             Status::Created | Status::Running | Status::Paused
         );
-        let record = container.record.filter(|_| is_there);
-        let record = record.ok_or_else(|| Error::Status("container not running".into()))?;
-        let path = container.directory.join("config.json");
-        let text = std::fs::read(&path).map_err(with("read", &path))?;
-        let mut config = kan_spec::parse_config(&text)?.value;
+        let stopped = || Error::Status("container not running".into());
+        let record = container.record.clone().filter(|_| is_there);
+        let record = record.ok_or_else(stopped)?;
+        let mut config = container.config()?;
         config.mounts = mounts;
         Ok(Self {
             store,

@@ -4,17 +4,16 @@
 //! hide the manager's, and because the manager believes only the processes of its service.
 
 use crate::Result;
+use crate::directory::Directory;
 use crate::error::{during, with};
 use crate::waiting::{self, Watched};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::{file, io, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::ffi::OsStr;
-use std::fs::DirBuilder;
 use std::io::ErrorKind;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::DirBuilderExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -34,27 +33,28 @@ const BARRIER: Duration = Duration::from_secs(30);
 /// How long it may take to have room for a message, milliseconds.
 const BUSY: u16 = 5000;
 
-/// Makes the directory, without the socket.
-pub(crate) fn make_directory(container: &Path) -> Result<()> {
-    let path = container.join(DIRECTORY);
-    let made = DirBuilder::new().mode(0o755).create(&path);
-    made.map_err(with("make", &path))
+/// Creates the directory, without the socket.
+pub(crate) fn make_directory(container: &Directory) -> Result<()> {
+    let made = container.make_directory(DIRECTORY, 0o755);
+    made.map_err(with("create", &container.path_of(DIRECTORY)))
 }
 
 /// Whether the container was given such a directory.
-pub(crate) fn is_wanted(container: &Path) -> bool {
-    container.join(DIRECTORY).is_dir()
+pub(crate) fn is_wanted(container: &Directory) -> bool {
+    container
+        .status_of(DIRECTORY)
+        .is_ok_and(|found| found.is(file::S_IFDIR))
 }
 
 /// A directory of the container's that may be covered for a while: its own, or one below where the
 /// socket's directory must be seen.
-pub(crate) fn besides(container: &Path) -> Result<PathBuf> {
+pub(crate) fn besides(container: &Directory) -> Result<PathBuf> {
     if !is_wanted(container) {
-        return Ok(container.to_owned());
+        return Ok(container.path().to_owned());
     }
-    let path = container.join("stage");
-    let made = DirBuilder::new().mode(0o700).create(&path);
-    made.map(|()| path.clone()).map_err(with("make", &path))
+    let path = container.path_of("stage");
+    let made = container.make_directory("stage", 0o700);
+    made.map(|()| path.clone()).map_err(with("create", &path))
 }
 
 /// kan between a container and a service manager.
@@ -67,14 +67,18 @@ pub(crate) struct Relay {
 impl Relay {
     /// Listens for the container, and connects to the manager. One that can't be reached, which has
     /// ended perhaps and left its name in the environment, stops nothing.
-    pub(crate) fn open(container: &Path, manager: &OsStr) -> Result<Self> {
-        let path = container.join(DIRECTORY).join(SOCKET);
-        let _ = std::fs::remove_file(&path);
+    pub(crate) fn open(container: &Directory, manager: &OsStr) -> Result<Self> {
+        let path = container.path_of(DIRECTORY);
+        let directory = container
+            .directory(DIRECTORY)
+            .map_err(with("open", &path))?;
+        let path = directory.path_of(SOCKET);
+        let _ = directory.remove(SOCKET);
         // Any user of the container may speak, as on the manager's own. The mode comes with the
         // socket, unix(7): by its name it could be another file already, for the container's root
         // may put a link there.
         let mask = file::umask(0);
-        let bound = UnixDatagram::bind(&path);
+        let bound = UnixDatagram::bind(directory.descriptor_path().join(SOCKET));
         file::umask(mask);
         let own = bound.map_err(with("bind", &path))?;
         own.set_nonblocking(true).map_err(with("bind", &path))?;
@@ -205,7 +209,7 @@ fn address(socket: &OsStr) -> std::io::Result<SocketAddr> {
 }
 
 /// A relay for `start`, if the container wants one and somebody listens.
-pub(crate) fn for_start(container: &Path) -> Result<Option<Relay>> {
+pub(crate) fn for_start(container: &Directory) -> Result<Option<Relay>> {
     let manager = std::env::var_os("NOTIFY_SOCKET").filter(|path| !path.is_empty());
     match manager {
         Some(manager) if is_wanted(container) => Relay::open(container, &manager).map(Some),
@@ -214,7 +218,7 @@ pub(crate) fn for_start(container: &Path) -> Result<Option<Relay>> {
 }
 
 /// The step of a plan: the directory, and the socket where `start` will not make it.
-pub(crate) fn make(container: &Path, manager: Option<&OsStr>) -> Result<Option<Relay>> {
+pub(crate) fn make(container: &Directory, manager: Option<&OsStr>) -> Result<Option<Relay>> {
     make_directory(container)?;
     let Some(manager) = manager else {
         return Ok(None);
@@ -228,6 +232,11 @@ mod tests {
     use std::fs::Permissions;
     use std::os::unix::fs::PermissionsExt;
 
+    fn opened(path: &Path) -> Directory {
+        let found = crate::trust::Trust::of_this_process().resolve(path, false);
+        found.unwrap().unwrap()
+    }
+
     #[test]
     fn what_means_something_else_outside_is_kept_back() {
         assert_eq!(
@@ -239,11 +248,10 @@ mod tests {
 
     #[test]
     fn readiness_is_passed_on_with_the_pid() {
-        let directory = std::env::temp_dir().join(format!("kan-notify-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
+        let directory = crate::directory::scratch("notify");
         let manager = directory.join("manager");
         let heard = UnixDatagram::bind(&manager).unwrap();
-        let relay = make(&directory, Some(manager.as_os_str()))
+        let relay = make(&opened(&directory), Some(manager.as_os_str()))
             .unwrap()
             .unwrap();
         let container = UnixDatagram::unbound().unwrap();
@@ -270,13 +278,14 @@ mod tests {
     #[test]
     fn a_link_in_place_of_the_socket_changes_no_other_file() {
         use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-        let directory = std::env::temp_dir().join(format!("kan-relay-{}", std::process::id()));
-        std::fs::create_dir_all(directory.join(DIRECTORY)).unwrap();
+        let directory = crate::directory::scratch("relay");
+        std::fs::create_dir(directory.join(DIRECTORY)).unwrap();
         let (manager, decoy) = (directory.join("manager"), directory.join("decoy"));
         let _heard = UnixDatagram::bind(&manager).unwrap();
         std::fs::write(&decoy, "").unwrap();
         std::fs::set_permissions(&decoy, Permissions::from_mode(0o600)).unwrap();
         let path = directory.join(DIRECTORY).join(SOCKET);
+        let opened = opened(&directory);
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
@@ -287,14 +296,14 @@ mod tests {
             });
             for _ in 0..2000 {
                 // It may fail, for the name is taken again.
-                let _ = Relay::open(&directory, manager.as_os_str());
+                let _ = Relay::open(&opened, manager.as_os_str());
             }
             done.store(true, Relaxed);
         });
         let mode = std::fs::metadata(&decoy).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let _ = std::fs::remove_file(&path);
-        let relay = Relay::open(&directory, manager.as_os_str()).unwrap();
+        let relay = Relay::open(&opened, manager.as_os_str()).unwrap();
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o777, "any user of the container may speak");
         drop(relay);

@@ -1,17 +1,17 @@
 //! `state.json`: what a later command needs to know of a container.
 
+use crate::directory::Directory;
 use crate::entered::JoinedNamespace;
 use crate::error::{during, with};
 use crate::files::c_path;
 use crate::unit::Unit;
-use crate::{Error, Result, files, hooks};
+use crate::{Error, Result, hooks};
 use kan_cgroup::Placement;
 use kan_op::host::HostHook;
 use kan_spec::state::{State, Status};
-use kan_sys::file::{self, O_CREAT, O_PATH, O_TRUNC, O_WRONLY};
+use kan_sys::file::{self, O_PATH};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 /// The version of the file's layout. A reader refuses any other.
@@ -223,26 +223,31 @@ impl Record {
     }
 
     /// Writes the file as a whole, or not at all.
-    pub(crate) fn save(&self, directory: &Path) -> Result<()> {
-        let (path, fresh) = (directory.join(FILE), directory.join("state.json.new"));
+    pub(crate) fn save(&self, directory: &Directory) -> Result<()> {
         let text = serde_json::to_vec(self).map_err(|error| Error::BadState {
-            path: path.clone(),
+            path: directory.path_of(FILE),
             why: error.to_string(),
         })?;
-        write_private(&fresh, &text)?;
-        std::fs::rename(&fresh, &path).map_err(with("rename", &fresh))
+        let fresh = "state.json.new";
+        directory.write_private(fresh, &text)?;
+        directory.rename(fresh, FILE)
     }
 
-    /// Reads the file; `None` if there is none, as when `create` was killed at its very start.
-    pub(crate) fn load(directory: &Path) -> Result<Option<Self>> {
-        let path = directory.join(FILE);
-        let text = match files::read_whole(&path, USUAL) {
+    /// Reads the file; `None` if there is none, as when `create` was killed at its very start, and
+    /// if there is nothing in it: on a disk, a power loss leaves an empty file, or one of zeros,
+    /// where the new name was written before the contents. No process has survived that.
+    pub(crate) fn load(directory: &Directory) -> Result<Option<Self>> {
+        let path = || directory.path_of(FILE);
+        let text = match directory.try_read(FILE, USUAL) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(with("read", &path))?,
+            other => other.map_err(|error| with("read", &path())(error))?,
         };
+        if text.iter().all(|byte| *byte == 0) {
+            return Ok(None);
+        }
         Self::parse(&text)
             .map(Some)
-            .map_err(|why| Error::BadState { path, why })
+            .map_err(|why| Error::BadState { path: path(), why })
     }
 
     pub(crate) fn parse(text: &[u8]) -> std::result::Result<Self, String> {
@@ -267,13 +272,6 @@ impl Record {
     }
 }
 
-/// Writes a file that only kan's user may read: a config's environment holds secrets.
-pub(crate) fn write_private(path: &Path, text: &[u8]) -> Result<()> {
-    files::open(path, O_WRONLY | O_CREAT | O_TRUNC, 0o600)
-        .and_then(|mut file| file.write_all(text))
-        .map_err(with("write", path))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,17 +280,6 @@ mod tests {
     fn a_foreign_version_is_named() {
         let error = Record::parse(br#"{"version": 9, "anything": true}"#).unwrap_err();
         assert_eq!(error, "state of version 9, this kan reads version 1");
-    }
-
-    #[test]
-    fn a_file_of_any_size_is_read_whole() {
-        let path = std::env::temp_dir().join(format!("kan-record-{}", std::process::id()));
-        for size in [0, 1, 8191, 8192, 8193, 100_000] {
-            let text = vec![b'x'; size];
-            std::fs::write(&path, &text).unwrap();
-            assert_eq!(files::read_whole(&path, USUAL).unwrap(), text);
-        }
-        std::fs::remove_file(&path).unwrap();
     }
 
     #[test]

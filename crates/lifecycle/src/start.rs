@@ -1,6 +1,7 @@
 //! `start`.
 
 use crate::container::FIFO;
+use crate::directory::Directory;
 use crate::error::with;
 use crate::notify::{self, Relay};
 use crate::record::{InitProcess, Record};
@@ -8,11 +9,10 @@ use crate::waiting::{self, Watched};
 use crate::{Error, Result, Store, Timeline};
 use kan_op::HOOKS_RUN;
 use kan_spec::state::Status;
-use std::fs::{File, OpenOptions};
+use kan_sys::file::{O_NONBLOCK, O_RDONLY, O_WRONLY};
+use std::fs::File;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
 
 /// Lets a created container's init go on.
 ///
@@ -35,8 +35,8 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
         let why = "cannot start a container without a process: process property must not be empty";
         return Err(Error::Status(why.into()));
     }
-    let path = container.directory.join(FIFO);
-    let relay = notify::for_start(&container.directory)?;
+    let directory = &container.directory;
+    let relay = notify::for_start(directory)?;
     timeline
         .warnings
         .extend(relay.as_ref().and_then(Relay::warning));
@@ -49,8 +49,8 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
         .record
         .as_ref()
         .filter(|record| record.has_start_hooks || !record.poststart.is_empty());
-    let said = waits.map(|_| Said::listen(&path)).transpose()?;
-    timeline.phase("let init go on", || let_go(&path))?;
+    let said = waits.map(|_| Said::listen(directory)).transpose()?;
+    timeline.phase("let init go on", || let_go(directory))?;
     // The container and its hooks may take their time, without end where it is frozen, and others
     // want to work on it meanwhile: to resume it, or to delete it.
     drop(locked);
@@ -77,13 +77,11 @@ pub fn start(store: &Store, id: &str, timeline: &mut Timeline) -> Result<()> {
 struct Said(File);
 
 impl Said {
-    fn listen(path: &Path) -> Result<Self> {
-        let mut options = OpenOptions::new();
-        let opened = options
-            .read(true)
-            .custom_flags(nix::libc::O_NONBLOCK)
-            .open(path);
-        opened.map(Self).map_err(with("open", path))
+    fn listen(directory: &Directory) -> Result<Self> {
+        let opened = directory.open(FIFO, O_RDONLY | O_NONBLOCK, 0);
+        opened
+            .map(Self)
+            .map_err(with("open", &directory.path_of(FIFO)))
     }
 
     /// Init closes the FIFO when it executes the program, or dies: then it has no writer any more,
@@ -137,14 +135,11 @@ fn destroy(store: &Store, record: &Record, error: Error) -> Error {
 const BYTE: &str = "0";
 
 /// Not blocking: without a reader, init being dead, the opening fails (fifo(7), ENXIO).
-fn let_go(path: &Path) -> Result<()> {
-    let mut options = OpenOptions::new();
-    let opened = options
-        .write(true)
-        .custom_flags(nix::libc::O_NONBLOCK)
-        .open(path);
-    let mut fifo = opened.map_err(with("open", path))?;
+fn let_go(directory: &Directory) -> Result<()> {
+    let path = directory.path_of(FIFO);
+    let opened = directory.open(FIFO, O_WRONLY | O_NONBLOCK, 0);
+    let mut fifo = opened.map_err(with("open", &path))?;
     fifo.write_all(BYTE.as_bytes())
-        .map_err(with("write", path))?;
-    std::fs::remove_file(path).map_err(with("remove", path))
+        .map_err(with("write", &path))?;
+    directory.remove(FIFO).map_err(with("remove", &path))
 }

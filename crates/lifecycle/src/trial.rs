@@ -36,8 +36,8 @@ pub fn perform<T>(
     let performed = host.perform_all(&mut Timeline::default());
     performed.map_err(|error| error.to_string())?;
     Ok(look(&Seen {
-        directory: host.made_directory().map(ToOwned::to_owned),
-        child: host.child_pid(),
+        directory: host.made_directory().map(|it| it.path().to_owned()),
+        child: host.child_pid().unwrap_or(0),
         has_console: host.console.is_some(),
     }))
 }

@@ -59,7 +59,7 @@ impl Unit {
 /// The steps that have to do with it.
 impl Host<'_> {
     pub(crate) fn start_unit(&mut self, properties: &[Property]) -> Result<()> {
-        let pid = self.child_pid();
+        let pid = self.child_pid()?;
         let Some(unit) = &self.record.unit else {
             return Ok(());
         };
@@ -68,26 +68,21 @@ impl Host<'_> {
     }
 
     pub(crate) fn enter_unit(&self) -> Result<()> {
-        match kan_cgroup::Pid::from_raw(self.child_pid()) {
-            Some(pid) => Ok(kan_cgroup::adopt(&self.record.cgroups, pid)?),
-            None => Ok(()),
-        }
+        Ok(kan_cgroup::adopt(&self.record.cgroups, self.child()?)?)
     }
 
     pub(crate) fn delegate_cgroup(&self, name: &str, owner: Option<u32>) -> Result<()> {
-        match kan_cgroup::Pid::from_raw(self.child_pid()) {
-            Some(pid) => Ok(kan_cgroup::delegate(
-                &self.record.cgroups,
-                name,
-                owner,
-                pid,
-            )?),
-            None => Ok(()),
-        }
+        let pid = self.child()?;
+        Ok(kan_cgroup::delegate(
+            &self.record.cgroups,
+            name,
+            owner,
+            pid,
+        )?)
     }
 
     pub(crate) fn attach_to_unit(&self) -> Result<()> {
-        let (pid, below) = (self.child_pid(), self.record.below_unit());
+        let (pid, below) = (self.child_pid()?, self.record.below_unit());
         match &self.record.unit {
             Some(unit) => unit.attach(&below, pid),
             None => Ok(()),

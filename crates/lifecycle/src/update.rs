@@ -3,8 +3,7 @@
 use crate::cgroups::of_placement;
 use crate::classes::Classes;
 use crate::container::Container;
-use crate::error::with;
-use crate::record::{Record, write_private};
+use crate::record::Record;
 use crate::{Error, Result, Store, waiting};
 use kan_cgroup::Placement;
 use kan_op::Limits;
@@ -46,16 +45,16 @@ pub fn update(store: &Store, id: &str, update: &Update) -> Result<Vec<String>> {
     let classes = Classes::plan(&container, record, update)?;
     let change = Change::plan(&container, record, &given)?;
     let text = merged_config(&container, update)?;
-    let path = container.directory.join("config.json");
-    let fresh = container.directory.join("config.json.new");
-    write_private(&fresh, &text)?;
-    let made = classes.remember(&container.directory).and_then(|()| {
-        let keep = || std::fs::rename(&fresh, &path).map_err(with("rename", &fresh));
+    let directory = &container.directory;
+    let fresh = "config.json.new";
+    directory.write_private(fresh, &text)?;
+    let made = classes.remember(directory).and_then(|()| {
+        let keep = || directory.rename(fresh, "config.json");
         change.make(record, &classes, keep)
     });
     if let Err(error) = made {
-        let _ = std::fs::remove_file(&fresh);
-        classes.forget(record, &container.directory);
+        let _ = directory.remove(fresh);
+        classes.forget(record, directory);
         return Err(error);
     }
     Ok(change.planned.warnings)
@@ -182,10 +181,9 @@ fn present(placement: &Placement) -> Present {
 
 /// The container's config with the new values in it, for whoever makes the container anew.
 fn merged_config(container: &Container, update: &Update) -> Result<Vec<u8>> {
-    let path = container.directory.join("config.json");
-    let text = std::fs::read(&path).map_err(with("read", &path))?;
+    let text = container.config_text()?;
     let broken = |error: serde_json::Error| Error::BadState {
-        path: path.clone(),
+        path: container.directory.path_of("config.json"),
         why: error.to_string(),
     };
     let mut config: Value = serde_json::from_slice(&text).map_err(broken)?;

@@ -78,6 +78,20 @@ pub fn unlinkat(at: impl AsFd, name: &CStr) -> Result<()> {
     unsafe { call!(unlinkat, raw(&at), ptr(name), 0).map(drop) }
 }
 
+/// unlinkat(2) of an empty directory.
+pub fn rmdirat(at: impl AsFd, name: &CStr) -> Result<()> {
+    use linux_raw_sys::general::AT_REMOVEDIR;
+    // SAFETY: the name is a live C string.
+    unsafe { call!(unlinkat, raw(&at), ptr(name), AT_REMOVEDIR).map(drop) }
+}
+
+/// renameat2(2) without flags: what has the new name already is replaced.
+pub fn renameat(at: impl AsFd, name: &CStr, to: impl AsFd, new_name: &CStr) -> Result<()> {
+    let (old, new) = (ptr(name), ptr(new_name));
+    // SAFETY: both names are live C strings.
+    unsafe { call!(renameat2, raw(&at), old, raw(&to), new, 0).map(drop) }
+}
+
 /// readlinkat(2) into `buffer`; the part of it that was filled.
 pub fn readlinkat<'b>(at: impl AsFd, name: &CStr, buffer: &'b mut [u8]) -> Result<&'b [u8]> {
     let (to, size) = (buffer.as_mut_ptr(), buffer.len());
@@ -102,29 +116,48 @@ pub fn entries(directory: impl AsFd, buffer: &mut [u8]) -> Result<Entries<'_>> {
     let (to, size) = (buffer.as_mut_ptr(), buffer.len());
     // SAFETY: the buffer is writable for its length.
     let filled = unsafe { call!(getdents64, raw(&directory), to, size) }?;
-    Ok(Entries(&buffer[..filled]))
+    Ok(Entries {
+        left: &buffer[..filled],
+        offset: 0,
+    })
 }
 
 /// The names that one getdents64(2) gave, `.` and `..` among them.
 #[derive(Debug)]
-pub struct Entries<'b>(&'b [u8]);
+pub struct Entries<'b> {
+    left: &'b [u8],
+    offset: u64,
+}
 
 impl Entries<'_> {
     /// Whether there were none: the directory's end.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.left.is_empty()
     }
+
+    /// Where the entry after the last one returned is found: for [`seek`].
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
+/// lseek(2) to an offset from the file's start, or to one of [`Entries::offset`] in a directory.
+pub fn seek(file: impl AsFd, offset: u64) -> Result<()> {
+    // SAFETY: plain numbers; 0 is SEEK_SET.
+    unsafe { call!(lseek, raw(&file), offset, 0).map(drop) }
 }
 
 impl<'b> Iterator for Entries<'b> {
     type Item = &'b CStr;
 
-    /// `struct linux_dirent64`: the entry's length lies at byte 16, its name begins at byte 19.
+    /// `struct linux_dirent64`: the next entry's offset lies at byte 8, the length of this one at
+    /// byte 16, its name begins at byte 19.
     fn next(&mut self) -> Option<&'b CStr> {
-        let length: [u8; 2] = self.0.get(16..18)?.try_into().ok()?;
+        let offset: [u8; 8] = self.left.get(8..16)?.try_into().ok()?;
+        let length: [u8; 2] = self.left.get(16..18)?.try_into().ok()?;
         let length = usize::from(u16::from_ne_bytes(length));
-        let (entry, rest) = self.0.split_at_checked(length)?;
-        self.0 = rest;
+        let (entry, rest) = self.left.split_at_checked(length)?;
+        (self.left, self.offset) = (rest, u64::from_ne_bytes(offset));
         CStr::from_bytes_until_nul(entry.get(19..)?).ok()
     }
 }

@@ -2,15 +2,21 @@
 
 use crate::Result;
 use crate::call::call;
+use core::num::NonZeroI32;
 use linux_raw_sys::general::rlimit64;
 
 /// prlimit(2) on the calling process. `resource` is RLIMIT_*, [`u64::MAX`] means no limit.
 pub fn set_limit(resource: u32, soft: u64, hard: u64) -> Result<()> {
-    set_limit_of(0, resource, soft, hard)
+    limit_process(0, resource, soft, hard)
 }
 
-/// prlimit(2) on another process; 0 is the calling one.
-pub fn set_limit_of(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+/// prlimit(2) on another process.
+pub fn set_limit_of(pid: NonZeroI32, resource: u32, soft: u64, hard: u64) -> Result<()> {
+    limit_process(pid.get(), resource, soft, hard)
+}
+
+/// 0 is the calling process.
+fn limit_process(pid: i32, resource: u32, soft: u64, hard: u64) -> Result<()> {
     let limit = rlimit64 {
         rlim_cur: soft,
         rlim_max: hard,
