@@ -129,7 +129,12 @@ unsafe impl dlmalloc::Allocator for Pages {
         true
     }
 
+    /// A multiple of the kernel's pages, which are of 4 KiB on x86-64, of up to 64 KiB elsewhere.
     fn page_size(&self) -> usize {
-        4096
+        if cfg!(target_arch = "x86_64") {
+            4 << 10
+        } else {
+            64 << 10
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Memory shared with a child: mmap(2).
 
 use crate::Result;
+use crate::apart::page_size;
 use crate::call::{call, owned, ptr, raw};
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU64;
@@ -83,8 +84,6 @@ pub fn is_sealed(file: impl AsFd) -> bool {
         .is_ok_and(|seals| seals as u32 & SEALS == SEALS)
 }
 
-const PAGE: usize = 4096;
-
 unsafe extern "C" {
     /// The program's own first header, elf(5): a symbol of the linker, ld(1).
     static __ehdr_start: elf::Header;
@@ -138,17 +137,18 @@ pub fn drop_unused_pages() {
     /// The most that earlier calls are taken to have used of the stack, bytes.
     const DEEPEST: usize = 256 << 10;
     /// Left alone below this function's own frame: the red zone, and the calls made from here.
-    const MARGIN: usize = PAGE;
+    const MARGIN: usize = 4096;
+    let page = page_size();
     let marker = 0u8;
-    let top = page_of((&raw const marker) as usize - MARGIN);
-    drop_program();
+    let top = page_of((&raw const marker) as usize - MARGIN, page);
+    drop_program(page);
     // SAFETY: nothing lives below the frames of the calls that are active.
     let _ = unsafe { advise_unneeded(top - DEEPEST, DEEPEST) };
 }
 
 /// Instructions and constants: what the program's own header says is never written.
 #[unsafe(link_section = "kan_waiting")]
-fn drop_program() {
+fn drop_program(page: usize) {
     // The compiler must not take the symbol for an object of that size: more follows it.
     let header_at = core::hint::black_box(&raw const __ehdr_start as usize);
     // SAFETY: the kernel has mapped this header, and read it to start the program.
@@ -169,14 +169,14 @@ fn drop_program() {
         let base = *base.get_or_insert(header_at.wrapping_sub(address));
         let start = base.wrapping_add(address);
         let end = start + segment.memory_size as usize;
-        let start = page_of(start);
+        let start = page_of(start, page);
         if segment.flags & elf::PF_W == 0
             && let Some(range) = room.next()
         {
-            *range = (start, end.next_multiple_of(PAGE) - start);
+            *range = (start, end.next_multiple_of(page) - start);
         }
     }
-    apart_from_neighbours();
+    apart_from_neighbours(page);
     for (start, length) in ranges {
         // SAFETY: mapped from the file and never written: segments do not share pages.
         let _ = unsafe { advise_unneeded(start, length) };
@@ -187,17 +187,17 @@ fn drop_program() {
 /// (`do_fault_around` of Linux's mm/memory.c). Advice about a part of a mapping makes it one of its
 /// own, so that only this section comes back.
 #[unsafe(link_section = "kan_waiting")]
-fn apart_from_neighbours() {
+fn apart_from_neighbours(page: usize) {
     use linux_raw_sys::general::MADV_RANDOM;
-    let start = page_of(&raw const __start_kan_waiting as usize);
-    let end = (&raw const __stop_kan_waiting as usize).next_multiple_of(PAGE);
+    let start = page_of(&raw const __start_kan_waiting as usize, page);
+    let end = (&raw const __stop_kan_waiting as usize).next_multiple_of(page);
     // SAFETY: advice on how the pages will be read.
     let _ = unsafe { call!(madvise, start, end - start, MADV_RANDOM) };
 }
 
 #[inline(always)]
-const fn page_of(address: usize) -> usize {
-    address & !(PAGE - 1)
+const fn page_of(address: usize, page: usize) -> usize {
+    address & !(page - 1)
 }
 
 /// # Safety

@@ -221,10 +221,19 @@ fn failure(result: Result<usize>) -> Error {
     }
 }
 
-/// pidfd_open(2).
+/// pidfd_open(2); ESRCH if there is no such process. For one that has just been reaped kernels such
+/// as Linux 6.1 say EINVAL, as for the id of a thread, which is no process either (ENOENT since
+/// Linux 6.16).
 pub fn pidfd_open(pid: i32) -> Result<OwnedFd> {
     // SAFETY: plain numbers; the result is ours.
-    unsafe { call!(pidfd_open, pid as isize, 0).map(|fd| owned(fd)) }
+    let opened = unsafe { call!(pidfd_open, pid as isize, 0).map(|fd| owned(fd)) };
+    opened.map_err(|error| match error.errno {
+        Errno::EINVAL | Errno::ENOENT if pid > 0 => Error {
+            errno: Errno::ESRCH,
+            ..error
+        },
+        _ => error,
+    })
 }
 
 /// pidfd_send_signal(2).

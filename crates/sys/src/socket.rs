@@ -124,13 +124,15 @@ pub fn receive(over: impl AsFd) -> Result<(usize, Option<OwnedFd>)> {
         descriptor: -1,
         padding: 0,
     };
+    // Without the padding: there a second descriptor would fit, which nobody would close. The
+    // kernel installs no more than fit (`scm_max_fds` of Linux's net/core/scm.c).
     let mut header = Header {
         name: 0,
         name_length: 0,
         parts: &raw const part,
         part_count: 1,
         control: &raw mut control,
-        control_length: size_of::<Control>(),
+        control_length: core::mem::offset_of!(Control, padding),
         flags: 0,
     };
     // SAFETY: the header and all it points at are writable, outlive the call and have the

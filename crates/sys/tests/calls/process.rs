@@ -12,6 +12,7 @@ pub const TESTS: &[Test] = &tests![
     crate::process::a_signal_is_told,
     crate::process::codes_are_a_shells,
     crate::process::a_child_is_reaped_once,
+    crate::process::what_leads_no_threads_is_no_process,
     crate::process::any_child_is_reaped_without_waiting,
     crate::process::a_subreaper_gets_orphans,
     crate::process::a_pidfd_stays_with_its_process,
@@ -82,6 +83,22 @@ fn a_child_is_reaped_once() {
         let open = process::pidfd_open(child.pid).unwrap_err();
         assert_eq!(open.errno, Errno::ESRCH);
     });
+}
+
+/// A thread that leads none: to some kernels what a process is that was just reaped.
+fn what_leads_no_threads_is_no_process() {
+    let (says, heard) = std::sync::mpsc::channel();
+    let (ends, waits) = std::sync::mpsc::channel::<()>();
+    let thread = std::thread::spawn(move || {
+        says.send(rustix::thread::gettid().as_raw_pid()).unwrap();
+        let _ = waits.recv();
+    });
+    let error = process::pidfd_open(heard.recv().unwrap()).unwrap_err();
+    assert_eq!(error.errno, Errno::ESRCH);
+    drop(ends);
+    thread.join().unwrap();
+    let error = process::pidfd_open(-1).unwrap_err();
+    assert_eq!(error.errno, Errno::EINVAL);
 }
 
 fn any_child_is_reaped_without_waiting() {

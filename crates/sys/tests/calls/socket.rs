@@ -6,6 +6,7 @@ use kan_sys::{Errno, file, io, socket};
 pub const TESTS: &[Test] = &tests![
     crate::socket::a_descriptor_arrives,
     crate::socket::a_descriptor_arrives_in_another_process,
+    crate::socket::of_two_descriptors_one_is_received,
     crate::socket::a_message_without_a_descriptor_is_refused,
     crate::socket::an_end_is_no_message,
     crate::socket::sending_to_nobody_fails,
@@ -27,6 +28,28 @@ fn a_descriptor_arrives() {
                 .unwrap()
                 .contains(rustix::io::FdFlags::CLOEXEC)
         );
+    }
+}
+
+/// A peer may send more than is asked for; none of it stays open.
+fn of_two_descriptors_one_is_received() {
+    use kan_sys::fd::AsFd;
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let open = || std::fs::read_dir("/proc/self/fd").unwrap().count();
+    for count in [2, 3] {
+        let (one, other) = socket::pair().unwrap();
+        let null = file::open(c"/dev/null", file::O_RDWR, 0).unwrap();
+        let sent = vec![null.as_fd(); count];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        assert!(control.push(SendAncillaryMessage::ScmRights(&sent)));
+        let text = [std::io::IoSlice::new(b"x")];
+        sendmsg(&one, &text, &mut control, SendFlags::empty()).unwrap();
+        let before = open();
+        let received = socket::receive_descriptor(&other).unwrap();
+        assert_eq!(open(), before + 1);
+        drop(received);
+        assert_eq!(open(), before);
     }
 }
 
