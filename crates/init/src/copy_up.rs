@@ -13,14 +13,15 @@ use kan_sys::file::{
 };
 use kan_sys::{Errno, Error, io};
 
-/// Directories below each other: each costs two descriptors and a buffer on the stack.
-const MAX_DEPTH: u32 = 200;
+/// Directories below each other. A path of PATH_MAX reaches twice as deep, but no image does.
+const MAX_DEPTH: usize = 1024;
 
 /// Names are looked up one at a time, and no link is followed: another container that shares the
 /// directory may change it meanwhile.
 const HERE: u32 = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
 
 /// Copies the directory at `from` into the file system whose root `tree` is.
+#[inline(never)]
 pub(crate) fn perform(root: BorrowedFd<'_>, from: &RootPath, tree: BorrowedFd<'_>) -> Step {
     let found = match rootpath::look_up(root, from) {
         Err(error) if error.errno == Errno::ENOENT => return Ok(()),
@@ -28,8 +29,7 @@ pub(crate) fn perform(root: BorrowedFd<'_>, from: &RootPath, tree: BorrowedFd<'_
     };
     let old = open_directory(&found, c".")?;
     let new = open_directory(tree, c".")?;
-    copy_entries(&old, &new, 0)?;
-    give_ownership(&new, &file::status(&old, c"")?)
+    Walk::new(old, new).copy_all()
 }
 
 fn open_directory(at: impl kan_sys::fd::AsFd, name: &CStr) -> Result<OwnedFd, Error> {
@@ -42,39 +42,122 @@ fn give_ownership(new: &OwnedFd, like: &Status) -> Step {
     Ok(file::chmod(new, like.mode & 0o7777)?)
 }
 
-fn copy_entries(old: &OwnedFd, new: &OwnedFd, depth: u32) -> Step {
-    if depth > MAX_DEPTH {
-        return Err(Flaw::PathTooLong.into());
+/// A directory above the one that is being copied.
+#[derive(Clone, Copy)]
+struct Level {
+    filesystem: u64,
+    inode: u64,
+    /// Where its listing goes on.
+    offset: u64,
+}
+
+/// The way through the tree. Whoever prepared it chose the depth, and init's stack and its
+/// descriptors are few (setrlimit(2)): so there is no recursion, and only the directory that is
+/// being copied is open. The way back up is `..`.
+struct Walk {
+    old: OwnedFd,
+    new: OwnedFd,
+    above: [Level; MAX_DEPTH],
+    depth: usize,
+}
+
+impl Walk {
+    fn new(old: OwnedFd, new: OwnedFd) -> Self {
+        let unused = Level {
+            filesystem: 0,
+            inode: 0,
+            offset: 0,
+        };
+        Self {
+            old,
+            new,
+            above: [unused; MAX_DEPTH],
+            depth: 0,
+        }
     }
-    let mut buffer = [0; 4096];
-    loop {
-        let entries = file::entries(old, &mut buffer)?;
+
+    fn copy_all(&mut self) -> Step {
+        let mut buffer = [0; 4096];
+        loop {
+            let is_done = self.copy_some(&mut buffer)?;
+            if !is_done {
+                continue;
+            }
+            give_ownership(&self.new, &file::status(&self.old, c"")?)?;
+            if self.depth == 0 {
+                return Ok(());
+            }
+            self.ascend()?;
+        }
+    }
+
+    /// Copies what one call lists, or up to a subdirectory, which is entered; whether there was
+    /// nothing left.
+    fn copy_some(&mut self, buffer: &mut [u8]) -> Result<bool, Stop> {
+        let mut entries = file::entries(&self.old, buffer)?;
         if entries.is_empty() {
-            return Ok(());
+            return Ok(true);
         }
-        for name in entries.filter(|name| !matches!(name.to_bytes(), b"." | b"..")) {
-            copy_entry(old, new, name, depth)?;
+        while let Some(name) = entries.next() {
+            if matches!(name.to_bytes(), b"." | b"..") {
+                continue;
+            }
+            let found = file::status(&self.old, name)?;
+            if found.is(S_IFDIR) {
+                self.descend(name, entries.offset())?;
+                return Ok(false);
+            }
+            copy_entry(&self.old, &self.new, name, &found)?;
         }
+        Ok(false)
+    }
+
+    fn descend(&mut self, name: &CStr, offset: u64) -> Step {
+        let here = file::status(&self.old, c"")?;
+        let Some(level) = self.above.get_mut(self.depth) else {
+            return Err(Flaw::PathTooLong.into());
+        };
+        *level = Level {
+            filesystem: here.filesystem,
+            inode: here.inode,
+            offset,
+        };
+        let from = open_directory(&self.old, name)?;
+        file::mkdirat(&self.new, name, 0o700)?;
+        self.new = open_directory(&self.new, name)?;
+        self.old = from;
+        self.depth += 1;
+        Ok(())
+    }
+
+    /// The directory may have been moved meanwhile: then `..` is another one, which nobody asked
+    /// to copy.
+    fn ascend(&mut self) -> Step {
+        self.depth -= 1;
+        let level = self.above[self.depth];
+        let old = open_above(&self.old)?;
+        let found = file::status(&old, c"")?;
+        if (found.filesystem, found.inode) != (level.filesystem, level.inode) {
+            return Err(Flaw::WrongKind.into());
+        }
+        file::seek(&old, level.offset)?;
+        self.new = open_above(&self.new)?;
+        self.old = old;
+        Ok(())
     }
 }
 
-fn copy_entry(old: &OwnedFd, new: &OwnedFd, name: &CStr, depth: u32) -> Step {
-    let found = file::status(old, name)?;
+fn open_above(directory: &OwnedFd) -> Result<OwnedFd, Error> {
+    file::openat2(directory, c"..", O_RDONLY | O_DIRECTORY, 0, 0)
+}
+
+fn copy_entry(old: &OwnedFd, new: &OwnedFd, name: &CStr, found: &Status) -> Step {
     match found.mode & file::S_IFMT {
-        S_IFDIR => copy_directory(old, new, name, depth),
         S_IFREG => copy_file(old, new, name),
-        S_IFLNK => copy_link(old, new, name, &found),
-        S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => copy_node(new, name, &found),
+        S_IFLNK => copy_link(old, new, name, found),
+        S_IFCHR | S_IFBLK | S_IFIFO | S_IFSOCK => copy_node(new, name, found),
         _ => Err(Flaw::WrongKind.into()),
     }
-}
-
-fn copy_directory(old: &OwnedFd, new: &OwnedFd, name: &CStr, depth: u32) -> Step {
-    let from = open_directory(old, name)?;
-    file::mkdirat(new, name, 0o700)?;
-    let to = open_directory(new, name)?;
-    copy_entries(&from, &to, depth + 1)?;
-    give_ownership(&to, &file::status(&from, c"")?)
 }
 
 /// Opened without waiting, should it have become a FIFO.

@@ -4,14 +4,24 @@ use crate::exec::{ExecStrings, HOME_SIZE};
 use crate::{Step, Stop};
 use kan_op::Flaw;
 use kan_sys::fd::OwnedFd;
-use kan_sys::file::{self, O_NONBLOCK, O_RDONLY, S_IFREG};
-use kan_sys::io;
+use kan_sys::file::{self, O_NOCTTY, O_NONBLOCK, O_RDONLY, S_IFREG};
+use kan_sys::{io, memory};
+
+/// As much of the file as is read, bytes. An image can hold one of any size, and a sparse one costs
+/// it nothing; a hundred thousand users take some 10 MB.
+const LONGEST: usize = 16 << 20;
+
+/// As long as it may take, nanoseconds: a file system of the image's own (fuse(4)) can answer as
+/// slowly as it likes. A read that never ends is ended by the signal that ends kan.
+const PATIENCE: u64 = 10_000_000_000;
 
 impl ExecStrings<'_> {
-    /// A container without the file, or without the user in it, has `/` as its home.
+    /// A container without the file, or without the user in it, has `/` as its home. What is not a
+    /// regular file counts as absent.
     pub(crate) fn find_home(&mut self, uid: u32) -> Step {
-        // Not blocking: the file may be a FIFO, in a root that somebody else made.
-        let Ok(passwd) = file::open(c"/etc/passwd", O_RDONLY | O_NONBLOCK, 0) else {
+        // In a root that somebody else prepared it may be a FIFO, or a terminal.
+        let flags = O_RDONLY | O_NONBLOCK | O_NOCTTY;
+        let Ok(passwd) = file::open(c"/etc/passwd", flags, 0) else {
             return Ok(());
         };
         if !file::status(&passwd, c"")?.is(S_IFREG) {
@@ -58,8 +68,17 @@ impl<'h> Search<'h> {
 
     fn read(&mut self, passwd: &OwnedFd) -> Result<(), Stop> {
         let mut buffer = [0; 4096];
+        let began = memory::monotonic_ns();
+        let mut total = 0;
         loop {
             let count = io::read(passwd, &mut buffer)?;
+            total += count;
+            if total > LONGEST {
+                return Err(Flaw::TooLarge.into());
+            }
+            if memory::monotonic_ns().saturating_sub(began) > PATIENCE {
+                return Err(Flaw::TooSlow.into());
+            }
             for byte in &buffer[..count] {
                 self.take(*byte);
                 if self.found {

@@ -39,10 +39,14 @@ pub enum Flaw {
     /// Of a mount and its mount point one is a directory and the other is not; `part` is 1 if the
     /// mount is the directory.
     KindsDiffer,
+    /// A file of the image is larger than init reads.
+    TooLarge,
+    /// A file of the image took longer to read than init waits.
+    TooSlow,
 }
 
 impl Flaw {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Call,
         Self::OutOfStep,
         Self::NotOrdinaryDirectory,
@@ -57,6 +61,8 @@ impl Flaw {
         Self::HookSignalled,
         Self::HookTimedOut,
         Self::KindsDiffer,
+        Self::TooLarge,
+        Self::TooSlow,
     ];
 }
 

@@ -1,7 +1,9 @@
 //! Why init failed, in one line: field, operation, call, reason.
 
-use crate::{Plan, text, text_mounts};
-use kan_op::init::{FilterInstruction, InitHook, MountChange, Program, RootPath, TreeSource};
+use crate::{Plan, labels, text, text_mounts};
+use kan_op::init::{
+    FilterInstruction, InitHook, MountChange, Parameter, Program, RootPath, TreeSource,
+};
 use kan_op::{Failure, Flaw, HostStep, InitStep, Slot};
 use kan_seccomp::SeccompData;
 use std::ffi::CStr;
@@ -130,16 +132,22 @@ fn field(plan: &Plan, index: usize, step: &InitStep, failure: Failure) -> String
     if field.is_empty() {
         return String::new();
     }
-    let option = match step {
-        InitStep::NewFilesystem(new) => new
-            .parameters
-            .get(usize::from(failure.part))
-            .and_then(|parameter| parameter.option),
+    let parameter = match step {
+        InitStep::NewFilesystem(new) => new.parameters.get(usize::from(failure.part)),
         _ => None,
     };
-    match option {
-        Some(option) => format!("{field}.options[{option}]: "),
-        None => format!("{field}: "),
+    match parameter {
+        Some(Parameter {
+            option: Some(option),
+            ..
+        }) => format!("{field}.options[{option}]: "),
+        // No option of the mount: the label is every mount's.
+        Some(Parameter { key, .. })
+            if failure.call == call(Sysno::fsconfig) && labels::is_context(key) =>
+        {
+            "linux.mountLabel: ".into()
+        }
+        _ => format!("{field}: "),
     }
 }
 
@@ -184,6 +192,8 @@ fn reason(step: &InitStep, failure: Failure) -> String {
         Flaw::OutsideRoot => "the directory lies outside the container's root".into(),
         Flaw::PathTooLong => "the path has more than 4095 bytes or 40 links".into(),
         Flaw::WrongKind => wrong_kind(step).into(),
+        Flaw::TooLarge => "/etc/passwd is larger than 16 MiB".into(),
+        Flaw::TooSlow => "/etc/passwd took longer than 10 s to read".into(),
         Flaw::NotFound | Flaw::IsDirectory => "not found".into(),
         Flaw::HookExited | Flaw::HookSignalled | Flaw::HookTimedOut => "failed".into(),
         Flaw::KindsDiffer => "not a directory".into(),

@@ -4,6 +4,7 @@ use crate::builder::Builder;
 use crate::{AppArmor, annotations};
 use kan_op::InitStep;
 use kan_op::init::Parameter;
+use std::ffi::CStr;
 
 /// Init: what the next execve(2) switches to, hooks of startContainer included. Written while the
 /// host's /proc is in sight, so that no container can put a file in its place (CVE-2019-16884).
@@ -78,6 +79,13 @@ pub(crate) fn check(b: &mut Builder<'_>) {
 
 /// The options by which a mount gets a label: mount(8), context.
 const CONTEXTS: [&str; 4] = ["context", "fscontext", "defcontext", "rootcontext"];
+
+/// Whether a parameter of a new file system is one of them.
+pub(crate) fn is_context(key: &CStr) -> bool {
+    CONTEXTS
+        .iter()
+        .any(|kind| kind.as_bytes() == key.to_bytes())
+}
 
 fn mount_label<'a>(b: &Builder<'a>) -> Option<&'a str> {
     b.linux()?.mount_label.as_deref()

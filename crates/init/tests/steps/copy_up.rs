@@ -10,6 +10,8 @@ pub const TESTS: &[Test] = &tests![
     crate::copy_up::what_lies_there_is_copied,
     crate::copy_up::nothing_there_is_nothing_to_copy,
     crate::copy_up::many_names_and_long_files_are_whole,
+    crate::copy_up::a_deep_tree_needs_no_stack,
+    crate::copy_up::a_listing_goes_on_after_each_subdirectory,
 ];
 
 fn copied() -> [InitStep; 3] {
@@ -81,5 +83,49 @@ fn many_names_and_long_files_are_whole() {
         assert_eq!(perform(&copied()), Ok(()));
         assert_eq!(names(inside("copy")), names(inside("full")));
         assert_eq!(fs::read(inside("copy/long")).unwrap(), long);
+    });
+}
+
+/// One of `ulimit -s 256`, and few descriptors.
+fn a_deep_tree_needs_no_stack() {
+    const RLIMIT_STACK: u32 = 3;
+    const RLIMIT_NOFILE: u32 = 7;
+    alone(|| {
+        set();
+        let deep = "d/".repeat(1000);
+        fs::create_dir_all(inside(&format!("full/{deep}"))).unwrap();
+        fs::write(inside(&format!("full/{deep}file")), "text").unwrap();
+        kan_sys::resource::set_limit(RLIMIT_STACK, 256 << 10, 256 << 10).unwrap();
+        kan_sys::resource::set_limit(RLIMIT_NOFILE, 64, 64).unwrap();
+        assert_eq!(perform(&copied()), Ok(()));
+        let copy = fs::read(inside(&format!("copy/{deep}file"))).unwrap();
+        assert_eq!(copy, b"text");
+    });
+    alone(|| {
+        set();
+        fs::create_dir_all(inside(&format!("full/{}", "d/".repeat(1025)))).unwrap();
+        let failure = perform(&copied()).unwrap_err();
+        assert_eq!(failure.1.flaw, kan_op::Flaw::PathTooLong);
+    });
+}
+
+fn a_listing_goes_on_after_each_subdirectory() {
+    alone(|| {
+        set();
+        for number in 0..300 {
+            let name = format!("full/directory-{number}");
+            fs::create_dir_all(inside(&name)).unwrap();
+            fs::write(inside(&format!("{name}/file")), &name).unwrap();
+            fs::write(inside(&format!("full/file-{number}")), &name).unwrap();
+        }
+        assert_eq!(perform(&copied()), Ok(()));
+        assert_eq!(names(inside("copy")), names(inside("full")));
+        for number in 0..300 {
+            let name = format!("full/directory-{number}");
+            for copy in [format!("directory-{number}/file"), format!("file-{number}")] {
+                let text = fs::read_to_string(inside(&format!("copy/{copy}"))).unwrap();
+                assert_eq!(text, name);
+            }
+        }
     });
 }

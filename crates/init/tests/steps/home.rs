@@ -20,6 +20,7 @@ pub const TESTS: &[Test] = &tests![
     crate::home::other_users_lines_may_be_huge,
     crate::home::a_home_that_does_not_fit_is_refused,
     crate::home::the_longest_home_fits,
+    crate::home::a_file_without_an_end_is_refused,
     crate::home::the_environments_own_home_stays_without_a_search,
 ];
 
@@ -143,6 +144,27 @@ fn a_home_that_does_not_fit_is_refused() {
 fn the_longest_home_fits() {
     let home = format!("/{}", "x".repeat(4094));
     assert_home(7, &format!("a:x:7:7::{home}:/bin/sh\n"), &home);
+}
+
+/// A sparse file of a terabyte, as an image can hold it. The user may still be found at its start.
+fn a_file_without_an_end_is_refused() {
+    alone(|| {
+        let endless = |before: &str| {
+            let passwd = fs::File::create("/etc/passwd").unwrap();
+            let after = 16 << 20;
+            std::os::unix::fs::FileExt::write_all_at(&passwd, before.as_bytes(), 0).unwrap();
+            passwd.set_len(before.len() as u64 + after).unwrap();
+        };
+        let home = home_after(7, || endless("a:x:7:7::/seven:\n"));
+        assert_eq!(home.as_deref(), Ok("/seven"));
+    });
+    alone(|| {
+        let endless = || {
+            let passwd = fs::File::create("/etc/passwd").unwrap();
+            passwd.set_len(1 << 40).unwrap();
+        };
+        assert_eq!(home_after(7, endless).unwrap_err().flaw, Flaw::TooLarge);
+    });
 }
 
 /// Without `with_home` the environment is the plan's alone.
