@@ -1,11 +1,12 @@
 //! `process.capabilities`: config.md, Linux Process; capabilities(7).
 
 use crate::builder::Builder;
-use crate::{seccomp, user_namespace};
+use crate::{names, seccomp, user_namespace};
 use caps::Capability;
 use kan_op::InitStep;
 use kan_spec::config::Capabilities;
 use linux_raw_sys::general::CAP_SYS_ADMIN;
+use std::collections::BTreeSet;
 
 /// The five sets, bit n for capability n.
 #[derive(Clone, Copy, Default)]
@@ -93,7 +94,7 @@ fn resolve(b: &Builder<'_>) -> Sets {
 
 /// Names to bits. The spec wants a warning for what can't be had: an unknown name, one that kan
 /// itself lacks, or an ambient one that is not inheritable.
-fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
+fn resolve_with_warnings<'c>(b: &Builder<'c>) -> (Sets, Vec<String>) {
     let named = b
         .process()
         .and_then(|process| process.capabilities.as_ref());
@@ -105,14 +106,12 @@ fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
     } else {
         b.facts.permitted
     };
-    let mut unknown = Vec::new();
-    let mut bits = |names: &[String]| {
+    let mut unknown = BTreeSet::new();
+    let mut bits = |names: &'c [String]| {
         names.iter().fold(0, |set, name| match number(name) {
             Some(bit) if bit & available != 0 => set | bit,
             _ => {
-                if !unknown.contains(name) {
-                    unknown.push(name.clone());
-                }
+                unknown.insert(name.as_str());
                 set
             }
         })
@@ -120,8 +119,7 @@ fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
     let mut sets = all_sets(named, &mut bits);
     let mut warnings = Vec::new();
     if !unknown.is_empty() {
-        unknown.sort();
-        let list = unknown.join(" ");
+        let list = names::some_of(&unknown);
         warnings.push(format!(
             "ignoring unknown or unavailable capabilities: [{list}]"
         ));
@@ -135,7 +133,7 @@ fn resolve_with_warnings(b: &Builder<'_>) -> (Sets, Vec<String>) {
     (sets, warnings)
 }
 
-fn all_sets(named: &Capabilities, bits: &mut impl FnMut(&[String]) -> u64) -> Sets {
+fn all_sets<'c>(named: &'c Capabilities, bits: &mut impl FnMut(&'c [String]) -> u64) -> Sets {
     Sets {
         bounding: bits(&named.bounding),
         effective: bits(&named.effective),

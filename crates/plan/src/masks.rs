@@ -3,6 +3,7 @@
 use crate::builder::Builder;
 use crate::{hooks, mounts, namespaces};
 use kan_op::{InitStep, Slot};
+use std::collections::HashSet;
 use std::ffi::CStr;
 
 /// Init: what will cover masked paths. The empty file system is attached below the root's own
@@ -59,13 +60,12 @@ fn apply_to(b: &mut Builder<'_>, is_wanted: impl Fn(&str) -> bool) {
             b.init(at, InitStep::LockPath { path });
         }
     }
-    let mut seen = Vec::new();
+    let mut seen = HashSet::new();
     for (index, path) in linux.masked_paths.iter().enumerate() {
-        if is_wanted(path) && !seen.contains(&path) {
+        if seen.insert(path) && is_wanted(path) {
             let at = format!("linux.maskedPaths[{index}]");
             let masked = b.root_path(&at, path);
             b.init(at, InitStep::MaskPath { path: masked });
         }
-        seen.push(path);
     }
 }

@@ -14,7 +14,11 @@ use linux_raw_sys::general::MOUNT_ATTR_RDONLY;
 /// in the list.
 pub(crate) fn all(b: &mut Builder<'_>) -> Vec<usize> {
     let late = late(b);
-    for index in (0..b.config.mounts.len()).filter(|index| !late.contains(index)) {
+    let mut later = late.iter().copied().peekable();
+    for index in 0..b.config.mounts.len() {
+        if later.next_if_eq(&index).is_some() {
+            continue;
+        }
         let entry = Entry::new(b, index);
         if !entry.is_without_network() {
             namespaces::enter_network(b);

@@ -1,7 +1,25 @@
 //! Numbers of the kernel by the names that people know.
 
 use linux_raw_sys::general as raw;
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
+
+/// Names that somebody chose, as a list of a bounded length. A config.json can have half a million
+/// of them.
+pub(crate) fn some_of(names: &BTreeSet<&str>) -> String {
+    /// As many as are shown, and the characters that are shown of each.
+    const MOST: usize = 10;
+    const LONGEST: usize = 32;
+    let cut = |name: &&str| match name.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &name[..end]),
+        None => (*name).to_owned(),
+    };
+    let shown: Vec<_> = names.iter().take(MOST).map(cut).collect();
+    match names.len().saturating_sub(MOST) {
+        0 => shown.join(" "),
+        rest => format!("{} and {rest} more", shown.join(" ")),
+    }
+}
 
 pub(crate) fn signals(ignored: u64) -> String {
     if ignored == 0 {

@@ -387,6 +387,10 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::DropBounding { drop } => format!("drop from the bounding set: {}", caps(*drop)),
         InitStep::SetIds(ids) => {
             let groups = match &ids.groups {
+                // There may be 65536 of them.
+                Some(groups) if groups.len() > 16 => {
+                    format!("groups {:?} and {} more", &groups[..16], groups.len() - 16)
+                }
                 Some(groups) => format!("groups {groups:?}"),
                 None => "with the groups as they are".into(),
             };

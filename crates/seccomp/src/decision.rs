@@ -1,6 +1,6 @@
 //! What the filter answers to each call number of an architecture, as ranges of numbers.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use kan_spec::{Problem, Problems};
 
@@ -41,6 +41,8 @@ pub(crate) struct Decisions {
     pub numbers: Vec<Numbers>,
     pub blocks: Vec<Block>,
     known_blocks: HashMap<Block, usize>,
+    /// Of which rules it was said that others hide them.
+    warned: HashSet<(usize, usize)>,
 }
 
 impl Decisions {
@@ -116,28 +118,39 @@ impl Decisions {
         let all = group.iter().map(|&(_, index)| &rules.alternatives[index]);
         if let Some(first) = all.clone().find(|one| one.conditions(abi.wide).is_empty()) {
             for other in all.filter(|other| other.answer != first.answer) {
-                warn(warnings, other.rule, first.rule);
+                self.warn(warnings, other.rule, first.rule);
             }
             return Outcome::Answer(first.answer);
         }
         let mut sorted: Vec<&Alternative> = all.collect();
         sorted.sort_by(|a, b| precedence(a.conditions(abi.wide), b.conditions(abi.wide)));
         let mut cases: Cases = Vec::with_capacity(sorted.len());
+        let mut earlier = Earlier::default();
         for (index, &one) in sorted.iter().enumerate() {
-            let mut earlier = sorted[..index].iter().copied();
-            match earlier.find(|other| other.covers(one, abi.wide)) {
+            let covering = earlier.find(one.conditions(abi.wide));
+            earlier.add(one.conditions(abi.wide), index);
+            match covering.map(|index| sorted[index]) {
                 None => cases.push((one.conditions(abi.wide).to_vec(), one.answer)),
                 Some(other) if other.answer == one.answer => {}
                 Some(other) if other.contradicts(one, abi.wide) => {
                     contradiction(problems, one.rule.max(other.rule), one.rule.min(other.rule));
                 }
-                Some(other) => warn(warnings, one.rule, other.rule),
+                Some(other) => self.warn(warnings, one.rule, other.rule),
             }
         }
         Outcome::Block(self.block(Block {
             cases,
             big_endian: abi.big_endian(),
         }))
+    }
+
+    fn warn(&mut self, warnings: &mut Vec<String>, hidden: usize, by: usize) {
+        if self.warned.insert((hidden, by)) {
+            warnings.push(format!(
+                "linux.seccomp.syscalls[{hidden}]: has no effect on some calls, which \
+                 syscalls[{by}] decides"
+            ));
+        }
     }
 
     /// The index of a block, which many calls may share.
@@ -152,14 +165,31 @@ impl Decisions {
     }
 }
 
-impl Alternative {
-    /// Whether it holds wherever `other` does, because it asks for less.
-    fn covers(&self, other: &Self, wide: bool) -> bool {
-        let mine = self.conditions(wide).iter();
-        mine.copied()
-            .all(|condition| other.conditions(wide).contains(&condition))
+/// The alternatives that are tried before another one, by their conditions.
+#[derive(Default)]
+struct Earlier<'a>(HashMap<Vec<&'a Condition>, usize>);
+
+impl<'a> Earlier<'a> {
+    /// The first that holds wherever one with these conditions does, because it asks for less: its
+    /// own are some of these. There are six at most, one for each argument, so at most 64 selections
+    /// of them; a profile may have half a million rules for one call.
+    fn find(&self, conditions: &'a [Condition]) -> Option<usize> {
+        let selections = 0..1_u32 << conditions.len();
+        let chosen = |selection: u32| {
+            let all = conditions.iter().enumerate();
+            let some = all.filter(|(bit, _)| selection >> bit & 1 == 1);
+            some.map(|(_, condition)| condition).collect::<Vec<_>>()
+        };
+        let found = selections.filter_map(|selection| self.0.get(&chosen(selection)));
+        found.min().copied()
     }
 
+    fn add(&mut self, conditions: &'a [Condition], index: usize) {
+        self.0.entry(conditions.iter().collect()).or_insert(index);
+    }
+}
+
+impl Alternative {
     /// Whether libseccomp refuses this together with `hidden`, which it covers with another answer:
     /// if the conditions are the same, or if the hidden one came first and begins with these.
     fn contradicts(&self, hidden: &Self, wide: bool) -> bool {
@@ -172,15 +202,6 @@ fn contradiction(problems: &mut Problems, later: usize, earlier: usize) {
     let at = format!("linux.seccomp.syscalls[{later}]");
     let why = format!("contradicts syscalls[{earlier}]: another action for the same arguments");
     problems.push(Problem::new(at, why));
-}
-
-fn warn(warnings: &mut Vec<String>, hidden: usize, by: usize) {
-    let text = format!(
-        "linux.seccomp.syscalls[{hidden}]: has no effect on some calls, which syscalls[{by}] decides"
-    );
-    if !warnings.contains(&text) {
-        warnings.push(text);
-    }
 }
 
 /// One architecture's decisions.

@@ -1,5 +1,6 @@
 //! What is wrong with a document: each problem with its field, all of them at once.
 
+use crate::printable;
 use std::fmt;
 
 /// One thing that is wrong, and the field that says it.
@@ -23,12 +24,16 @@ impl Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.at.is_empty() {
-            return f.write_str(&self.why);
+        let (at, why) = (printable(&self.at), printable(&self.why));
+        if at.is_empty() {
+            return f.write_str(&why);
         }
-        write!(f, "{}: {}", self.at, self.why)
+        write!(f, "{at}: {why}")
     }
 }
+
+/// As many problems as are kept of one document: nobody reads more.
+pub const MOST_PROBLEMS: usize = 500;
 
 /// Collects problems, so that a person sees all of them instead of the first.
 #[derive(Debug, Default)]
@@ -43,14 +48,16 @@ impl Problems {
         Self { found: Vec::new() }
     }
 
-    /// Adds a problem.
+    /// Adds a problem, unless there are [`MOST_PROBLEMS`] already.
     pub fn push(&mut self, problem: Problem) {
-        self.found.push(problem);
+        if self.found.len() < MOST_PROBLEMS {
+            self.found.push(problem);
+        }
     }
 
     /// The value, or `None` after its problem is noted.
     pub fn keep<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.found.push(problem)).ok()
+        result.map_err(|problem| self.push(problem)).ok()
     }
 
     /// Whether nothing was wrong so far.

@@ -77,6 +77,37 @@ fn kinds() {
     assert_eq!(lines("null"), ["expected an object, found null"]);
 }
 
+/// To the kernel 4294967295 is "leave it unchanged", and a process that sets it stays root.
+#[test]
+fn what_is_no_id() {
+    let why = "4294967295 is no id (the kernel reads it as \"leave unchanged\")";
+    for (pointer, field) in [
+        ("process.user.uid", "process.user.uid"),
+        ("process.user.gid", "process.user.gid"),
+        ("linux.devices.0.uid", "linux.devices[0].uid"),
+        ("linux.devices.0.gid", "linux.devices[0].gid"),
+    ] {
+        complains(&[(pointer, "4294967295", &format!("{field}: {why}"))]);
+    }
+    complains(&[
+        (
+            "process.user.additionalGids",
+            "[1, 4294967295]",
+            &format!("process.user.additionalGids[1]: {why}"),
+        ),
+        (
+            "linux.uidMappings.0.hostID",
+            "4294967295",
+            &format!("linux.uidMappings[0].hostID: {why}"),
+        ),
+        (
+            "linux.gidMappings.0.containerID",
+            "4294967295",
+            &format!("linux.gidMappings[0].containerID: {why}"),
+        ),
+    ]);
+}
+
 #[test]
 #[allow(clippy::too_many_lines, reason = "one table of cases")]
 fn numbers_out_of_range() {
@@ -154,12 +185,22 @@ fn numbers_out_of_range() {
         (
             "linux.devices.0.major",
             "-1",
-            "linux.devices[0].major: -1 is out of range (0 to 4294967295)",
+            "linux.devices[0].major: -1 is out of range (0 to 4095)",
+        ),
+        (
+            "linux.devices.0.minor",
+            "1048576",
+            "linux.devices[0].minor: 1048576 is out of range (0 to 1048575)",
+        ),
+        (
+            "linux.resources.devices.0.major",
+            "4294967295",
+            "linux.resources.devices[0].major: 4294967295 is out of range (-1 to 4294967294)",
         ),
         (
             "linux.resources.devices.0.minor",
             "-2",
-            "linux.resources.devices[0].minor: -2 is out of range (-1 to 4294967295)",
+            "linux.resources.devices[0].minor: -2 is out of range (-1 to 4294967294)",
         ),
         (
             "linux.seccomp.defaultErrnoRet",

@@ -6,6 +6,7 @@ use crate::ExitCode;
 use crate::args::{self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use kan_lifecycle::{Below, ExecOptions};
+use kan_spec::config::{NO_ID, NO_ID_WHY};
 use std::ffi::OsString;
 use std::path::Path;
 
@@ -35,7 +36,7 @@ fn args(command: Command) -> Command {
             .value_parser(user),
         many("additional-gids", "GID", "its supplementary groups")
             .short('g')
-            .value_parser(value_parser!(u32)),
+            .value_parser(user_or_group),
         many("cap", "CAPABILITY", "added to its capabilities").short('c'),
         text("process-label", "LABEL", "its SELinux context"),
         text("apparmor", "PROFILE", "its AppArmor profile"),
@@ -71,19 +72,21 @@ fn args(command: Command) -> Command {
 }
 
 /// Numbers only: what is not wholly a number must not become root (CVE-2016-3697,
-/// CVE-2026-30892).
+/// CVE-2026-30892), and neither must [`NO_ID`].
+fn user_or_group(text: &str) -> Result<u32, String> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let number = text.parse().ok().filter(|_| digits);
+    match number {
+        Some(NO_ID) => Err(format!("{text}{NO_ID_WHY}")),
+        Some(number) => Ok(number),
+        None => Err(format!("{text:?} is not a user or group number")),
+    }
+}
+
 fn user(text: &str) -> Result<(u32, Option<u32>), String> {
-    let number = |part: &str| {
-        let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-        let number = part
-            .parse::<u32>()
-            .ok()
-            .filter(|number| digits && *number != u32::MAX);
-        number.ok_or_else(|| format!("{part:?} is not a user or group number"))
-    };
     match text.split_once(':') {
-        Some((uid, gid)) => Ok((number(uid)?, Some(number(gid)?))),
-        None => Ok((number(text)?, None)),
+        Some((uid, gid)) => Ok((user_or_group(uid)?, Some(user_or_group(gid)?))),
+        None => Ok((user_or_group(text)?, None)),
     }
 }
 

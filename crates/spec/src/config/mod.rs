@@ -34,6 +34,13 @@ pub use seccomp::{
     SyscallRule,
 };
 
+/// (uid_t)-1, which names no user and no group: setresuid(2), chown(2) and their kin read it as
+/// "leave it unchanged".
+pub const NO_ID: u32 = u32::MAX;
+
+/// Why [`NO_ID`] is refused, in words that follow it.
+pub const NO_ID_WHY: &str = " is no id (the kernel reads it as \"leave unchanged\")";
+
 /// The whole of config.json (config.md).
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Config {

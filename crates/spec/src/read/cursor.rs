@@ -3,11 +3,9 @@
 use std::cell::RefCell;
 
 use super::Read;
-use crate::Problem;
+use crate::config;
 use crate::json::{Json, Number};
-
-/// Nobody reads more, and [`Cursor::sound`] goes through all of them.
-const MOST_PROBLEMS: usize = 500;
+use crate::problem::{MOST_PROBLEMS, Problem};
 
 /// What reading a document found, beside the values.
 #[derive(Debug, Default)]
@@ -150,6 +148,23 @@ impl<'c> Cursor<'c> {
         }
     }
 
+    /// Checks the key of each entry of an object, as long as anybody would read of another
+    /// problem: to find the place of each takes a look at all.
+    pub fn each_key<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k str>,
+        rule: impl Fn(&str) -> Result<(), String>,
+    ) {
+        for key in keys {
+            if let Err(why) = rule(key) {
+                if self.report.problems.borrow().len() >= MOST_PROBLEMS {
+                    return;
+                }
+                self.key(key).problem(why);
+            }
+        }
+    }
+
     /// Whether nothing was wrong so far with this value and what it contains.
     pub fn sound(&self) -> bool {
         let problems = self.report.problems.borrow();
@@ -284,6 +299,20 @@ impl<'c> Cursor<'c> {
             (0..items.len()).for_each(|number| {
                 self.item(number).rule(rule);
             });
+        }
+        self
+    }
+
+    /// A rule for a number, or for each of an array, that is a user or a group.
+    pub fn id(&self) -> &Self {
+        match self.json {
+            Json::List(items) => (0..items.len()).for_each(|number| {
+                self.item(number).id();
+            }),
+            Json::Number(Number::Whole(number)) if *number == i128::from(config::NO_ID) => {
+                self.problem(format!("{number}{}", config::NO_ID_WHY));
+            }
+            _ => {}
         }
         self
     }

@@ -64,11 +64,10 @@ fn check_namespaces(config: &Config, at: &Cursor<'_>) {
     for (key, given, kind) in linux::in_namespace(linux) {
         needs(given, &inside.key(key), kind);
     }
-    for (name, _) in &linux.sysctl {
-        if let Err(why) = sysctl::namespaced(name, linux) {
-            inside.key("sysctl").key(name).problem(why);
-        }
-    }
+    let names = linux.sysctl.iter().map(|(name, _)| name.as_str());
+    inside
+        .key("sysctl")
+        .each_key(names, |name| sysctl::namespaced(name, linux));
 }
 
 impl Object for Root {

@@ -3,9 +3,14 @@
 use super::rules::{absolute, class_of_service, cpu_list, device_name};
 use super::{Cursor, Object, Read};
 use crate::config::{
-    Device, DeviceType, IdMapping, IntelRdt, Linux, MemoryPolicy, Namespace, NamespaceType,
+    Device, DeviceType, IdMapping, IntelRdt, Linux, MemoryPolicy, NO_ID, Namespace, NamespaceType,
     NetDevice, Personality, TimeOffset,
 };
+
+/// The kernel's MINORBITS is 20, linux/kdev_t.h: mknod(2) drops the bits of larger numbers, and
+/// makes another device.
+const MAX_MAJOR: i128 = 0xfff;
+const MAX_MINOR: i128 = 0xf_ffff;
 
 impl Object for Linux {
     fn blank() -> Self {
@@ -40,12 +45,8 @@ impl Object for Linux {
         check_mappings(&self.uid_mappings, &at.key("uidMappings"));
         check_mappings(&self.gid_mappings, &at.key("gidMappings"));
         check_namespaces(&self.namespaces, &at.key("namespaces"));
-        let devices = at.key("netDevices");
-        for (host_name, _) in &self.net_devices {
-            if let Err(why) = device_name(host_name) {
-                devices.key(host_name).problem(why);
-            }
-        }
+        let names = self.net_devices.iter().map(|(name, _)| name.as_str());
+        at.key("netDevices").each_key(names, device_name);
     }
 }
 
@@ -161,8 +162,8 @@ impl Object for IdMapping {
 
     fn field(&mut self, key: &str, at: &Cursor<'_>) -> bool {
         match key {
-            "containerID" => at.fill(&mut self.container_id),
-            "hostID" => at.fill(&mut self.host_id),
+            "containerID" => at.fill(&mut self.container_id).id(),
+            "hostID" => at.fill(&mut self.host_id).id(),
             "size" => at.fill(&mut self.size).range(1, u32::MAX.into()),
             _ => return false,
         };
@@ -170,8 +171,8 @@ impl Object for IdMapping {
     }
 
     fn check(&self, at: &Cursor<'_>) {
-        // The id 4294967295 is (uid_t)-1, "no id": a range may stop just before it.
-        let fits = |first: u32| u64::from(first) + u64::from(self.size) <= u32::MAX.into();
+        // A range may stop just before NO_ID.
+        let fits = |first: u32| u64::from(first) + u64::from(self.size) <= NO_ID.into();
         if at.sound() && !(fits(self.container_id) && fits(self.host_id)) {
             at.key("size")
                 .problem(format!("{} leads beyond the last id", self.size));
@@ -213,11 +214,11 @@ impl Object for Device {
         match key {
             "type" => at.fill(&mut self.r#type),
             "path" => at.fill(&mut self.path).rule(absolute),
-            "major" => at.fill(&mut self.major).range(0, u32::MAX.into()),
-            "minor" => at.fill(&mut self.minor).range(0, u32::MAX.into()),
+            "major" => at.fill(&mut self.major).range(0, MAX_MAJOR),
+            "minor" => at.fill(&mut self.minor).range(0, MAX_MINOR),
             "fileMode" => at.fill(&mut self.file_mode),
-            "uid" => at.fill(&mut self.uid),
-            "gid" => at.fill(&mut self.gid),
+            "uid" => at.fill(&mut self.uid).id(),
+            "gid" => at.fill(&mut self.gid).id(),
             _ => return false,
         };
         true

@@ -89,10 +89,10 @@ impl Object for User {
 
     fn field(&mut self, key: &str, at: &Cursor<'_>) -> bool {
         match key {
-            "uid" => at.fill(&mut self.uid),
-            "gid" => at.fill(&mut self.gid),
+            "uid" => at.fill(&mut self.uid).id(),
+            "gid" => at.fill(&mut self.gid).id(),
             "umask" => at.fill(&mut self.umask).range(0, 0o777),
-            "additionalGids" => at.fill(&mut self.additional_gids),
+            "additionalGids" => at.fill(&mut self.additional_gids).id(),
             _ => return false,
         };
         true

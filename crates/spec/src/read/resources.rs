@@ -29,14 +29,14 @@ impl Object for Resources {
     }
 
     fn check(&self, at: &Cursor<'_>) {
-        let unified = at.key("unified");
-        for (file, _) in &self.unified {
-            if let Err(why) = cgroup_file(file) {
-                unified.key(file).problem(why);
-            }
-        }
+        let files = self.unified.iter().map(|(file, _)| file.as_str());
+        at.key("unified").each_key(files, cgroup_file);
     }
 }
+
+/// To the device controller of cgroup v1, 4294967295 is every device: `devcgroup_update_access` of
+/// Linux's security/device_cgroup.c.
+const LAST_NUMBER: i128 = u32::MAX as i128 - 1;
 
 impl Object for DeviceRule {
     const REQUIRED: &'static [&'static str] = &["allow"];
@@ -50,8 +50,8 @@ impl Object for DeviceRule {
         match key {
             "allow" => at.fill(&mut self.allow),
             "type" => at.fill(&mut kind),
-            "major" => at.fill(&mut self.major).range(-1, u32::MAX.into()),
-            "minor" => at.fill(&mut self.minor).range(-1, u32::MAX.into()),
+            "major" => at.fill(&mut self.major).range(-1, LAST_NUMBER),
+            "minor" => at.fill(&mut self.minor).range(-1, LAST_NUMBER),
             "access" => at.fill(&mut self.access).rule(device_access),
             _ => return false,
         };
