@@ -1,6 +1,7 @@
 //! The log of `--log`, `--log-format` and `--log-level`: what engines read when kan fails.
 
 use crate::output;
+use kan_spec::{clipped, printable_lines};
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::os::unix::net::UnixDatagram;
@@ -238,6 +239,8 @@ impl Log {
         if level > self.level {
             return;
         }
+        let lines: Vec<_> = message.lines().map(clipped).collect();
+        let message = &*printable_lines(&lines.join("\n")).into_owned();
         let line = self.record(level, message);
         if destination.add(level, message, &line).is_err() {
             let place = destination.text();

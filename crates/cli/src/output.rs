@@ -1,14 +1,24 @@
 //! The only place that writes to stdout and stderr.
 
+use kan_spec::{clipped, printable, printable_lines};
 use std::io::{self, IsTerminal};
 
-/// Writes to stdout. A reader that went away is no error.
+/// Writes to stdout, without control characters. A reader that went away is no error.
 pub(crate) fn print(text: &str) {
-    let _ = tell(text);
+    let _ = write(&printable_lines(text));
+}
+
+/// Writes a text with colours of kan's own, whose other parts were made [`printable`].
+pub(crate) fn print_coloured(text: &str) {
+    let _ = write(text);
 }
 
 /// Writes to stdout at once; whether there is still a reader.
 pub(crate) fn tell(text: &str) -> bool {
+    write(&printable_lines(text))
+}
+
+fn write(text: &str) -> bool {
     kan_sys::io::write_all(kan_sys::io::standard(1), text.as_bytes()).is_ok()
 }
 
@@ -21,7 +31,8 @@ pub(crate) fn has_colours() -> bool {
 
 /// Writes lines to stderr, each with kan's name in front.
 pub(crate) fn complain(text: &str) {
-    let lines: Vec<_> = text.lines().map(|line| format!("kan: {line}\n")).collect();
+    let line = |line| format!("kan: {}\n", clipped(&printable(line)));
+    let lines: Vec<_> = text.lines().map(line).collect();
     let _ = kan_sys::io::write_all(kan_sys::io::standard(2), lines.concat().as_bytes());
 }
 
@@ -38,7 +49,8 @@ impl<const N: usize> Table<N> {
     }
 
     pub(crate) fn add(&mut self, row: [String; N]) {
-        self.rows.push(row);
+        self.rows
+            .push(row.map(|cell| printable(&cell).into_owned()));
     }
 
     pub(crate) fn text(&self) -> String {
@@ -72,6 +84,16 @@ mod tests {
         assert_eq!(
             table.text(),
             "ID                 PID\na-rather-long-id   7\n"
+        );
+    }
+
+    #[test]
+    fn a_cell_is_one_line_without_controls() {
+        let mut table = Table::new(["ID", "BUNDLE"]);
+        table.add(["a".into(), "/b\n\u{1b}[31m".into()]);
+        assert_eq!(
+            table.text(),
+            "ID          BUNDLE\na           /b\\u000a\\u001b[31m\n"
         );
     }
 }

@@ -1,8 +1,8 @@
 //! Errors: returned once, printed once, by the command line.
 
 use crate::outer_filter;
-use kan_spec::Problem;
 use kan_spec::state::Status;
+use kan_spec::{Problem, printable};
 use std::path::{Path, PathBuf};
 
 /// The result of everything in this crate.
@@ -26,7 +26,7 @@ pub enum Error {
     )]
     BadId(String),
     /// The operation is not for a container in this status.
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Status(String),
     /// The bundle can't be read.
     #[error(transparent)]
@@ -35,13 +35,13 @@ pub enum Error {
     #[error("{}", lines(.0))]
     Plan(Vec<Problem>),
     /// A step failed; the text names its field.
-    #[error("{0}")]
+    #[error("{}", printable(.0))]
     Step(String),
     /// A control group.
     #[error(transparent)]
     Cgroup(#[from] kan_cgroup::Error),
     /// A file of kan's own, or of the user's.
-    #[error("{operation} {}: {}", .path.display(), lowercase(.source))]
+    #[error("{operation} {}: {}", shown(.path), lowercase(.source))]
     File {
         /// What was done, such as `open`.
         operation: &'static str,
@@ -59,7 +59,7 @@ pub enum Error {
         source: kan_sys::Error,
     },
     /// A state.json that is broken or of another version.
-    #[error("{}: {why}", .path.display())]
+    #[error("{}: {why}", shown(.path))]
     BadState {
         /// Which.
         path: PathBuf,
@@ -75,7 +75,7 @@ pub enum Error {
         what: String,
     },
     /// Others could have written what is stored there, or could replace it.
-    #[error("{} can't be trusted with container state: {why}", .path.display())]
+    #[error("{} can't be trusted with container state: {why}", shown(.path))]
     Untrusted {
         /// A component of the state root's path, or a container's directory.
         path: PathBuf,
@@ -97,6 +97,11 @@ impl From<kan_cgroup::LimitError> for Error {
 fn signal_name(signal: i32) -> String {
     nix::sys::signal::Signal::try_from(signal)
         .map_or_else(|_| format!("signal {signal}"), |signal| signal.to_string())
+}
+
+/// A path in an error, on one line whatever it is.
+fn shown(path: &Path) -> String {
+    printable(&path.to_string_lossy()).into_owned()
 }
 
 fn lines(problems: &[Problem]) -> String {

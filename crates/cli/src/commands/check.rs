@@ -45,12 +45,12 @@ fn run(call: &Call<'_>) -> Outcome {
     } else if reports.is_empty() {
         format!(
             "{}: nothing is wrong with it here\n",
-            checked.file.display()
+            kan_spec::printable(&checked.file.to_string_lossy())
         )
     } else {
         report::lines(&reports)
     };
-    crate::output::print(&text);
+    crate::output::print_coloured(&text);
     Ok(if is_fine {
         ExitCode::SUCCESS
     } else {

@@ -30,7 +30,7 @@ fn run(call: &Call<'_>) -> Outcome {
     } else {
         report::table(&reports)
     };
-    crate::output::print(&text);
+    crate::output::print_coloured(&text);
     let is_ill = findings.iter().any(|one| one.verdict == Verdict::Fails);
     Ok(if is_ill {
         ExitCode::FAILURE

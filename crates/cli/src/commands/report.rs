@@ -3,6 +3,7 @@
 
 use crate::output;
 use kan_lifecycle::{Finding, Verdict};
+use kan_spec::{printable, printable_lines};
 use serde::Serialize;
 
 /// A finding, and where it is in a document.
@@ -45,10 +46,11 @@ const fn colour(verdict: Verdict) -> &'static str {
 }
 
 fn coloured(text: &str, code: &str) -> String {
+    let text = printable(text);
     if output::has_colours() {
         format!("\u{1b}[{code}m{text}\u{1b}[0m")
     } else {
-        text.to_owned()
+        text.into_owned()
     }
 }
 
@@ -73,7 +75,7 @@ pub(super) fn lines(reports: &[Report<'_>]) -> String {
     let mut text = String::new();
     for report in reports {
         let finding = report.finding;
-        let mut place = report.file.unwrap_or_default().to_owned();
+        let mut place = printable(report.file.unwrap_or_default()).into_owned();
         if let Some((line, column)) = report.position {
             place += &format!(":{line}:{column}");
         }
@@ -86,9 +88,10 @@ pub(super) fn lines(reports: &[Report<'_>]) -> String {
             Verdict::Fails => coloured("error", colour(finding.verdict)),
             _ => coloured("warning", colour(finding.verdict)),
         };
-        text += &format!("{place}: {kind}: {about}{}\n", finding.found);
+        let found = printable(&finding.found);
+        text += &format!("{place}: {kind}: {about}{found}\n");
         if !finding.advice.is_empty() {
-            text += &format!("    {}\n", finding.advice);
+            text += &format!("    {}\n", printable_lines(&finding.advice));
         }
     }
     text
@@ -105,9 +108,11 @@ pub(super) fn table(reports: &[Report<'_>]) -> String {
             &format!("{:<7}", word(finding.verdict)),
             colour(finding.verdict),
         );
-        text += &format!("{verdict}  {:<width$}  {}\n", finding.about, finding.found);
+        let (about, found) = (printable(&finding.about), printable_lines(&finding.found));
+        text += &format!("{verdict}  {about:<width$}  {found}\n");
         if !finding.advice.is_empty() {
-            text += &format!("{:<1$}{2}\n", "", width + 11, finding.advice);
+            let advice = printable_lines(&finding.advice);
+            text += &format!("{:<1$}{advice}\n", "", width + 11);
         }
     }
     text
