@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::directory::Directory;
 use crate::error::with;
-use crate::record::Record;
+use crate::record::{FILE, Record};
 use kan_spec::config::Config;
 use kan_spec::state::{State, Status};
 use kan_sys::file::{O_NONBLOCK, O_WRONLY};
@@ -31,6 +31,11 @@ impl Container {
             id: id.to_owned(),
             record,
         })
+    }
+
+    /// Whether its state.json is there, with nothing in it.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.record.is_none() && self.directory.status_of(FILE).is_ok()
     }
 
     /// Where in its life the container is, from its process, its FIFO and the freezer.

@@ -2,8 +2,9 @@
 
 use crate::cgroups::Home;
 use crate::container::Container;
+use crate::directory::Directory;
 use crate::error::during;
-use crate::record::InitProcess;
+use crate::record::{FILE, InitProcess};
 use crate::waiting::{self, PATIENCE, Watched};
 use crate::{CgroupManager, CgroupOptions, Error, Result, Store, kill, resctrl};
 use kan_spec::config::Config;
@@ -44,7 +45,9 @@ pub fn delete(store: &Store, id: &str, force: bool) -> Result<Vec<Error>> {
     let deleted = if force {
         by_force(store, id, delete)
     } else {
-        delete(store.find(id)?)
+        let container = store.find(id)?;
+        check_emptied(&container)?;
+        delete(container)
     };
     // A hook of poststop may have been interrupted, which is no error of the deletion's.
     let deleted = deleted?;
@@ -60,6 +63,7 @@ fn by_force(
     delete: impl FnOnce(Container) -> Result<Vec<Error>>,
 ) -> Result<Vec<Error>> {
     match store.find(id) {
+        Ok(container) if container.is_emptied() => delete_broken(store, id),
         Ok(container) => delete(container),
         Err(Error::Unknown(_)) => Ok(Vec::new()),
         Err(Error::BadState { .. } | Error::File { .. }) => delete_broken(store, id),
@@ -102,18 +106,7 @@ fn is_made_soon(store: &Store, id: &str) -> bool {
 /// when the container was made; and whatever is in it ends. Without that either, it is looked for
 /// where a container's lies that says nothing of it.
 fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
-    let directory = store.open(id)?;
-    let text = directory.read("config.json", 0).unwrap_or_default();
-    let config = kan_spec::parse_config(&text).map_or_else(|_| Config::default(), |it| it.value);
-    // Nothing says any more who made it: what one of them would have made goes.
-    for manager in [CgroupManager::Cgroupfs, CgroupManager::Systemd] {
-        let options = CgroupOptions {
-            manager,
-            rootless: None,
-        };
-        let Ok(home) = Home::find(&config, id, options) else {
-            continue;
-        };
+    for home in homes(&store.open(id)?, id) {
         kan_cgroup::kill_all(&home.placement)?;
         if let Some(unit) = home.unit {
             unit.stop()?;
@@ -122,6 +115,40 @@ fn delete_broken(store: &Store, id: &str) -> Result<Vec<Error>> {
     }
     store.forget(id)?;
     Ok(Vec::new())
+}
+
+/// Where the cgroup may lie. Nothing says any more who made it: what one of them would have made is
+/// looked for.
+fn homes(directory: &Directory, id: &str) -> impl Iterator<Item = Home> {
+    let text = directory.read("config.json", 0).unwrap_or_default();
+    let config = kan_spec::parse_config(&text).map_or_else(|_| Config::default(), |it| it.value);
+    let managers = [CgroupManager::Cgroupfs, CgroupManager::Systemd];
+    managers.into_iter().filter_map(move |manager| {
+        let options = CgroupOptions {
+            manager,
+            rootless: None,
+        };
+        Home::find(&config, id, options).ok()
+    })
+}
+
+/// A state that was emptied is that of a container which no longer runs, if a power loss did it.
+/// If processes of it live, something else did.
+fn check_emptied(container: &Container) -> Result<()> {
+    let directory = &container.directory;
+    if !container.is_emptied() {
+        return Ok(());
+    }
+    for home in homes(directory, &container.id) {
+        if !kan_cgroup::processes(&home.placement)?.is_empty() {
+            return Err(Error::BadState {
+                path: directory.path_of(FILE),
+                why: "empty, while processes of the container live; delete --force ends them"
+                    .into(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// Deletes a container that this kan has run, unless somebody has done so, and perhaps made another of

@@ -235,14 +235,19 @@ impl Record {
 
     /// Reads the file; `None` if there is none, as when `create` was killed at its very start, and
     /// if there is nothing in it: on a disk, a power loss leaves an empty file, or one of zeros,
-    /// where the new name was written before the contents. No process has survived that.
+    /// where the new name was written before the contents.
     pub(crate) fn load(directory: &Directory) -> Result<Option<Self>> {
         let path = || directory.path_of(FILE);
         let text = match directory.try_read(FILE, USUAL) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             other => other.map_err(|error| with("read", &path())(error))?,
         };
-        if text.iter().all(|byte| *byte == 0) {
+        let is_file = || {
+            directory
+                .status_of(FILE)
+                .is_ok_and(|it| it.is(file::S_IFREG))
+        };
+        if text.iter().all(|byte| *byte == 0) && is_file() {
             return Ok(None);
         }
         Self::parse(&text)

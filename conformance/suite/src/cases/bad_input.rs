@@ -18,6 +18,8 @@ pub fn cases() -> Vec<Case> {
         ),
         strict(Case::new("bad_input::out_of_range", out_of_range)),
         strict(Case::new("bad_input::unknown_names", unknown_names)),
+        Case::new("bad_input::no_id", no_id)
+            .only("kan", "other runtimes run the program as root then"),
         Case::new("bad_input::all_at_once", all_at_once)
             .only("kan", "other runtimes stop at the first problem"),
         Case::new("bad_input::in_engines_log_it_is_one_record", one_record)
@@ -115,6 +117,35 @@ fn out_of_range(ctx: &mut Ctx) -> Outcome {
             ("/linux/maskedPaths", json!(["relative"])),
         ],
     )
+}
+
+/// To setresuid(2), setresgid(2) and chown(2) 4294967295 is "leave it unchanged".
+fn no_id(ctx: &mut Ctx) -> Outcome {
+    let none = u32::MAX;
+    let device = |key: &str| json!([{"path": "/dev/x", "type": "p", key: none}]);
+    refused_each(
+        ctx,
+        &[
+            ("/process/user/uid", json!(none)),
+            ("/process/user/gid", json!(none)),
+            ("/process/user/additionalGids", json!([1, none])),
+            ("/linux/devices", device("uid")),
+            ("/linux/devices", device("gid")),
+        ],
+    )?;
+    let mut bundle = ctx.bundle_named("sound")?;
+    bundle.probe(&["sleep"]);
+    ctx.create(&bundle)?;
+    for options in [
+        &["--user", "4294967295"][..],
+        &["--user", "1:4294967295"],
+        &["--additional-gids", "4294967295"],
+    ] {
+        ctx.exec(options, &["/probe", "exit", "0"])
+            .run()?
+            .refuses_with(255, &["no id"])?;
+    }
+    ctx.verb(&["delete", "--force"])?.ok().map(drop)
 }
 
 fn unknown_names(ctx: &mut Ctx) -> Outcome {

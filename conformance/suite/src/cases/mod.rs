@@ -8,6 +8,7 @@ mod attacks_console;
 mod attacks_race;
 mod attacks_trace;
 mod bad_input;
+mod bounded;
 mod capabilities;
 mod cgroup;
 mod cgroup_nested;
@@ -59,6 +60,7 @@ mod streams;
 mod systemd;
 mod terminal;
 mod terminal_bytes;
+mod trust;
 mod update;
 mod user_namespace;
 mod walk;
@@ -108,6 +110,8 @@ pub fn all() -> Vec<Case> {
         no_mount_namespace::cases(),
         apparmor::cases(),
         bad_input::cases(),
+        bounded::cases(),
+        trust::cases(),
         schedule::cases(),
         seccomp::cases(),
         features::cases(),

@@ -378,6 +378,8 @@ impl Ctx {
         self.held.drain(..).for_each(|pid| register.disown(pid));
         drop(register);
         let ids = std::iter::once(self.id.clone()).chain(self.others.clone());
+        // Root need not trust what another user has left.
+        take_over(&self.state_dir());
         let mut left: Vec<String> = Vec::new();
         for id in ids {
             if let Err(why) = self
@@ -392,6 +394,18 @@ impl Ctx {
         leftovers::clear(&self.id, &self.dir);
         check!(left.is_empty(), "left behind:\n  {}", left.join("\n  "));
         Ok(())
+    }
+}
+
+/// Gives a directory, and all in it, to root; as far as it is there.
+fn take_over(dir: &Path) {
+    let _ = std::os::unix::fs::lchown(dir, Some(0), Some(0));
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            take_over(&entry.path());
+        } else {
+            let _ = std::os::unix::fs::lchown(entry.path(), Some(0), Some(0));
+        }
     }
 }
 
