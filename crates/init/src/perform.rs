@@ -63,6 +63,7 @@ impl<'p> Init<'p> {
             InitStep::ShowMemory => show_memory(),
             InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
             InitStep::EnterNetwork => self.enter_network(),
+            InitStep::RaiseLoopback => Ok(kan_sys::socket::raise_loopback()?),
             InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
             InitStep::ChangeMount { target, change } => mounts::change(slots, target, *change),
             InitStep::NewFilesystem(new) => {

@@ -41,7 +41,10 @@ impl Init<'_> {
                 self.slots.spend(made);
                 Ok(())
             }
-            (_, None) => Ok(namespace::unshare(namespace::CLONE_NEWNET)?),
+            (_, None) => {
+                namespace::unshare(namespace::CLONE_NEWNET)?;
+                Ok(kan_sys::socket::raise_loopback()?)
+            }
         }
     }
 

@@ -11,11 +11,24 @@ use kan_sys::namespace::{self, CLONE_NEWNET};
 use kan_sys::{Errno, io, socket};
 
 impl Host<'_> {
-    /// Makes one and hands it to init, or lets init make it.
+    /// Makes one, which belongs to kan's user namespace, and hands it to init; or lets init make it,
+    /// where kan could not come back, since its own belongs to a user namespace further up. kan is in
+    /// the new one for that moment alone, and brings `lo` up while init goes on.
     pub(crate) fn make_network(&mut self) -> Result<()> {
-        let Some(made) = new_namespace()? else {
+        let own = open()?;
+        if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
             return self.tell(Sync::NetworkMade);
-        };
+        }
+        namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
+        let handed = open().and_then(|made| self.hand_over(made));
+        let is_up = handed.and_then(|()| raise_loopback());
+        go_back(&own)?;
+        // kan is in it as long as it lives.
+        io::keep(own);
+        is_up
+    }
+
+    fn hand_over(&mut self, made: OwnedFd) -> Result<()> {
         match socket::send_descriptor(&self.channel, c"network-made", made) {
             // Init has ended.
             Err(error) if matches!(error.errno, Errno::EPIPE | Errno::ECONNRESET) => {
@@ -26,19 +39,12 @@ impl Host<'_> {
     }
 }
 
-/// A new namespace, which belongs to kan's user namespace; kan is there for that moment alone.
-/// `None` if it could not come back: where its own belongs to a user namespace further up.
-fn new_namespace() -> Result<Option<OwnedFd>> {
-    let own = open()?;
-    if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
-        return Ok(None);
+/// A kan without CAP_NET_ADMIN leaves it as it is.
+fn raise_loopback() -> Result<()> {
+    match socket::raise_loopback() {
+        Err(error) if error.errno == Errno::EPERM => Ok(()),
+        other => other.map_err(during("bring lo up")),
     }
-    namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
-    let made = open();
-    go_back(&own)?;
-    // kan is in it as long as it lives.
-    io::keep(own);
-    made.map(Some)
 }
 
 /// From a network namespace that kan was in for a moment to its own.

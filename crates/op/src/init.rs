@@ -206,6 +206,8 @@ pub enum InitStep {
     /// Receives the network namespace that the host half makes, and joins it; or makes it, where
     /// the host half says that it could not.
     EnterNetwork,
+    /// Brings `lo` up in a new network namespace that init is in.
+    RaiseLoopback,
     /// unshare(2).
     Unshare {
         /// CLONE_NEW* flags.

@@ -98,6 +98,7 @@ impl InitStep {
             | Self::NewKeyring { name: _ }
             | Self::HideMemory
             | Self::ShowMemory
+            | Self::RaiseLoopback
             | Self::Unshare { flags: _ }
             | Self::SetHostname(_)
             | Self::SetDomainname(_)

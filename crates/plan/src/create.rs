@@ -184,6 +184,7 @@ fn init_half(b: &mut Builder<'_>) {
     keyring(b);
     schedule::reset_affinity(b);
     namespaces::join(b);
+    namespaces::raise_loopback(b);
     net_devices::wait(b);
     namespaces::names(b);
     sysctl::write(b);

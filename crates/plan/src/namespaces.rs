@@ -6,8 +6,8 @@ use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_spec::config::{Config, NamespaceType};
 use linux_raw_sys::general::{
-    CAP_SYS_ADMIN, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS, CLONE_NEWPID,
-    CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS,
+    CAP_NET_ADMIN, CAP_SYS_ADMIN, CLONE_NEWCGROUP, CLONE_NEWIPC, CLONE_NEWNET, CLONE_NEWNS,
+    CLONE_NEWPID, CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWUTS,
 };
 
 pub(crate) const fn flag(kind: NamespaceType) -> u32 {
@@ -224,6 +224,15 @@ pub(crate) fn make_network(b: &mut Builder<'_>) {
 pub(crate) fn enter_network(b: &mut Builder<'_>) {
     if makes_network_apart(b) && !std::mem::replace(&mut b.is_network_entered, true) {
         b.init("linux.namespaces", InitStep::EnterNetwork);
+    }
+}
+
+/// Init: `lo` of a new network namespace is up, as everywhere. kan does it where it makes that itself;
+/// in a namespace that is joined it is for whoever made that.
+pub(crate) fn raise_loopback(b: &mut Builder<'_>) {
+    let is_new = b.makes_namespace(NamespaceType::Network) && !makes_network_apart(b);
+    if is_new && (user_namespace::is_used(b) || b.facts.has_capability(CAP_NET_ADMIN)) {
+        b.init("linux.namespaces", InitStep::RaiseLoopback);
     }
 }
 

@@ -149,7 +149,7 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
-        HostStep::MakeNetwork => "new namespaces: network; tell network-made".into(),
+        HostStep::MakeNetwork => "new namespaces: network; tell network-made; bring lo up".into(),
         HostStep::ReceiveProcess => "wait for the process that the child clones".into(),
         HostStep::TakeListener => "take the seccomp listener".into(),
         HostStep::SetScheduler(wanted) => scheduling(*wanted),
@@ -269,6 +269,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::ShowMemory => "forget the environment, show memory to the user".into(),
         InitStep::Join { slot: _, flags } => format!("join namespaces: {}", namespaces(*flags)),
         InitStep::EnterNetwork => "wait network-made, join namespaces: network".into(),
+        InitStep::RaiseLoopback => "bring lo up".into(),
         InitStep::Unshare { flags } => format!("new namespaces: {}", namespaces(*flags)),
         InitStep::SetHostname(name) => format!("set hostname {}", text(name)),
         InitStep::SetDomainname(name) => format!("set domainname {}", text(name)),

@@ -29,6 +29,34 @@ pub fn route() -> Result<OwnedFd> {
     unsafe { call!(socket, AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE).map(|fd| owned(fd)) }
 }
 
+/// ioctl SIOCSIFFLAGS, netdevice(7): brings `lo` up in the network namespace that the caller is in,
+/// where the kernel then gives it 127.0.0.1 and ::1. Any socket will do; one of unix(7) is there on
+/// every kernel.
+pub fn raise_loopback() -> Result<()> {
+    use linux_raw_sys::ioctl::SIOCSIFFLAGS;
+    const SOCK_DGRAM: u32 = 2;
+    const IFF_UP: i16 = 1;
+    /// `struct ifreq`.
+    #[repr(C)]
+    struct Request {
+        name: [u8; 16],
+        flags: i16,
+        rest: [u8; 22],
+    }
+    let mut name = [0; 16];
+    name[..2].copy_from_slice(b"lo");
+    let request = Request {
+        name,
+        flags: IFF_UP,
+        rest: [0; 22],
+    };
+    // SAFETY: plain numbers; the result is ours.
+    let socket =
+        unsafe { call!(socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0).map(|fd| owned(fd)) }?;
+    // SAFETY: the request has the kernel's layout and outlives the call.
+    unsafe { call!(ioctl, raw(&socket), SIOCSIFFLAGS, &raw const request).map(drop) }
+}
+
 fn socketpair(kind: u32) -> Result<(OwnedFd, OwnedFd)> {
     let mut ends = [0i32; 2];
     // SAFETY: the array has room for two descriptors; they are ours.

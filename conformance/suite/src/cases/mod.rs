@@ -37,6 +37,7 @@ mod limits_bite;
 mod linux_fields;
 mod list;
 mod logs;
+mod loopback;
 mod messages;
 mod mount_compat;
 mod mount_kinds;
@@ -107,6 +108,7 @@ pub fn all() -> Vec<Case> {
         linux_fields::cases(),
         leniency::cases(),
         net_devices::cases(),
+        loopback::cases(),
         no_mount_namespace::cases(),
         apparmor::cases(),
         bad_input::cases(),

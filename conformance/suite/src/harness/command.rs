@@ -377,6 +377,11 @@ impl Companion {
         Ok(Self(Some(child)))
     }
 
+    /// Its process id; 0 once it has been ended.
+    pub fn pid(&self) -> i32 {
+        self.0.as_ref().map_or(0, |child| child.id().cast_signed())
+    }
+
     /// Kills it and waits for its end; the second time nothing is left to do.
     ///
     /// # Errors

@@ -89,6 +89,7 @@ pub fn beginning() -> Vec<InitStep> {
             flags: namespace::CLONE_NEWUTS,
         },
         InitStep::EnterNetwork,
+        InitStep::RaiseLoopback,
         InitStep::Unshare {
             flags: namespace::CLONE_NEWUTS | namespace::CLONE_NEWCGROUP,
         },

@@ -36,6 +36,7 @@ kinds! {
     InitStep::ShowMemory => crate::process::what_is_shown_has_no_environment,
     InitStep::Join { .. } => crate::process::join_enters_a_namespace_by_its_file,
     InitStep::EnterNetwork => crate::sync::the_network_comes_with_a_message,
+    InitStep::RaiseLoopback => crate::sync::lo_comes_up,
     InitStep::Unshare { .. } => crate::process::unshare_leaves_the_old_namespace,
     InitStep::ChangeMount { .. } => crate::mounts::change_reaches_slot_container_and_host,
     InitStep::NewFilesystem(_) => crate::mounts::a_new_filesystem_has_what_was_asked_for,

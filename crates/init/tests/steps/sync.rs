@@ -15,6 +15,7 @@ pub const TESTS: &[Test] = &tests![
     crate::sync::wait_for_a_dead_host_is_out_of_step,
     crate::sync::the_network_comes_with_a_message,
     crate::sync::without_one_in_the_message_init_makes_it,
+    crate::sync::lo_comes_up,
     crate::sync::no_network_comes_from_a_dead_host,
     crate::sync::tell_sends_the_point,
     crate::sync::tell_to_a_dead_host_fails,
@@ -62,6 +63,22 @@ pub fn the_network_comes_with_a_message() {
         socket::send_descriptor(&host, c"network-made", sent).unwrap();
         assert_eq!(perform_with(&[InitStep::EnterNetwork], slots), Ok(()));
         assert_eq!(network(), made);
+    });
+}
+
+/// The kernel's own: `lo` has one if it is up.
+fn addresses() -> String {
+    std::fs::read_to_string("/proc/self/net/fib_trie").unwrap()
+}
+
+pub fn lo_comes_up() {
+    alone(|| {
+        set();
+        namespace::unshare(namespace::CLONE_NEWNET).unwrap();
+        assert!(!addresses().contains("127.0.0.1"));
+        let steps = [InitStep::RaiseLoopback];
+        assert_eq!(perform_with(&steps, Slots::default()), Ok(()));
+        assert!(addresses().contains("127.0.0.1"));
     });
 }
 
