@@ -51,10 +51,11 @@ pub fn with_callers_umask<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// Signals 1 to 64; KILL and STOP can't be changed.
+/// The standard signals; KILL and STOP can't be changed. Real-time signals mean nothing to kan, and init
+/// resets all of them for the container.
 fn reset_signals() -> Result<()> {
     const KEPT: [u32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP];
-    for number in (1..=64).filter(|number| !KEPT.contains(number)) {
+    for number in (1..32).filter(|number| !KEPT.contains(number)) {
         match number {
             SIGPIPE => signal::ignore(number)?,
             _ => signal::set_default(number)?,
