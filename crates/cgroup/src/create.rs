@@ -60,6 +60,20 @@ pub fn create(placement: &Placement) -> Result<Created> {
     Ok(created)
 }
 
+/// Whether [`create`] would find that the cgroup, which may exist already, is in use. Nothing is changed.
+///
+/// # Errors
+/// [`Error::NotEmpty`] or [`Error::Frozen`] if it is.
+pub fn ensure_unused(placement: &Placement) -> Result<()> {
+    for dir in placement.directories() {
+        let path = dir.path();
+        if path.exists() {
+            ensure_vacant(placement, dir, &path)?;
+        }
+    }
+    Ok(())
+}
+
 fn make(placement: &Placement, dir: &Directory, created: &mut Created) -> Result<()> {
     let path = dir.path();
     let mut new = created.mkdir(&path);

@@ -55,7 +55,7 @@ mod wait;
 
 pub use adopt::adopt;
 pub use below::Below;
-pub use create::{Created, create};
+pub use create::{Created, create, ensure_unused};
 pub use delegate::{delegate, give};
 pub use devices::{DevicesError, limit_devices, replace_devices};
 pub use empty::wait_until_empty;
@@ -64,6 +64,7 @@ pub use freeze::{freeze, frozen, halted, thaw, thaw_below};
 pub use kill::{kill_all, signal_all};
 pub use layout::{Hierarchy, Layout, Version};
 pub use limits::{LimitError, limit, present, update};
+pub use mountinfo::mount_points;
 pub use oom::{OomWatch, oom_kills};
 pub use place::{CgroupsPath, Directory, Kind, Placement, place};
 pub use procs::{join, join_v1, processes};

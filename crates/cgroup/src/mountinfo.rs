@@ -50,6 +50,17 @@ fn line(text: &str) -> Option<Mount> {
     })
 }
 
+/// Where all filesystems are mounted that /proc/self/mountinfo lists, in the order they were mounted.
+///
+/// # Errors
+/// It can't be read.
+pub fn mount_points() -> Result<Vec<PathBuf>> {
+    let text = file::whole(CWD, FILE);
+    let text = text.map_err(|errno| Error::call(Operation::Read, Path::new(FILE), errno))?;
+    let points = text.lines().filter_map(|line| line.split(' ').nth(4));
+    Ok(points.map(unescape).collect())
+}
+
 /// Undoes the kernel's octal escapes of space, tab, newline and backslash (`\040`).
 fn unescape(field: &str) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());

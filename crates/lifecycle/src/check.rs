@@ -1,6 +1,12 @@
-//! `check`: everything that is wrong with a bundle on this host, at once. Nothing is changed.
+//! `check`: whether `create` and `start` of a bundle would succeed on this host, and everything that
+//! stands in the way.
+//!
+//! First config.json, the plan and what its steps need are looked at, which finds all mistakes at once.
+//! Then the plan is tried out ([`dry_run`]), which finds whatever else there is. Both leave the host as
+//! it was.
 
 use crate::container_paths::ContainerPaths;
+use crate::dry_run::{self, Attempt};
 use crate::finding::{Finding, Verdict};
 use crate::{CgroupOptions, Result, create, facts};
 use kan_op::init::{Program, TreeSource};
@@ -34,12 +40,17 @@ pub fn check(bundle: &Path, config: Option<&Path>, cgroups: CgroupOptions) -> Re
     let mut findings: Vec<_> = problems.iter().map(from_problem).collect();
     if !problems.iter().any(decides_much) {
         match facts::gather(&opened.config, "example", cgroups) {
-            Err(error) => {
-                let why = error.to_string();
-                findings.push(Finding::new("linux.cgroupsPath", Verdict::Fails, why));
-            }
+            Err(error) => findings.push(from_error(&error.to_string())),
             Ok((facts, _)) => on_this_host(&opened, &facts, &mut findings),
         }
+    }
+    if problems.is_empty() {
+        try_out(&opened, cgroups, &mut findings)?;
+    }
+    if !opened.ignored.is_empty() {
+        let meant = kan_spec::suggestions(&opened.text);
+        let keys = opened.ignored.iter();
+        findings.extend(keys.map(|key| unknown_key(key, &meant)));
     }
     Ok(Checked {
         file,
@@ -57,6 +68,62 @@ fn decides_much(problem: &Problem) -> bool {
 
 fn from_problem(problem: &Problem) -> Finding {
     Finding::new(&problem.at, Verdict::Fails, &problem.why)
+}
+
+/// An error that begins with its field, as those of steps do.
+fn from_error(text: &str) -> Finding {
+    let named = text.split_once(": ");
+    let named = named.filter(|(field, _)| is_field(field));
+    let is_of_program = text.starts_with("exec ") || text.starts_with("exec: ");
+    let unnamed = if is_of_program { "process.args" } else { "" };
+    let (field, why) = named.unwrap_or((unnamed, text));
+    Finding::new(field, Verdict::Fails, why)
+}
+
+/// Whether a text could be the path of a field of config.json.
+fn is_field(text: &str) -> bool {
+    const TOP: [&str; 8] = [
+        "ociVersion",
+        "root",
+        "mounts",
+        "process",
+        "hostname",
+        "domainname",
+        "hooks",
+        "linux",
+    ];
+    let end = text.find(['.', '[']).unwrap_or(text.len());
+    TOP.contains(&text.get(..end).unwrap_or_default())
+}
+
+/// Does what `create` and `start` would do. What works then was no mistake, and what fails is one.
+fn try_out(bundle: &Bundle, cgroups: CgroupOptions, findings: &mut Vec<Finding>) -> Result<()> {
+    match dry_run::attempt(bundle, cgroups)? {
+        Attempt::Works => {
+            findings.retain(|one| one.verdict != Verdict::Fails || one.is_certain);
+        }
+        Attempt::Fails(error) => {
+            let found = from_error(&error.to_string());
+            let fails = |one: &Finding| one.verdict == Verdict::Fails && !one.about.is_empty();
+            let is_known = |one: &Finding| fails(one) && overlap(&one.about, &found.about);
+            if found.about.is_empty() || !findings.iter().any(is_known) {
+                findings.push(found);
+            }
+        }
+        Attempt::NotPossible(why) => {
+            let found = format!("not tried out, only looked at: {why}");
+            findings.push(Finding::new("", Verdict::Limited, found));
+        }
+    }
+    Ok(())
+}
+
+/// What neither the specification nor kan knows, and so has no effect (config.md, Extensibility).
+fn unknown_key(key: &str, meant: &[(String, String)]) -> Finding {
+    let found = "is not a field of the runtime specification, and has no effect";
+    let known = meant.iter().find(|(unknown, _)| unknown == key);
+    let advice = known.map_or_else(String::new, |(_, known)| format!("did you mean {known:?}?"));
+    Finding::new(key, Verdict::Limited, found).advise(advice)
 }
 
 /// Whether one field is the other or a part of it.
@@ -118,13 +185,30 @@ impl Checker<'_> {
         findings.extend(host.filter_map(|(index, step)| {
             let (found, advice) = host_step(step)?;
             let field = self.plan.host.field(index);
-            Some(Finding::new(field, Verdict::Fails, found).advise(advice))
+            let finding = Finding::new(field, Verdict::Fails, found).advise(advice);
+            let is_left_out = matches!(
+                step,
+                HostStep::RunHook(_)
+                    | HostStep::MoveNetDevice { .. }
+                    | HostStep::SendListener { .. }
+            );
+            Some(if is_left_out {
+                finding.certain()
+            } else {
+                finding
+            })
         }));
         let init = self.plan.init.steps().iter().enumerate();
         findings.extend(init.filter_map(|(index, step)| {
             let (found, advice) = self.init_step(step)?;
             let field = self.plan.init.field(index);
-            Some(Finding::new(field, Verdict::Fails, found).advise(advice))
+            let finding = Finding::new(field, Verdict::Fails, found).advise(advice);
+            let is_left_out = matches!(step, InitStep::RunHook(_));
+            Some(if is_left_out {
+                finding.certain()
+            } else {
+                finding
+            })
         }));
     }
 
@@ -142,6 +226,7 @@ impl Checker<'_> {
                 hard,
             } => self.limit(*resource, *hard),
             InitStep::Execute(program) => self.program(program),
+            InitStep::RunHook(hook) => self.hook(&hook.path, hook.in_root),
             _ => None,
         }
     }
@@ -149,11 +234,28 @@ impl Checker<'_> {
     /// A source may lie in the container's root, below an earlier mount.
     fn source(&self, path: &CStr) -> Option<(String, String)> {
         let path = as_path(path);
-        if path.exists() || path != self.paths.root() && path.starts_with(self.paths.root()) {
+        // The cgroup is created with the container.
+        if path.exists()
+            || path.starts_with("/sys/fs/cgroup")
+            || path != self.paths.root() && path.starts_with(self.paths.root())
+        {
             return None;
         }
         let found = format!("{}: no such file or directory", path.display());
         Some((found, "make it, or name another one".into()))
+    }
+
+    /// A hook that init runs: on the host's root, or in the container's.
+    fn hook(&self, path: &CStr, is_in_container: bool) -> Option<(String, String)> {
+        let path = as_path(path);
+        if !is_in_container {
+            return hook(path);
+        }
+        let why = match self.paths.find(path)? {
+            Ok(file) => executable(&file).err()?,
+            Err(_) => "no such file or directory in the container",
+        };
+        Some((format!("{}: {why}", path.display()), HOOK_ADVICE.into()))
     }
 
     fn limit(&self, resource: u32, hard: u64) -> Option<(String, String)> {
@@ -205,20 +307,20 @@ fn executable(file: &Path) -> std::result::Result<(), &'static str> {
 
 fn host_step(step: &HostStep) -> Option<(String, String)> {
     match step {
-        HostStep::RunHook(hook) => {
-            let path = Path::new(&hook.path);
-            let why = match path.try_exists() {
-                Ok(true) => executable(path).err()?,
-                Ok(false) => "no such file or directory",
-                Err(_) => return None,
-            };
-            let found = format!("{}: {why}", hook.path);
-            Some((
-                found,
-                "install what the hook belongs to, or take it out".into(),
-            ))
+        HostStep::RunHook(called) => hook(Path::new(&called.path)),
+        HostStep::MoveNetDevice { name, .. }
+            if !Path::new("/sys/class/net").join(name).exists() =>
+        {
+            let found = format!("there is no network device {name:?} in kan's network namespace");
+            Some((found, "create it first, or remove the entry".into()))
         }
-        HostStep::OpenNamespace { path, .. } if !Path::new(path).exists() => {
+        HostStep::SendListener { path, .. } if !is_socket(Path::new(path)) => {
+            let found = format!("{path}: no agent listens there");
+            Some((found, "start the seccomp agent first".into()))
+        }
+        HostStep::OpenNamespace { path, .. }
+            if Path::new(path).try_exists().is_ok_and(|is| !is) =>
+        {
             let found = format!("{path}: no such file or directory");
             Some((
                 found,
@@ -228,6 +330,23 @@ fn host_step(step: &HostStep) -> Option<(String, String)> {
         HostStep::Clone { flags, .. } => namespaces(*flags),
         _ => None,
     }
+}
+
+const HOOK_ADVICE: &str = "install the program that the hook runs, or remove the hook";
+
+/// A hook on the host.
+fn hook(path: &Path) -> Option<(String, String)> {
+    let why = match path.try_exists() {
+        Ok(true) => executable(path).err()?,
+        Ok(false) => "no such file or directory",
+        Err(_) => return None,
+    };
+    Some((format!("{}: {why}", path.display()), HOOK_ADVICE.into()))
+}
+
+fn is_socket(path: &Path) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    std::fs::metadata(path).is_ok_and(|about| about.file_type().is_socket())
 }
 
 fn namespaces(flags: u32) -> Option<(String, String)> {

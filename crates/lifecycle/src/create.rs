@@ -50,7 +50,7 @@ pub struct CreateOptions {
 }
 
 impl CreateOptions {
-    fn request(&self, bundle: &Path, wait_for_start: bool) -> Request {
+    pub(crate) fn request(&self, bundle: &Path, wait_for_start: bool) -> Request {
         let text = |path: &PathBuf| path.to_string_lossy().into_owned();
         let detached = wait_for_start || self.detach;
         Request {
@@ -129,9 +129,14 @@ fn prepare(
 ///
 /// # Errors
 /// Whatever in the bundle can't be read or planned.
-pub fn plan_only(bundle: &Path, id: &str, cgroups: CgroupOptions) -> Result<Plan> {
+pub fn plan_only(
+    bundle: &Path,
+    config: Option<&Path>,
+    id: &str,
+    cgroups: CgroupOptions,
+) -> Result<Plan> {
     check_id(id)?;
-    let bundle = Bundle::open(bundle, None)?;
+    let bundle = Bundle::open(bundle, config)?;
     let (mut facts, _) = facts::gather(&bundle.config, id, cgroups)?;
     if bundle.config.namespace(NamespaceType::User).is_none() {
         // Only root can carry this out, so it is root's plan, whoever asks for it.
@@ -140,6 +145,26 @@ pub fn plan_only(bundle: &Path, id: &str, cgroups: CgroupOptions) -> Result<Plan
     }
     let request = example_request(&bundle, id);
     plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)
+}
+
+/// What `create` with no further flags would be asked for.
+pub(crate) fn example_options(bundle: &Bundle, id: &str, cgroups: CgroupOptions) -> CreateOptions {
+    CreateOptions {
+        id: id.to_owned(),
+        bundle: bundle.path.clone(),
+        config: None,
+        pid_file: None,
+        console_socket: None,
+        pidfd_socket: None,
+        preserve_fds: 0,
+        activation: Activation::default(),
+        cgroups,
+        no_pivot: false,
+        no_new_keyring: false,
+        detach: false,
+        keep: false,
+        no_subreaper: false,
+    }
 }
 
 /// What `create` would be asked for without flags.
@@ -164,7 +189,12 @@ pub(crate) fn example_request(bundle: &Bundle, id: &str) -> Request {
     }
 }
 
-fn record(options: &CreateOptions, bundle: &Bundle, home: Home, owner: u32) -> Result<Record> {
+pub(crate) fn record(
+    options: &CreateOptions,
+    bundle: &Bundle,
+    home: Home,
+    owner: u32,
+) -> Result<Record> {
     let root = bundle.config.root.as_ref().map_or("", |root| &root.path);
     let (poststart, poststop) = kan_plan::later_hooks(&bundle.config);
     let rootfs = bundle.path.join(root);

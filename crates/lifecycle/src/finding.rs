@@ -22,6 +22,8 @@ pub struct Finding {
     pub found: String,
     /// What to do about it; empty where nothing is to be done or nothing is known.
     pub advice: String,
+    /// Whether it holds although a dry run of `check` works, since that leaves out what it is about.
+    pub is_certain: bool,
 }
 
 impl Finding {
@@ -35,6 +37,15 @@ impl Finding {
             verdict,
             found: found.into(),
             advice: String::new(),
+            is_certain: false,
+        }
+    }
+
+    /// See [`Self::is_certain`].
+    pub(crate) fn certain(self) -> Self {
+        Self {
+            is_certain: true,
+            ..self
         }
     }
 

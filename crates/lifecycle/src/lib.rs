@@ -20,6 +20,7 @@ mod delete;
 mod descriptors;
 mod directory;
 mod doctor;
+mod dry_run;
 mod entered;
 mod error;
 mod events;

@@ -20,9 +20,7 @@ use std::path::Path;
 /// kan in another mount namespace than its own, with the stage as its working directory. It goes
 /// back when this is dropped.
 pub(crate) struct Stage {
-    own: OwnedFd,
-    root: OwnedFd,
-    directory: OwnedFd,
+    origin: Origin,
     /// User namespaces by what they map.
     namespaces: Vec<(IdRanges, OwnedFd)>,
 }
@@ -30,14 +28,8 @@ pub(crate) struct Stage {
 impl Stage {
     /// `over` is a directory that nobody needs to see for as long as the stage lies on it.
     pub(crate) fn open(over: &Path) -> Result<Self> {
-        let open = |path: &CStr, flags| {
-            file::open(path, flags, 0).map_err(during("remember where kan is"))
-        };
-        let own = open(c"/proc/self/ns/mnt", O_RDONLY)?;
         let stage = Self {
-            own,
-            root: open(c"/", O_PATH | O_DIRECTORY)?,
-            directory: open(c".", O_PATH | O_DIRECTORY)?,
+            origin: Origin::remember()?,
             namespaces: Vec::new(),
         };
         namespace::unshare(CLONE_NEWNS).map_err(during("make a mount namespace"))?;
@@ -121,7 +113,33 @@ impl Stage {
 
     /// Back to kan's own mount namespace, root and working directory.
     pub(crate) fn leave(&self) -> Result<()> {
-        let back = namespace::setns(&self.own, CLONE_NEWNS)
+        self.origin.enter()
+    }
+}
+
+/// Where kan is, before it goes to another mount namespace.
+pub(crate) struct Origin {
+    mounts: OwnedFd,
+    root: OwnedFd,
+    directory: OwnedFd,
+}
+
+impl Origin {
+    /// Opens kan's mount namespace, root and working directory.
+    pub(crate) fn remember() -> Result<Self> {
+        let open = |path: &CStr, flags| {
+            file::open(path, flags, 0).map_err(during("remember where kan is"))
+        };
+        Ok(Self {
+            mounts: open(c"/proc/self/ns/mnt", O_RDONLY)?,
+            root: open(c"/", O_PATH | O_DIRECTORY)?,
+            directory: open(c".", O_PATH | O_DIRECTORY)?,
+        })
+    }
+
+    /// Returns to them.
+    pub(crate) fn enter(&self) -> Result<()> {
+        let back = namespace::setns(&self.mounts, CLONE_NEWNS)
             .and_then(|()| file::fchdir(&self.root))
             .and_then(|()| file::chroot(c"."))
             .and_then(|()| file::fchdir(&self.directory));

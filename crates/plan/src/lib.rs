@@ -115,6 +115,18 @@ impl<S> Half<S> {
         &self.steps
     }
 
+    /// Keeps the steps for which `keeps` is true: for a plan that is tried out.
+    pub fn retain(&mut self, keeps: impl Fn(&S) -> bool) {
+        let mut kept = self
+            .steps
+            .iter()
+            .map(&keeps)
+            .collect::<Vec<_>>()
+            .into_iter();
+        self.fields.retain(|_| kept.next().unwrap_or(true));
+        self.steps.retain(keeps);
+    }
+
     /// What asked for the step at `index`; empty where kan itself needs it.
     #[must_use]
     pub fn field(&self, index: usize) -> &str {

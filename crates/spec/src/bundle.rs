@@ -105,6 +105,13 @@ pub fn parse_config(text: &[u8]) -> Result<Document<Config>, Error> {
     Document::parse("config.json", text)
 }
 
+/// What the unknown keys of a config.json were probably meant to be: the path of each, and the key of the
+/// specification that differs from it in one letter. Empty for what is not JSON.
+#[must_use]
+pub fn suggestions(text: &[u8]) -> Vec<(String, String)> {
+    Json::parse(text).map_or_else(|_| Vec::new(), |json| read::suggestions::<Config>(&json))
+}
+
 fn open(at: impl AsFd, path: &Path, flags: OFlags) -> io::Result<OwnedFd> {
     Ok(openat(at, path, flags | OFlags::CLOEXEC, Mode::empty())?)
 }

@@ -32,7 +32,7 @@ pub mod resources;
 pub mod state;
 pub mod version;
 
-pub use bundle::{Bundle, Document, LARGEST, parse_config};
+pub use bundle::{Bundle, Document, LARGEST, parse_config, suggestions};
 pub use default_config::{default_config, rootless_config, without_cgroup_namespace};
 pub use error::Error;
 pub use position::position;

@@ -12,6 +12,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::bundle::read;
 use super::case::{Fault, Outcome, check, equal, fail};
+use super::foresight::Foresight;
 use super::reaper;
 use super::runtime::Runtime;
 
@@ -137,6 +138,8 @@ pub struct Cmd {
     /// Directory and stem of the files that take the output.
     output: PathBuf,
     comparable: bool,
+    /// Whether `check` is asked first.
+    is_checked: bool,
 }
 
 impl Cmd {
@@ -151,7 +154,15 @@ impl Cmd {
             streams,
             output,
             comparable,
+            is_checked: false,
         }
+    }
+
+    /// Asks `check` first where this is `create` or `run`, and fails if that was wrong.
+    #[must_use]
+    pub fn checked(mut self, is_checked: bool) -> Self {
+        self.is_checked = is_checked;
+        self
     }
 
     /// Adds arguments.
@@ -201,6 +212,9 @@ impl Cmd {
     /// # Errors
     /// If the program cannot be started.
     pub fn spawn(self) -> Result<Running, Fault> {
+        let foresight = self
+            .is_checked
+            .then(|| Foresight::of(&self.argv, &self.cwd, &self.env));
         let words: Vec<_> = self.argv.iter().map(|a| a.to_string_lossy()).collect();
         let what = words.join(" ");
         let files = ["out", "err"].map(|ext| self.output.with_extension(ext));
@@ -233,6 +247,7 @@ impl Cmd {
             child,
             files,
             comparable: self.comparable,
+            foresight: foresight.flatten(),
         })
     }
 
@@ -251,6 +266,7 @@ pub struct Running {
     child: Child,
     files: [PathBuf; 2],
     comparable: bool,
+    foresight: Option<Foresight>,
 }
 
 impl Running {
@@ -339,6 +355,15 @@ impl Running {
         reaper::collect();
         let [stdout, stderr] = self.files.each_ref().map(|f| read_if_any(f));
         let what = self.what.clone();
+        if let (Some(foresight), Some(code)) = (&self.foresight, status.code()) {
+            let failed = code != 0
+                && stderr
+                    .lines()
+                    .any(|line| line.starts_with("kan: ") && !line.starts_with("kan: warning"));
+            if let Some(wrong) = foresight.was_wrong(failed) {
+                fail!("{what}: exit code {code}: {}\n{wrong}", stderr.trim_end());
+            }
+        }
         let (output, comparable) = (self.files[0].clone(), self.comparable);
         Ok(Done {
             what,

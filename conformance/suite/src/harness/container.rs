@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::bundle::Bundle;
 use super::case::{Fault, Outcome, check, equal, fail, skip};
 use super::command::{Cmd, Done, TIMEOUT, wait_for_exit};
+use super::foresight;
 use super::report::Report;
 use super::runtime::Runtime;
 use super::world::World;
@@ -50,6 +51,8 @@ pub struct Ctx {
     held: Vec<i32>,
     /// Counts commands, for the names of their output files.
     commands: std::cell::Cell<u32>,
+    /// Whether `check` is asked of each bundle.
+    is_checked: bool,
 }
 
 impl Ctx {
@@ -57,13 +60,14 @@ impl Ctx {
     ///
     /// # Errors
     /// If the directory cannot be made.
-    pub fn new(world: Arc<World>) -> Result<Self, Fault> {
+    pub fn new(world: Arc<World>, case: &str) -> Result<Self, Fault> {
         let id = world.new_id();
         let dir = world.dir.path().join(&id);
         fs::create_dir(&dir)?;
         let commands = std::cell::Cell::new(0);
         // crun 1.8 refuses a machine with v1 controllers beside v2.
         let unified = world.unified || world.runtime.matches("crun 1.8");
+        let is_checked = foresight::is_wanted(&world.runtime, case);
         Ok(Self {
             world,
             id,
@@ -72,6 +76,7 @@ impl Ctx {
             others: vec![],
             held: vec![],
             commands,
+            is_checked,
         })
     }
 
@@ -138,6 +143,7 @@ impl Ctx {
             self.dir.join(format!("command-{count}")),
             self.runtime(),
         )
+        .checked(self.is_checked)
     }
 
     /// The runtime with `--root` and arguments.

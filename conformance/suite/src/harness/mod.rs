@@ -6,6 +6,7 @@ pub mod case;
 pub mod command;
 pub mod config;
 pub mod container;
+pub mod foresight;
 pub mod leftovers;
 pub mod reaper;
 pub mod report;

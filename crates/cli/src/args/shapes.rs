@@ -41,6 +41,16 @@ pub(crate) fn bundle_arg() -> Arg {
         .default_value(".")
 }
 
+/// `--config`
+pub(crate) fn config_arg() -> Arg {
+    path(
+        "config",
+        "FILE",
+        "another file in place of the bundle's config.json",
+    )
+    .short('f')
+}
+
 /// `--preserve-fds`
 pub(crate) fn preserve_fds() -> Arg {
     text(

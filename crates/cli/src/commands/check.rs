@@ -1,39 +1,36 @@
-//! `check`: everything that is wrong with a bundle on this host.
+//! `check`: everything that would make `create` or `start` of a bundle fail on this host.
 
 use super::report::{self, Report};
 use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{flag, given_path, has, path};
+use crate::args::{bundle, bundle_arg, config_arg, flag, given_path, has};
 use clap::{Arg, value_parser};
 use kan_lifecycle::{Checked, Finding, Verdict};
 use std::path::{Path, PathBuf};
 
 pub(super) const VERB: Verb = Verb {
     name: "check",
-    about: "tell everything that is wrong with a bundle on this host",
+    about: "report everything that would make create or start fail on this host",
     count: Count::Between(0, 1),
     args: |command| {
         command.args([
-            path(
-                "config",
-                "FILE",
-                "another file in place of the bundle's config.json",
-            )
-            .short('f'),
+            bundle_arg(),
+            config_arg(),
             flag("json", "as JSON"),
-            Arg::new("bundle")
+            Arg::new("directory")
                 .value_name("BUNDLE")
                 .value_parser(value_parser!(PathBuf))
-                .default_value(".")
-                .help("the bundle: a folder with config.json"),
+                .conflicts_with("bundle")
+                .help("the same as --bundle BUNDLE"),
         ])
     },
     run,
 };
 
-/// The exit code is 1 if `create` would fail, or its program not be found.
+/// The exit code is 1 if `create` or `start` would fail.
 fn run(call: &Call<'_>) -> Outcome {
-    let bundle = given_path(call.matches, "bundle").unwrap_or_default();
+    let named = given_path(call.matches, "directory");
+    let bundle = named.unwrap_or_else(|| bundle(call.matches));
     let config = given_path(call.matches, "config");
     let checked = kan_lifecycle::check(&bundle, config.as_deref(), call.globals.cgroups)?;
     let findings = checked.findings.iter();

@@ -19,12 +19,7 @@ pub(super) const VERB: Verb = Verb {
 pub(super) fn making(command: Command) -> Command {
     command.args([
         args::bundle_arg(),
-        path(
-            "config",
-            "FILE",
-            "another file in place of the bundle's config.json",
-        )
-        .short('f'),
+        args::config_arg(),
         path("pid-file", "FILE", "write the container's pid to a file"),
         path(
             "console-socket",

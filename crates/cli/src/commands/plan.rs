@@ -2,7 +2,7 @@
 
 use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{bundle, bundle_arg, flag, has, id, id_arg};
+use crate::args::{bundle, bundle_arg, config_arg, flag, given_path, has, id, id_arg};
 use crate::output;
 use kan_op::Side;
 
@@ -13,6 +13,7 @@ pub(super) const VERB: Verb = Verb {
     args: |command| {
         command.args([
             bundle_arg(),
+            config_arg(),
             flag("json", "as JSON"),
             id_arg().required(false).default_value("example"),
         ])
@@ -24,6 +25,7 @@ pub(super) const VERB: Verb = Verb {
 fn run(call: &Call<'_>) -> Outcome {
     let plan = kan_lifecycle::plan_only(
         &bundle(call.matches),
+        given_path(call.matches, "config").as_deref(),
         id(call.matches),
         call.globals.cgroups,
     )?;

@@ -129,6 +129,7 @@ mod tests {
             verdict: Verdict::Fails,
             found: "/x: no such file or directory".into(),
             advice: "make it".into(),
+            is_certain: false,
         };
         let report = || Report {
             file: Some("config.json"),

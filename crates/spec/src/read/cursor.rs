@@ -12,6 +12,8 @@ use crate::problem::{MOST_PROBLEMS, Problem};
 pub struct Report {
     problems: RefCell<Vec<Placed>>,
     ignored: RefCell<Vec<String>>,
+    /// What unknown keys were probably meant to be, if somebody wants to know.
+    suggestions: Option<RefCell<Vec<(String, String)>>>,
 }
 
 /// A problem with its place in the document, to sort by.
@@ -29,6 +31,19 @@ impl Report {
             (ignored, problems) if problems.is_empty() => Ok((value, ignored)),
             (_, problems) => Err(problems),
         }
+    }
+
+    /// A report that looks for what unknown keys were meant to be.
+    pub fn with_suggestions() -> Self {
+        Self {
+            suggestions: Some(RefCell::default()),
+            ..Self::default()
+        }
+    }
+
+    /// The paths of unknown keys, and the known key that each was probably meant to be.
+    pub fn suggestions(self) -> Vec<(String, String)> {
+        self.suggestions.unwrap_or_default().into_inner()
     }
 
     /// The unknown keys, and what is wrong, in document order.
@@ -255,6 +270,11 @@ impl<'c> Cursor<'c> {
             let at = self.entry(number, key, value);
             if *value != Json::Null && !field(key, &at) {
                 self.report.ignored.borrow_mut().push(at.path());
+                if let Some(suggestions) = &self.report.suggestions
+                    && let Some(meant) = probably_meant(key, field)
+                {
+                    suggestions.borrow_mut().push((at.path(), meant));
+                }
             }
         }
         for key in required {
@@ -342,4 +362,45 @@ pub fn member(object: &str, key: &str) -> String {
 /// Whether a key can stand in a path without quotes.
 fn plain(key: &str) -> bool {
     !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}
+
+/// The known key that differs from this one in one letter: one too many, one missing, another one, or two
+/// exchanged. `field` is asked for each: it takes the values for its own, so that the document is
+/// not worth anything afterwards.
+#[cold]
+fn probably_meant(key: &str, field: &mut dyn FnMut(&str, &Cursor<'_>) -> bool) -> Option<String> {
+    const LONGEST: usize = 64;
+    let letters: Vec<char> = key.chars().collect();
+    if letters.len() > LONGEST {
+        return None;
+    }
+    let scratch = Report::default();
+    let nothing = Cursor::document(&Json::Null, &scratch);
+    let mut is_known = |letters: Vec<char>| {
+        let key: String = letters.into_iter().collect();
+        field(&key, &nothing).then_some(key)
+    };
+    let all = || ('a'..='z').chain('A'..='Z');
+    for at in 0..=letters.len() {
+        let (before, after) = letters.split_at(at);
+        let with = |middle: &[char], after: &[char]| [before, middle, after].concat();
+        let found = match after {
+            [] => None,
+            [_, rest @ ..] => is_known(with(&[], rest)),
+        };
+        let exchanged = || match after {
+            [one, other, rest @ ..] => Some(with(&[*other, *one], rest)),
+            _ => None,
+        };
+        let found = found.or_else(|| exchanged().and_then(&mut is_known));
+        let mut others = all().flat_map(|letter| {
+            let replaced = after.split_first().map(|(_, rest)| with(&[letter], rest));
+            replaced.into_iter().chain([with(&[letter], after)])
+        });
+        let found = found.or_else(|| others.find_map(&mut is_known));
+        if found.is_some() {
+            return found;
+        }
+    }
+    None
 }

@@ -37,6 +37,13 @@ pub fn as_far_as_possible<T: Read>(json: &Json<'_>) -> (T, Vec<String>, Vec<Prob
     (value, ignored, problems)
 }
 
+/// What the unknown keys of a document were probably meant to be: the path of each, and the known key.
+pub fn suggestions<T: Read>(json: &Json<'_>) -> Vec<(String, String)> {
+    let report = Report::with_suggestions();
+    T::blank().read(&Cursor::document(json, &report));
+    report.suggestions()
+}
+
 /// A value that can be read from JSON.
 pub trait Read: Sized {
     /// Whether an empty string in an optional field counts as absent: so in Go, where such fields
