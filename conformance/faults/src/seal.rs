@@ -305,16 +305,23 @@ fn arm(config: &mut Value, capabilities: Capabilities) {
         return;
     }
     config["process"]["noNewPrivileges"] = json!(false);
+    // kan warns of those that this process can't give.
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("CapBnd:"));
+    let bounding = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bounding = bounding.unwrap_or(u64::MAX);
     let all: Vec<_> = CAPABILITIES
         .iter()
-        .map(|name| format!("CAP_{name}"))
+        .enumerate()
+        .filter(|(number, _)| bounding >> number & 1 != 0)
+        .map(|(_, name)| format!("CAP_{name}"))
         .collect();
     for set in ["bounding", "permitted", "effective", "inheritable"] {
         config["process"]["capabilities"][set] = json!(all);
     }
 }
 
-/// capabilities(7).
+/// capabilities(7), by their numbers.
 const CAPABILITIES: &[&str] = &[
     "CHOWN",
     "DAC_OVERRIDE",

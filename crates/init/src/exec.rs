@@ -24,6 +24,8 @@ pub struct ExecStrings<'p> {
     env: Vec<*const c_char>,
     pub(crate) home: Box<[u8; HOME_SIZE]>,
     found: Option<&'p CStr>,
+    /// Whether another process executes it, which init clones.
+    clones: bool,
 }
 
 impl<'p> ExecStrings<'p> {
@@ -48,6 +50,9 @@ impl<'p> ExecStrings<'p> {
             env,
             home,
             found: None,
+            clones: steps
+                .iter()
+                .any(|step| matches!(step, InitStep::EnterPidNamespace)),
         }
     }
 
@@ -57,6 +62,12 @@ impl<'p> ExecStrings<'p> {
         let program = self.program.ok_or(Stop::from(Flaw::OutOfStep))?;
         let mut refused = None;
         for candidate in &program.candidates {
+            // In a procfs of the pid namespace that the process is yet to be cloned into, init has no
+            // entry.
+            if self.clones && is_below_own_entry(candidate) {
+                self.found = Some(candidate);
+                return Ok(());
+            }
             match check(candidate) {
                 Ok(()) => {
                     self.found = Some(candidate);
@@ -213,6 +224,11 @@ pub(crate) fn pointers(strings: &[CString]) -> Vec<*const c_char> {
     let mut all = Vec::with_capacity(strings.len() + 2);
     all.extend(strings.iter().map(|string| string.as_ptr()));
     all
+}
+
+fn is_below_own_entry(path: &CStr) -> bool {
+    let path = path.to_bytes();
+    path.starts_with(b"/proc/self/") || path.starts_with(b"/proc/thread-self/")
 }
 
 fn check(path: &CStr) -> Step {

@@ -8,7 +8,7 @@
 use crate::container_paths::ContainerPaths;
 use crate::dry_run::{self, Attempt};
 use crate::finding::{Finding, Verdict};
-use crate::{CgroupOptions, Result, create, facts};
+use crate::{CgroupOptions, Result, create, facts, net_devices};
 use kan_op::init::{Program, TreeSource};
 use kan_op::{HostStep, InitStep};
 use kan_plan::{Facts, Plan, plan_create_unsound};
@@ -41,7 +41,14 @@ pub fn check(bundle: &Path, config: Option<&Path>, cgroups: CgroupOptions) -> Re
     if !problems.iter().any(decides_much) {
         match facts::gather(&opened.config, "example", cgroups) {
             Err(error) => findings.push(from_error(&error.to_string())),
-            Ok((facts, _)) => on_this_host(&opened, &facts, &mut findings),
+            Ok((facts, home)) => {
+                if let Err(error) = kan_cgroup::ensure_unused(&home.placement) {
+                    let why = error.to_string();
+                    let finding = Finding::new("linux.cgroupsPath", Verdict::Fails, why);
+                    findings.push(finding.certain());
+                }
+                on_this_host(&opened, &facts, &mut findings);
+            }
         }
     }
     if problems.is_empty() {
@@ -67,7 +74,7 @@ fn decides_much(problem: &Problem) -> bool {
 }
 
 fn from_problem(problem: &Problem) -> Finding {
-    Finding::new(&problem.at, Verdict::Fails, &problem.why)
+    Finding::new(&problem.at, Verdict::Fails, &problem.why).certain()
 }
 
 /// An error that begins with its field, as those of steps do.
@@ -191,6 +198,7 @@ impl Checker<'_> {
                 HostStep::RunHook(_)
                     | HostStep::MoveNetDevice { .. }
                     | HostStep::SendListener { .. }
+                    | HostStep::OpenHookOutput { .. }
             );
             Some(if is_left_out {
                 finding.certain()
@@ -202,13 +210,7 @@ impl Checker<'_> {
         findings.extend(init.filter_map(|(index, step)| {
             let (found, advice) = self.init_step(step)?;
             let field = self.plan.init.field(index);
-            let finding = Finding::new(field, Verdict::Fails, found).advise(advice);
-            let is_left_out = matches!(step, InitStep::RunHook(_));
-            Some(if is_left_out {
-                finding.certain()
-            } else {
-                finding
-            })
+            Some(Finding::new(field, Verdict::Fails, found).advise(advice))
         }));
     }
 
@@ -226,7 +228,7 @@ impl Checker<'_> {
                 hard,
             } => self.limit(*resource, *hard),
             InitStep::Execute(program) => self.program(program),
-            InitStep::RunHook(hook) => self.hook(&hook.path, hook.in_root),
+            InitStep::RunHook(hook) => self.hook(&hook.path, hook.kind == "startContainer"),
             _ => None,
         }
     }
@@ -242,7 +244,7 @@ impl Checker<'_> {
             return None;
         }
         let found = format!("{}: no such file or directory", path.display());
-        Some((found, "make it, or name another one".into()))
+        Some((found, "create it, or name another one".into()))
     }
 
     /// A hook that init runs: on the host's root, or in the container's.
@@ -308,11 +310,17 @@ fn executable(file: &Path) -> std::result::Result<(), &'static str> {
 fn host_step(step: &HostStep) -> Option<(String, String)> {
     match step {
         HostStep::RunHook(called) => hook(Path::new(&called.path)),
-        HostStep::MoveNetDevice { name, .. }
-            if !Path::new("/sys/class/net").join(name).exists() =>
-        {
-            let found = format!("there is no network device {name:?} in kan's network namespace");
-            Some((found, "create it first, or remove the entry".into()))
+        HostStep::MoveNetDevice {
+            name,
+            new_name,
+            namespace,
+        } => {
+            let found = net_devices::obstacle(name, new_name, namespace.as_deref())?;
+            Some((found, "create the device first, or name another one".into()))
+        }
+        HostStep::OpenHookOutput { path, .. } if !can_hold_file(Path::new(path)) => {
+            let found = format!("{path}: no such file or directory");
+            Some((found, "create the directory, or name another file".into()))
         }
         HostStep::SendListener { path, .. } if !is_socket(Path::new(path)) => {
             let found = format!("{path}: no agent listens there");
@@ -342,6 +350,11 @@ fn hook(path: &Path) -> Option<(String, String)> {
         Err(_) => return None,
     };
     Some((format!("{}: {why}", path.display()), HOOK_ADVICE.into()))
+}
+
+/// Whether a file is there, or could be created.
+fn can_hold_file(path: &Path) -> bool {
+    path.exists() || path.parent().is_some_and(Path::is_dir)
 }
 
 fn is_socket(path: &Path) -> bool {

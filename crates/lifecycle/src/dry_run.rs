@@ -6,9 +6,8 @@
 //! its own beside the one that the config asks for. What would change something that others use is
 //! left out: hooks, agents, network devices, resctrl groups, names and sysctls of joined namespaces.
 
-use crate::container::FIFO;
 use crate::create::{example_options, record};
-use crate::error::{during, with};
+use crate::error::{during, in_field, with};
 use crate::files::c_path;
 use crate::host::Host;
 use crate::stage::Origin;
@@ -22,10 +21,10 @@ use kan_sys::namespace::{self, CLONE_NEWNS};
 use nix::sys::ptrace::{self, Options};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
 use std::ffi::CString;
 use std::fs::DirBuilder;
-use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -191,6 +190,7 @@ fn mounts_below(root: &Path) -> Result<Vec<PathBuf>> {
 fn try_in(place: &Place, bundle: &Bundle, cgroups: CgroupOptions) -> Result<()> {
     let mut bundle = bundle.clone();
     let id = format!("kan-check-{}", std::process::id());
+    let hooks = bundle.config.hooks.take().unwrap_or_default();
     let joined = leave_out(&mut bundle.config, &id);
     let store = Store::new(place.directory.join("state"));
     let options = example_options(&bundle, &id, cgroups);
@@ -202,6 +202,10 @@ fn try_in(place: &Place, bundle: &Bundle, cgroups: CgroupOptions) -> Result<()> 
     let record = record(&options, &bundle, home, facts.uid)?;
     let mut host = Host::new(&plan, &store, record, &bundle.text, false)?;
     host.perform_all(&mut Timeline::default())?;
+    for (index, hook) in hooks.start_container.iter().enumerate() {
+        find_in_container(&host, &hook.path)
+            .map_err(|error| in_field(&format!("hooks.startContainer[{index}]"), error))?;
+    }
     if bundle.config.process.is_some() {
         start(&mut host)?;
     }
@@ -211,11 +215,14 @@ fn try_in(place: &Place, bundle: &Bundle, cgroups: CgroupOptions) -> Result<()> 
 /// Takes from the config what would be seen outside of the container: the types of the namespaces that
 /// it joins.
 fn leave_out(config: &mut Config, id: &str) -> Vec<NamespaceType> {
-    config.hooks = None;
     let Some(linux) = &mut config.linux else {
         return Vec::new();
     };
-    linux.net_devices.clear();
+    if !linux.net_devices.is_empty() {
+        // They may be those of the devices.
+        linux.sysctl.retain(|(key, _)| !key.starts_with("net"));
+        linux.net_devices.clear();
+    }
     linux.intel_rdt = None;
     if let Some(path) = linux.cgroups_path.as_mut().filter(|path| !path.is_empty()) {
         let end = path.rfind(['/', ':']).map_or(0, |at| at + 1);
@@ -263,20 +270,26 @@ fn owner(file: &[u8]) -> NamespaceType {
     }
 }
 
+/// A program that init would execute in the container's root.
+fn find_in_container(host: &Host<'_>, path: &str) -> Result<()> {
+    let root = PathBuf::from(format!("/proc/{}/root", host.child_pid()?));
+    let failed = |errno: rustix::io::Errno| with("open", Path::new(path))(errno.into());
+    let (flags, mode) = (OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let root = openat(CWD, &root, flags | OFlags::DIRECTORY, mode).map_err(failed)?;
+    let found = openat2(&root, path, flags, mode, ResolveFlags::IN_ROOT);
+    found.map(drop).map_err(failed)
+}
+
 /// Lets init execute the program, and kills it before that has run one instruction. The kernel has
 /// then read the program, its interpreter and its loader.
 fn start(host: &mut Host<'_>) -> Result<()> {
-    let pid = Pid::from_raw(host.child_pid());
+    let pid = Pid::from_raw(host.child_pid()?);
     let options = Options::PTRACE_O_TRACEEXEC | Options::PTRACE_O_EXITKILL;
     if ptrace::seize(pid, options).is_err() {
         // Somebody else traces it, or kan may not: `create` has worked, and the program was found.
         return Ok(());
     }
-    let fifo = host.directory().join(FIFO);
-    let mut opened = std::fs::OpenOptions::new();
-    opened.write(true).custom_flags(nix::libc::O_NONBLOCK);
-    let written = opened.open(&fifo).and_then(|mut fifo| fifo.write_all(b"0"));
-    written.map_err(with("write to", &fifo))?;
+    crate::start::let_go(host.directory()?)?;
     let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
     loop {
         match waitpid(pid, Some(flags)) {

@@ -239,7 +239,7 @@ impl<'p> Host<'p> {
         Ok(())
     }
 
-    fn directory(&self) -> Result<&Directory> {
+    pub(crate) fn directory(&self) -> Result<&Directory> {
         let missing = || Error::Step("the container has no directory yet".into());
         self.made_directory().ok_or_else(missing)
     }

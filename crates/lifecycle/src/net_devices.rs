@@ -15,8 +15,7 @@ pub(crate) fn move_device(name: &str, new_name: &str, path: &str) -> Result<()> 
     let own = open("/proc/self/ns/net")?;
     let same = file::is_same(&target, &own).map_err(during("look at the network namespace"))?;
     if same {
-        let why = "unable to move network devices without a private NET namespace";
-        return Err(Error::Step(why.into()));
+        return Err(Error::Step(HOSTS.into()));
     }
     let here = Route::open()?;
     let index = in_step(&format!("find {name}"), here.index(name))?;
@@ -38,6 +37,29 @@ pub(crate) fn move_device(name: &str, new_name: &str, path: &str) -> Result<()> 
     }
     in_step("take it up", there.set_up(index, true))
 }
+
+/// Why a device can't be moved, as far as that can be seen beforehand. `path` is the network namespace's
+/// file, `None` for a new one.
+pub(crate) fn obstacle(name: &str, new_name: &str, path: Option<&str>) -> Option<String> {
+    let found = Route::open().and_then(|here| here.index(name));
+    if let Err(error) = found {
+        return Some(format!("find {name}: {error}"));
+    }
+    let same = match path {
+        Some(path) => {
+            let both = open(path).and_then(|target| Ok((target, open("/proc/self/ns/net")?)));
+            both.is_ok_and(|(target, own)| file::is_same(&target, &own).unwrap_or(false))
+        }
+        None => false,
+    };
+    if same {
+        return Some(HOSTS.into());
+    }
+    // A new network namespace has one device.
+    (path.is_none() && new_name == "lo").then(|| "lo: file exists".into())
+}
+
+const HOSTS: &str = "unable to move network devices without a private NET namespace";
 
 fn open(path: &str) -> Result<OwnedFd> {
     let nul = |_| Error::Step(format!("{path}: contains a NUL character"));

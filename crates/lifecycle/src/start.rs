@@ -135,7 +135,7 @@ fn destroy(store: &Store, record: &Record, error: Error) -> Error {
 const BYTE: &str = "0";
 
 /// Not blocking: without a reader, init being dead, the opening fails (fifo(7), ENXIO).
-fn let_go(directory: &Directory) -> Result<()> {
+pub(crate) fn let_go(directory: &Directory) -> Result<()> {
     let path = directory.path_of(FIFO);
     let opened = directory.open(FIFO, O_WRONLY | O_NONBLOCK, 0);
     let mut fifo = opened.map_err(with("open", &path))?;

@@ -13,6 +13,7 @@ mod capabilities;
 mod cgroup;
 mod cgroup_nested;
 mod cgroup_owner;
+mod check;
 mod command_line;
 mod create;
 mod default_config;
@@ -73,6 +74,7 @@ pub fn all() -> Vec<Case> {
     [
         ids::cases(),
         inherited::cases(),
+        check::cases(),
         create::cases(),
         start::cases(),
         state::cases(),

@@ -356,11 +356,7 @@ impl Running {
         let [stdout, stderr] = self.files.each_ref().map(|f| read_if_any(f));
         let what = self.what.clone();
         if let (Some(foresight), Some(code)) = (&self.foresight, status.code()) {
-            let failed = code != 0
-                && stderr
-                    .lines()
-                    .any(|line| line.starts_with("kan: ") && !line.starts_with("kan: warning"));
-            if let Some(wrong) = foresight.was_wrong(failed) {
+            if let Some(wrong) = foresight.was_wrong(code, &stderr) {
                 fail!("{what}: exit code {code}: {}\n{wrong}", stderr.trim_end());
             }
         }

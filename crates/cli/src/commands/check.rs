@@ -33,7 +33,7 @@ fn run(call: &Call<'_>) -> Outcome {
     let bundle = named.unwrap_or_else(|| bundle(call.matches));
     let config = given_path(call.matches, "config");
     let checked = kan_lifecycle::check(&bundle, config.as_deref(), call.globals.cgroups)?;
-    let findings = checked.findings.iter();
+    let findings = checked.findings.iter().take(MOST);
     let mut reports: Vec<_> = findings.map(|one| located(&checked, one)).collect();
     reports.sort_by_key(|report| report.position);
     let is_fine = !has_failures(&checked.findings);
@@ -45,7 +45,7 @@ fn run(call: &Call<'_>) -> Outcome {
             kan_spec::printable(&checked.file.to_string_lossy())
         )
     } else {
-        report::lines(&reports)
+        report::lines(&reports) + &rest(checked.findings.len())
     };
     crate::output::print_coloured(&text);
     Ok(if is_fine {
@@ -53,6 +53,16 @@ fn run(call: &Call<'_>) -> Outcome {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Nobody reads more, and to find the place of each takes a look at the whole document.
+const MOST: usize = 100;
+
+fn rest(count: usize) -> String {
+    match count.saturating_sub(MOST) {
+        0 => String::new(),
+        more => format!("and {more} more\n"),
+    }
 }
 
 fn has_failures(findings: &[Finding]) -> bool {
