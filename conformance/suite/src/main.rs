@@ -108,7 +108,7 @@ fn perform(case: &Case, world: Arc<World>) -> Result<Completion, Failed> {
 
 /// The body, then the search for leftovers, which fails the case too.
 fn attempt(case: &Case, world: Arc<World>) -> Outcome {
-    let mut ctx = Ctx::new(world, &case.name)?;
+    let mut ctx = Ctx::new(world, case.name)?;
     let body = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| (case.body)(&mut ctx)))
         .unwrap_or_else(|_| Err(Fault::Failed("the case panicked".into())));
     match (body, ctx.finish()) {

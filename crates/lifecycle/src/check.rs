@@ -154,6 +154,10 @@ fn on_this_host(bundle: &Bundle, facts: &Facts, findings: &mut Vec<Finding>) {
         .iter()
         .map(|text| Finding::new("", Verdict::Limited, text))
         .collect();
+    found.extend(plan.notes.iter().map(|text| Finding {
+        verdict: Verdict::Limited,
+        ..from_error(text)
+    }));
     let root = bundle.config.root.as_ref();
     let root = root.map(|root| bundle.path.join(&root.path));
     let checker = Checker {

@@ -355,10 +355,10 @@ impl Running {
         reaper::collect();
         let [stdout, stderr] = self.files.each_ref().map(|f| read_if_any(f));
         let what = self.what.clone();
-        if let (Some(foresight), Some(code)) = (&self.foresight, status.code()) {
-            if let Some(wrong) = foresight.was_wrong(code, &stderr) {
-                fail!("{what}: exit code {code}: {}\n{wrong}", stderr.trim_end());
-            }
+        if let (Some(foresight), Some(code)) = (&self.foresight, status.code())
+            && let Some(wrong) = foresight.was_wrong(code, &stderr)
+        {
+            fail!("{what}: exit code {code}: {}\n{wrong}", stderr.trim_end());
         }
         let (output, comparable) = (self.files[0].clone(), self.comparable);
         Ok(Done {
