@@ -246,8 +246,8 @@ fn show_memory() -> Step {
     Ok(process::set_dumpable(true)?)
 }
 
-/// SIGHUP, SIGINT, SIGQUIT, SIGUSR1, SIGUSR2, SIGTERM and, for systemd, SIGRTMIN+3.
-const ENDING: [u32; 7] = [1, 2, 3, 10, 12, 15, 37];
+/// SIGHUP, SIGINT, SIGQUIT, SIGTERM and, for systemd, SIGRTMIN+3.
+const ENDING: [u32; 5] = [1, 2, 3, 15, 37];
 
 /// Until the program is executed the signals that usually stop a container end it: its first process
 /// would not get them otherwise. Those that came meanwhile wait for the new mask.

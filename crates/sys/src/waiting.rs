@@ -134,24 +134,19 @@ impl<'fd> Watch<'fd> {
 /// EINTR if such a signal came, the first one; from then on waits are as usual, so that what has to
 /// be cleaned up can be waited for. Other signals do not end it. Else the kernel's.
 pub fn wait(watched: &mut [Watch<'_>], limit: Option<Duration>) -> Result<bool> {
-    let end = limit.map(|limit| {
-        let length = u64::try_from(limit.as_nanos()).unwrap_or(u64::MAX);
-        memory::monotonic_ns().saturating_add(length)
+    let mut left = limit.map(|limit| timespec {
+        tv_sec: limit.as_secs().min(i32::MAX as u64) as i64,
+        tv_nsec: limit.subsec_nanos().into(),
     });
     loop {
-        match poll(watched, end) {
+        match poll(watched, left.as_mut()) {
             Err(Error {
                 errno: Errno::EINTR,
                 ..
             }) => {}
             Err(error) => return Err(error),
             Ok((_, true)) if !watched.first().is_some_and(Watch::is_ready) => take_signal()?,
-            Ok((ready, _)) => {
-                let is_late = end.is_some_and(|end| memory::monotonic_ns() >= end);
-                if ready || is_late {
-                    return Ok(ready);
-                }
-            }
+            Ok((ready, _)) => return Ok(ready),
         }
     }
 }
@@ -168,8 +163,9 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// One ppoll(2): whether a descriptor is ready, and whether a signal came.
-fn poll(watched: &mut [Watch<'_>], end: Option<u64>) -> Result<(bool, bool)> {
+/// One ppoll(2): whether a descriptor is ready, and whether a signal came. The kernel leaves the rest of
+/// the time in `left`, so that a wait that is interrupted goes on where it was.
+fn poll(watched: &mut [Watch<'_>], left: Option<&mut timespec>) -> Result<(bool, bool)> {
     let nobody = pollfd {
         fd: -1,
         events: 0,
@@ -181,12 +177,7 @@ fn poll(watched: &mut [Watch<'_>], end: Option<u64>) -> Result<(bool, bool)> {
     for (one, fd) in watched.iter().zip(&mut fds[1..]) {
         (fd.fd, fd.events) = (one.fd.as_raw_fd(), one.events as i16);
     }
-    let left = end.map_or(0, |end| end.saturating_sub(memory::monotonic_ns()));
-    let limit = timespec {
-        tv_sec: (left / 1_000_000_000) as i64,
-        tv_nsec: (left % 1_000_000_000) as i64,
-    };
-    let limit = end.map_or(core::ptr::null(), |_| &raw const limit);
+    let limit = left.map_or(core::ptr::null_mut(), |left| &raw mut *left);
     let count = 1 + watched.len().min(MOST);
     // SAFETY: the array and the time outlive the call; no signal mask is given.
     unsafe { call!(ppoll, fds.as_mut_ptr(), count, limit, 0, signal::SET_SIZE) }?;
