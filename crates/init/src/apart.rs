@@ -281,7 +281,8 @@ impl Apart {
             ApartStep::Wait(sync) => crate::sync::wait(self.descriptor(Slot::Channel)?, sync),
             ApartStep::Close(slot) => {
                 let number = core::mem::replace(&mut self.descriptors[slot.index()], -1);
-                io::close(number);
+                // SAFETY: the slot's entry is gone.
+                unsafe { io::close(number) };
                 Ok(())
             }
             ApartStep::AwaitStart => crate::sync::await_start(self.descriptor(Slot::Fifo)?),

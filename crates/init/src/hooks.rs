@@ -10,6 +10,7 @@ use kan_op::init::{InitHook, Stream};
 use kan_op::{Flaw, InitStep, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_WRONLY};
+use kan_sys::io::Standard;
 use kan_sys::process::{self, Ended, Strings};
 use kan_sys::waiting::{self, Watch};
 use kan_sys::{Errno, io, memory, signal};
@@ -76,7 +77,7 @@ enum Output<'a> {
 }
 
 impl Output<'_> {
-    fn put_onto(&self, standard: i32) -> kan_sys::Result<()> {
+    fn put_onto(&self, standard: Standard) -> kan_sys::Result<()> {
         match self {
             Self::Inherited => Ok(()),
             Self::Null => io::dup_onto(file::open(c"/dev/null", O_WRONLY, 0)?, standard),
@@ -146,7 +147,7 @@ pub(crate) fn run<'f>(
     let until = hook.timeout.map(|seconds| {
         memory::monotonic_ns().saturating_add(seconds.saturating_mul(1_000_000_000))
     });
-    let child = process::fork_plainly(&mut launch, become_hook)?;
+    let child = process::fork_plainly(crate::alone(), &mut launch, become_hook)?;
     drop(launch);
     let in_time = Talk::new(hook, state)?.until_end(&child.pidfd, kan, until);
     if !matches!(in_time, Ok(true)) {
@@ -274,9 +275,9 @@ pub(crate) fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
 fn become_hook(launch: &mut Launch<'_>) -> ! {
     let entered = launch.directory.map_or(Ok(()), file::fchdir);
     let ready = entered
-        .and_then(|()| io::dup_onto(launch.stdin.as_fd(), 0))
-        .and_then(|()| launch.stderr.put_onto(2))
-        .and_then(|()| launch.stdout.put_onto(1));
+        .and_then(|()| io::dup_onto(launch.stdin.as_fd(), Standard::Input))
+        .and_then(|()| launch.stderr.put_onto(Standard::Error))
+        .and_then(|()| launch.stdout.put_onto(Standard::Output));
     if ready.is_ok() {
         // SAFETY: both arrays end in null, and their strings live in the plan.
         let (args, env) = unsafe {

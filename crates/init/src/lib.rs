@@ -50,6 +50,7 @@ pub use slots::Slots;
 use core::sync::atomic::AtomicU64;
 use kan_op::{Board, Failure, Flaw, InitStep};
 use kan_sys::Error;
+use kan_sys::process::Alone;
 
 /// Everything that the child needs, made before the clone.
 #[derive(Debug)]
@@ -99,6 +100,11 @@ impl<'p> Init<'p> {
     ) -> kan_sys::Result<()> {
         self.apart = apart::prepare(self.steps, words, sibling)?;
         Ok(())
+    }
+
+    /// The numbers of the descriptors that it starts with.
+    pub fn descriptors(&self) -> impl Iterator<Item = i32> {
+        self.slots.numbers()
     }
 
     /// Performs the steps in order, up to one that fails; the last one does not return.
@@ -159,6 +165,12 @@ pub fn run(init: &mut Init<'_>) -> ! {
         init.complain_if_alone(failure);
     }
     kan_sys::process::exit(255)
+}
+
+/// Init is the child of a fork.
+pub(crate) const fn alone() -> Alone {
+    // SAFETY: init has one thread, and starts no other.
+    unsafe { Alone::promise() }
 }
 
 /// What ends a step early.

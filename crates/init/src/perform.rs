@@ -35,7 +35,8 @@ impl<'p> Init<'p> {
     #[unsafe(link_section = "kan_waiting")]
     fn drop_pages(&mut self) -> Step {
         let swept = self.sweep(false);
-        kan_sys::memory::drop_unused_pages();
+        // SAFETY: init has one thread and its first stack, and changes no instructions.
+        unsafe { kan_sys::memory::drop_unused_pages() };
         swept
     }
 
@@ -242,7 +243,8 @@ fn is_of_the_file_system(step: &InitStep) -> bool {
 /// What kan was started with is nobody's business who enters the container before it is started.
 /// The rest of the memory is about this container.
 fn show_memory() -> Step {
-    kan_sys::memory::forget_environment();
+    // SAFETY: init has one thread, and reads no variable.
+    unsafe { kan_sys::memory::forget_environment() };
     Ok(process::set_dumpable(true)?)
 }
 

@@ -13,6 +13,7 @@ use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use kan_op::Flaw;
 use kan_sys::apart::{self, Capsule, Place};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::io::Standard;
 use kan_sys::mount::{self, Change, Depth};
 use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
 use kan_sys::{Errno, Error, Sysno, file, io, memory, process, socket};
@@ -50,7 +51,7 @@ pub(crate) fn open_from_inside(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
         socket: theirs,
         opener: Some(opener.ok_or(Stop::from(Flaw::OutOfStep))?),
     };
-    let made = process::fork_plainly(&mut maker, make_opener)?;
+    let made = process::fork_plainly(crate::alone(), &mut maker, make_opener)?;
     drop(maker);
     // Nobody sees this one, so that it can't be stopped.
     process::wait(&made.pidfd)?;
@@ -126,8 +127,9 @@ fn enter_nothing(maker: &Maker<'_>) -> Result<(), Stop> {
     drop(empty);
     pivot(false)?;
     file::chdir(c"/")?;
-    io::dup_onto(maker.socket.as_fd(), 0)?;
-    io::close_range(1, u32::MAX)?;
+    io::dup_onto(maker.socket.as_fd(), Standard::Input)?;
+    // SAFETY: from here on this process uses the standard input alone.
+    unsafe { io::close_range(1, u32::MAX) }?;
     Ok(process::set_dumpable(false)?)
 }
 

@@ -107,11 +107,18 @@ impl Slots {
         };
         while let Some(kept) = self.next_number(from) {
             if kept > from {
-                io::close_range(from, kept - 1)?;
+                // SAFETY: init uses no descriptors but those in slots, which are none of these.
+                unsafe { io::close_range(from, kept - 1) }?;
             }
             from = kept + 1;
         }
-        Ok(io::close_range(from, u32::MAX)?)
+        // SAFETY: likewise.
+        Ok(unsafe { io::close_range(from, u32::MAX) }?)
+    }
+
+    /// The numbers of all that is in slots.
+    pub fn numbers(&self) -> impl Iterator<Item = i32> {
+        self.table.iter().flatten().map(AsRawFd::as_raw_fd)
     }
 
     /// The smallest descriptor number at or above `from` that is in a slot.

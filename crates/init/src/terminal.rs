@@ -8,6 +8,7 @@ use kan_sys::file::{
     self, O_DIRECTORY, O_NOCTTY, O_NOFOLLOW, O_PATH, O_RDWR, RESOLVE_NO_SYMLINKS, S_IFCHR, S_IFDIR,
     S_IFLNK, S_IFREG,
 };
+use kan_sys::io::Standard;
 use kan_sys::mount::{self, Depth};
 use kan_sys::{Errno, io, socket, terminal};
 
@@ -68,7 +69,7 @@ pub(crate) fn send(slots: &mut Slots) -> Step {
 
 /// The terminal is no controlling one yet.
 pub(crate) fn use_as_stdio(terminal: OwnedFd) -> Step {
-    for standard in 0..=2 {
+    for standard in Standard::ALL {
         io::dup_onto(&terminal, standard)?;
     }
     Ok(())

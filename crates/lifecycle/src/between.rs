@@ -2,11 +2,11 @@
 //! kan could not come back from a user namespace.
 
 use crate::error::during;
-use crate::{Error, Result};
+use crate::{Error, Result, helper};
 use kan_init::Init;
-use kan_sys::fd::{BorrowedFd, OwnedFd};
+use kan_sys::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use kan_sys::namespace::{self, CLONE_NEWUSER};
-use kan_sys::process::{self, Child};
+use kan_sys::process::{self, Alone, Child};
 use kan_sys::{Errno, io};
 
 /// What it needs.
@@ -16,6 +16,7 @@ struct Between<'b, 'p> {
     cgroup: Option<BorrowedFd<'b>>,
     init: &'b mut Init<'p>,
     tells: OwnedFd,
+    alone: Alone,
 }
 
 /// Its answer: init's pid, or the call that failed, its errno, and what it was about.
@@ -35,12 +36,18 @@ pub(crate) fn clone(
         cgroup,
         init,
         tells,
+        alone: Alone::check().map_err(during("clone"))?,
     };
-    let made = process::fork(0, None, &mut between, run).map_err(during("clone"))?;
+    let mut kept: Vec<_> = between.init.descriptors().collect();
+    let joined = join.iter().map(|(_, file)| file.as_raw_fd());
+    kept.extend(joined.chain([between.tells.as_raw_fd()]));
+    kept.extend(cgroup.map(|directory| directory.as_raw_fd()));
+    let helper = helper::start("clone init", 0, &kept, &mut between, run)?;
     drop(between.tells);
     let mut answer = [0; ANSWER];
+    helper.hear(&hears)?;
     let heard = io::read(&hears, &mut answer).map_err(during("hear of init"))?;
-    process::wait(&made.pidfd).map_err(during("wait for the process before init"))?;
+    helper.finish()?;
     if heard != ANSWER {
         return Err(Error::Step("the process before init is gone".into()));
     }
@@ -71,7 +78,7 @@ fn run(between: &mut Between<'_, '_>) -> ! {
         Err((errno, flag)) => [-1, errno, flag],
         Ok(()) => {
             let (flags, cgroup) = (between.flags, between.cgroup);
-            match process::fork_sibling(flags, cgroup, between.init, kan_init::run) {
+            match process::fork_sibling(between.alone, flags, cgroup, between.init, kan_init::run) {
                 Ok(pid) => [pid, 0, 0],
                 Err(error) => [-1, error.errno.into_raw(), 0],
             }

@@ -13,7 +13,7 @@ use kan_op::init::Scheduling;
 use kan_op::{HostStep, NamespaceSlot, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_RDONLY};
-use kan_sys::process::Child;
+use kan_sys::process::{Alone, Child};
 use kan_sys::{memory, namespace, process};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering::SeqCst;
@@ -218,11 +218,12 @@ impl Host<'_> {
         cgroup: Option<BorrowedFd<'_>>,
         init: &mut Init<'_>,
     ) -> Result<Child> {
-        let mut child = process::fork(flags.into(), cgroup, init, kan_init::run);
+        let alone = Alone::check().map_err(during("clone"))?;
+        let mut child = process::fork(alone, flags.into(), cgroup, init, kan_init::run);
         if cgroup.is_some() && child.as_ref().is_err_and(is_inner_node) {
             let elsewhere = self.where_init_is()?;
             let cgroup = elsewhere.as_ref().map(AsFd::as_fd);
-            child = process::fork(flags.into(), cgroup, init, kan_init::run);
+            child = process::fork(alone, flags.into(), cgroup, init, kan_init::run);
         }
         child.map_err(during("clone"))
     }

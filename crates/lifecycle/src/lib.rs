@@ -32,6 +32,7 @@ mod foreground;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod helper;
 mod hooks;
 mod host;
 mod id;

@@ -5,10 +5,9 @@
 //! tree is that enters a mount namespace as a descriptor.
 
 use crate::error::during;
-use crate::waiting::{self, Watched};
-use crate::{Error, Result, id_maps};
+use crate::{Error, Result, helper, id_maps};
 use kan_op::host::{IdRange, IdRanges, MappedIds, StagedTree};
-use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
+use kan_sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY, S_IFDIR};
 use kan_sys::mount::{self, Change};
 use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWUSER};
@@ -186,28 +185,18 @@ fn place(tree: &OwnedFd, name: &CStr) -> Result<()> {
 /// A user namespace with these mappings, held by its descriptor alone: the process that it is
 /// made with ends at once.
 fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
-    let (waits, tells) = io::pipe().map_err(during("make a pipe"))?;
-    let mut held = (process::own_pid(), waits, Some(tells));
-    let holder = process::fork(
-        CLONE_NEWUSER.into(),
-        None,
-        &mut held,
-        |(parent, waits, tells)| {
-            // With the copy of its own it would never see the end.
-            drop(tells.take());
-            if process::die_with(*parent) {
-                let _ = io::read(&*waits, &mut [0]);
-            }
-            process::exit(0)
-        },
-    );
-    let holder = holder.map_err(during("make a user namespace"))?;
-    let mapped = id_maps::write(holder.pid, uids, gids, false);
-    let path = c_string(&format!("/proc/{}/ns/user", holder.pid))?;
+    let (mut waits, tells) = io::pipe().map_err(during("make a pipe"))?;
+    let kept = [waits.as_raw_fd()];
+    let what = "make a user namespace";
+    let holder = helper::start(what, CLONE_NEWUSER, &kept, &mut waits, |waits| {
+        let _ = io::read(&*waits, &mut [0]);
+        process::exit(0)
+    })?;
+    let mapped = id_maps::write(holder.pid(), uids, gids, false);
+    let path = c_string(&format!("/proc/{}/ns/user", holder.pid()))?;
     let opened = file::open(&path, O_RDONLY, 0).map_err(during("open the user namespace"));
-    let _ = process::pidfd_send_signal(&holder.pidfd, nix::libc::SIGKILL);
-    waiting::end(&holder.pidfd);
-    drop(held);
+    // It ends with the pipe, or is killed.
+    drop((tells, holder));
     mapped.and(opened)
 }
 
@@ -229,25 +218,16 @@ fn copy_into(container: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
         tells,
         parent,
     };
-    let made = process::fork(0, None, &mut copier, |copier| {
+    let kept = [container.as_raw_fd(), copier.tells.as_raw_fd()];
+    let helper = helper::start("lock the mounts", 0, &kept, &mut copier, |copier| {
         let told = copier.copy().map_err(|error| error.errno.into_raw());
         process::exit(told.err().unwrap_or(0))
-    });
-    let made = made.map_err(during("lock the mounts: clone"))?;
+    })?;
     drop(copier);
-    let ended = waiting::wait(
-        &mut [Watched::read(hears.as_fd())],
-        None,
-        "the locked mounts",
-    );
-    if let Err(error) = ended {
-        waiting::end(&made.pidfd);
-        return Err(error);
-    }
+    helper.hear(&hears)?;
     let heard = socket::receive_descriptor(&hears)
         .and_then(|copy| Ok((copy, socket::receive_descriptor(&hears)?)));
-    let ended = process::wait(&made.pidfd).map_err(during("wait for who locks the mounts"))?;
-    match ended {
+    match helper.finish()? {
         Ended::Exited(0) => heard.map_err(during("lock the mounts")),
         Ended::Exited(errno) => {
             let why = crate::error::errno_text(errno);
@@ -259,9 +239,6 @@ fn copy_into(container: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
 
 impl Copier<'_> {
     fn copy(&self) -> kan_sys::Result<()> {
-        if !process::die_with(self.parent) {
-            process::exit(0);
-        }
         process::set_dumpable(false)?;
         namespace::setns(self.container, CLONE_NEWUSER)?;
         // With the new credentials it is as if nothing had been said.

@@ -4,7 +4,7 @@ use crate::call::{call, owned, raw};
 use crate::{Errno, Error, Result};
 use alloc::vec::Vec;
 use linux_raw_sys::general::{F_DUPFD_CLOEXEC, F_GETFD, O_CLOEXEC};
-use rustix::fd::{AsFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 /// read(2), tried again when a signal interrupts it.
 #[unsafe(link_section = "kan_waiting")]
@@ -82,16 +82,40 @@ fn await_writable(fd: impl AsFd) -> Result<()> {
     }
 }
 
-/// close(2) of a descriptor by its number, which nobody may own.
-pub fn close(number: i32) {
-    // SAFETY: plain numbers; a number that is not open changes nothing.
+/// close(2) of a descriptor by its number.
+///
+/// # Safety
+/// Nobody uses it any more.
+pub unsafe fn close(number: i32) {
+    // SAFETY: promised by the caller; a number that is not open changes nothing.
     let _ = unsafe { call!(close, number as isize) };
 }
 
-/// close_range(2): closes the descriptors `first..=last`, numbers nobody may own.
-pub fn close_range(first: u32, last: u32) -> Result<()> {
-    // SAFETY: plain numbers; the child calls it on descriptors it inherited and has no owner for.
+/// close_range(2): closes the descriptors `first..=last`.
+///
+/// # Safety
+/// Nobody uses one of them any more.
+pub unsafe fn close_range(first: u32, last: u32) -> Result<()> {
+    // SAFETY: promised by the caller.
     unsafe { call!(close_range, first, last, 0).map(drop) }
+}
+
+/// Closes all descriptors but the standard ones and these.
+///
+/// # Safety
+/// Nobody uses one of the others any more.
+pub unsafe fn close_all_but(kept: &[RawFd]) -> Result<()> {
+    let kept = || kept.iter().filter_map(|number| u32::try_from(*number).ok());
+    let mut from = 3;
+    while let Some(next) = kept().filter(|number| *number >= from).min() {
+        if next > from {
+            // SAFETY: promised by the caller.
+            unsafe { close_range(from, next - 1) }?;
+        }
+        from = next + 1;
+    }
+    // SAFETY: promised by the caller.
+    unsafe { close_range(from, u32::MAX) }
 }
 
 /// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11): marks `first..=last` close-on-exec.
@@ -101,8 +125,24 @@ pub fn close_range_on_exec(first: u32, last: u32) -> Result<()> {
     unsafe { call!(close_range, first, last, CLOSE_RANGE_CLOEXEC).map(drop) }
 }
 
+/// A standard descriptor, which has no owner: stdin(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standard {
+    /// 0
+    Input,
+    /// 1
+    Output,
+    /// 2
+    Error,
+}
+
+impl Standard {
+    /// All three.
+    pub const ALL: [Self; 3] = [Self::Input, Self::Output, Self::Error];
+}
+
 /// dup3(2) onto a standard descriptor, left open on exec.
-pub fn dup_onto(fd: impl AsFd, onto: i32) -> Result<()> {
+pub fn dup_onto(fd: impl AsFd, onto: Standard) -> Result<()> {
     // SAFETY: plain numbers; the standard descriptors have no owner in kan.
     unsafe { call!(dup3, raw(&fd), onto as isize, 0).map(drop) }
 }

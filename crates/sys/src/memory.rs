@@ -21,9 +21,12 @@ pub fn shared_words(count: usize) -> Result<&'static [AtomicU64]> {
 }
 
 /// Overwrites the environment of this process with nothing, where it lies (environ(7)). Every
-/// variable is empty from then on, and has no name. For a process with one thread: the standard
-/// library copies what it reads, and kan keeps no pointer of getenv(3).
-pub fn forget_environment() {
+/// variable is empty from then on, and has no name.
+///
+/// # Safety
+/// The process has one thread, and nobody keeps a pointer of getenv(3); the standard library copies
+/// what it reads.
+pub unsafe fn forget_environment() {
     unsafe extern "C" {
         static mut environ: *mut *mut u8;
     }
@@ -131,9 +134,13 @@ unsafe extern "C" {
 /// its program, which come back from the page cache when they are needed, and the part of its
 /// stack that earlier, deeper calls have used. Failing to do so is no harm. Never part of another
 /// function: what is below its own small frame is nobody's.
+///
+/// # Safety
+/// The process has one thread, which runs on the stack that it was started with, and has changed none
+/// of its own instructions and constants.
 #[inline(never)]
 #[unsafe(link_section = "kan_waiting")]
-pub fn drop_unused_pages() {
+pub unsafe fn drop_unused_pages() {
     /// The most that earlier calls are taken to have used of the stack, bytes.
     const DEEPEST: usize = 256 << 10;
     /// Left alone below this function's own frame: the red zone, and the calls made from here.
@@ -142,7 +149,7 @@ pub fn drop_unused_pages() {
     let marker = 0u8;
     let top = page_of((&raw const marker) as usize - MARGIN, page);
     drop_program(page);
-    // SAFETY: nothing lives below the frames of the calls that are active.
+    // SAFETY: promised by the caller; nothing lives below the frames of the calls that are active.
     let _ = unsafe { advise_unneeded(top - DEEPEST, DEEPEST) };
 }
 

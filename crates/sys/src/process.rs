@@ -5,13 +5,14 @@ use crate::{Errno, Error, Result};
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
+use core::marker::PhantomData;
 use linux_raw_sys::general::{
     AT_EMPTY_PATH, CLONE_INTO_CGROUP, CLONE_PARENT, CLONE_PIDFD, SIGCHLD, clone_args,
 };
 use linux_raw_sys::prctl::{
     PR_SET_CHILD_SUBREAPER, PR_SET_DUMPABLE, PR_SET_NAME, PR_SET_PDEATHSIG,
 };
-use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 /// A process that was just made.
 #[derive(Debug)]
@@ -22,18 +23,49 @@ pub struct Child {
     pub pidfd: OwnedFd,
 }
 
+/// That this process has one thread: a child of a process with more may find a lock of the C library
+/// held for ever. Nobody who has one starts a thread.
+#[derive(Clone, Copy, Debug)]
+pub struct Alone(PhantomData<*const ()>);
+
+impl Alone {
+    /// Looks.
+    ///
+    /// # Errors
+    /// /proc can't be read; EBUSY if there are more threads.
+    pub fn check() -> Result<Self> {
+        let tasks = crate::file::open(c"/proc/self/task", crate::file::O_DIRECTORY, 0)?;
+        // One for each, and `.` and `..`.
+        match links(&tasks)? {
+            3 => Ok(Self(PhantomData)),
+            _ => Err(Error {
+                call: crate::Sysno::clone,
+                errno: Errno::EBUSY,
+            }),
+        }
+    }
+
+    /// For a process that can't look, such as one whose root is a container's.
+    ///
+    /// # Safety
+    /// There is one thread: as in the child of a fork, until that starts another.
+    #[must_use]
+    pub const unsafe fn promise() -> Self {
+        Self(PhantomData)
+    }
+}
+
 /// clone3(2) like fork(2): the child runs `child(with)` on a copy of this memory and never returns.
 ///
 /// `flags` are CLONE_NEW*; `cgroup`, a directory of cgroup v2, is where the child starts
-/// (CLONE_INTO_CGROUP, Linux 5.7). The calling process must have a single thread, otherwise
-/// the child may find a lock of the C library held forever; debug builds check it.
+/// (CLONE_INTO_CGROUP, Linux 5.7).
 pub fn fork<T>(
+    _: Alone,
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
     with: &mut T,
     child: fn(&mut T) -> !,
 ) -> Result<Child> {
-    debug_assert!(is_single_threaded());
     let mut pidfd = -1i32;
     // SAFETY: the all-zero pattern is a valid clone_args: no stack, no tls.
     let mut args: clone_args = unsafe { core::mem::zeroed() };
@@ -60,7 +92,7 @@ pub fn fork<T>(
 
 /// clone(2) like fork(2), as [`fork`]: for a process under a seccomp filter, since profiles of
 /// engines answer ENOSYS to clone3(2), whose flags no filter can see.
-pub fn fork_plainly<T>(with: &mut T, child: fn(&mut T) -> !) -> Result<Child> {
+pub fn fork_plainly<T>(_: Alone, with: &mut T, child: fn(&mut T) -> !) -> Result<Child> {
     let mut pidfd = -1i32;
     let flags = CLONE_PIDFD | SIGCHLD;
     let (stack, place) = (0usize, &raw mut pidfd);
@@ -84,6 +116,7 @@ pub fn fork_plainly<T>(with: &mut T, child: fn(&mut T) -> !) -> Result<Child> {
 /// As [`fork`], from a child of such a fork: the new process is its sibling (CLONE_PARENT), whom
 /// their parent reaps. Its pid in the caller's pid namespace.
 pub fn fork_sibling<T>(
+    _: Alone,
     flags: u64,
     cgroup: Option<BorrowedFd<'_>>,
     with: &mut T,
@@ -106,20 +139,47 @@ pub fn fork_sibling<T>(
     Ok(pid as i32)
 }
 
-/// /proc/self/task has one entry, and `.` and `..`.
-fn is_single_threaded() -> bool {
-    crate::file::open(c"/proc/self/task", crate::file::O_DIRECTORY, 0)
-        .is_ok_and(|tasks| crate::file::status(&tasks, c"").is_ok() && links(&tasks) == 3)
-}
-
-fn links(directory: &OwnedFd) -> u64 {
+fn links(directory: &OwnedFd) -> Result<u64> {
     // SAFETY: the all-zero pattern is a valid stat.
     let mut found: linux_raw_sys::general::stat = unsafe { core::mem::zeroed() };
     // SAFETY: the buffer has the size the kernel writes.
-    match unsafe { call!(fstat, raw(&directory), &raw mut found) } {
-        Ok(_) => found.st_nlink,
-        Err(_) => 0,
+    unsafe { call!(fstat, raw(&directory), &raw mut found) }?;
+    Ok(found.st_nlink)
+}
+
+/// As [`fork`], for a child that is neither init nor a program: it has the standard descriptors and
+/// those numbered `kept`, and no other, so that none is a lock; and it dies with its parent. What of
+/// `with` is not among them is closed there. Every change of credentials takes the latter back:
+/// [`die_with`].
+pub fn fork_helper<T>(
+    alone: Alone,
+    flags: u64,
+    kept: &[RawFd],
+    with: &mut T,
+    child: fn(&mut T) -> !,
+) -> Result<Child> {
+    struct Helper<'h, T> {
+        parent: i32,
+        kept: &'h [RawFd],
+        with: &'h mut T,
+        child: fn(&mut T) -> !,
     }
+    fn begin<T>(helper: &mut Helper<'_, T>) -> ! {
+        // SAFETY: nothing runs in this process but `child`, which has what it needs in `kept`.
+        let closed = unsafe { crate::io::close_all_but(helper.kept) };
+        if closed.is_err() || !die_with(helper.parent) {
+            exit(255);
+        }
+        (helper.child)(helper.with)
+    }
+    let parent = own_pid();
+    let mut helper = Helper {
+        parent,
+        kept,
+        with,
+        child,
+    };
+    fork(alone, flags, None, &mut helper, begin::<T>)
 }
 
 /// exit_group(2). Where a seccomp filter refuses it, exit(2), which does the same for the only thread;

@@ -93,8 +93,8 @@ struct Life<'p> {
 fn live(life: &mut Life<'_>) -> ! {
     COUNT.store(std::ptr::from_ref(life.word).cast_mut(), SeqCst);
     (life.first)();
-    for number in 1..=2 {
-        let _ = io::dup_onto(&life.out, number);
+    for standard in [io::Standard::Output, io::Standard::Error] {
+        let _ = io::dup_onto(&life.out, standard);
     }
     kan_init::run(&mut life.init)
 }
@@ -110,7 +110,14 @@ fn count_in(steps: &[InitStep], slots: Slots, first: fn()) -> Counted {
         out,
         first,
     };
-    let child = process::fork(OWN.into(), None, &mut life, live).unwrap();
+    let child = process::fork(
+        process::Alone::check().unwrap(),
+        OWN.into(),
+        None,
+        &mut life,
+        live,
+    )
+    .unwrap();
     drop(life);
     let mut said = String::new();
     fs::File::from(from).read_to_string(&mut said).unwrap();

@@ -89,10 +89,16 @@ pub fn the_process_has_nothing_of_its_makers_memory() {
         init.prepare_clone(words, sibling).unwrap();
         let own = process::own_pid();
         assert!(!places(own, &secret).is_empty(), "the control");
-        let maker = process::fork(0, None, &mut init, |init| {
-            namespace::unshare(namespace::CLONE_NEWPID).unwrap();
-            kan_init::run(init)
-        });
+        let maker = process::fork(
+            process::Alone::check().unwrap(),
+            0,
+            None,
+            &mut init,
+            |init| {
+                namespace::unshare(namespace::CLONE_NEWPID).unwrap();
+                kan_init::run(init)
+            },
+        );
         let maker = maker.unwrap();
         let ended = process::wait(&maker.pidfd).unwrap();
         assert_eq!(ended, Ended::Exited(0), "{:?}", Board::new(words).failure());
@@ -149,7 +155,14 @@ fn a_procfs_shows_a_pid_namespace_that_is_not_entered() {
             let _ = io::wait_readable(socket::pair().unwrap().0, Some(20));
             process::exit(0)
         };
-        let other = process::fork(namespace::CLONE_NEWPID.into(), None, &mut (), waits).unwrap();
+        let other = process::fork(
+            process::Alone::check().unwrap(),
+            namespace::CLONE_NEWPID.into(),
+            None,
+            &mut (),
+            waits,
+        )
+        .unwrap();
         let path = c(&format!("/proc/{}/ns/pid", other.pid));
         let pids = || kan_sys::file::open(&path, 0, 0).unwrap();
         let mount = |context: OwnedFd| {
@@ -186,10 +199,16 @@ fn failure(steps: &[InitStep], before: fn()) -> kan_op::Failure {
     let mut init = Init::new(steps, Board::new(words), slots);
     init.prepare_clone(words, sibling).unwrap();
     let mut with = (init, before);
-    let maker = process::fork(0, None, &mut with, |(init, before)| {
-        before();
-        kan_init::run(init)
-    });
+    let maker = process::fork(
+        process::Alone::check().unwrap(),
+        0,
+        None,
+        &mut with,
+        |(init, before)| {
+            before();
+            kan_init::run(init)
+        },
+    );
     let ended = process::wait(&maker.unwrap().pidfd).unwrap();
     assert_eq!(ended, Ended::Exited(255));
     assert_eq!(sibling[0].load(SeqCst), 0);
@@ -208,7 +227,10 @@ fn a_pid_namespace_without_init_is_an_error() {
         let found = failure(&steps(), || {
             namespace::unshare(namespace::CLONE_NEWPID).unwrap();
             // The namespace's first process is its init, and ends with it.
-            let first = process::fork(0, None, &mut (), |()| process::exit(0)).unwrap();
+            let first = process::fork(process::Alone::check().unwrap(), 0, None, &mut (), |()| {
+                process::exit(0)
+            })
+            .unwrap();
             process::wait(&first.pidfd).unwrap();
         });
         assert_eq!(

@@ -147,10 +147,16 @@ fn enter_beside(slave_first: bool) {
     };
     mount::change_at_path(&c(ROOT), private, mount::Depth::Single).unwrap();
     let mut steps = enter_own_place(slave_first);
-    let child = process::fork(CLONE_NEWNS.into(), None, &mut steps, |steps| {
-        let done = perform_with(steps, Slots::default());
-        process::exit(i32::from(done.is_err()));
-    });
+    let child = process::fork(
+        process::Alone::check().unwrap(),
+        CLONE_NEWNS.into(),
+        None,
+        &mut steps,
+        |steps| {
+            let done = perform_with(steps, Slots::default());
+            process::exit(i32::from(done.is_err()));
+        },
+    );
     assert_eq!(wait(&child.unwrap()), Ended::Exited(0));
 }
 

@@ -151,11 +151,17 @@ pub fn run(steps: &[InitStep], slots: Slots) -> Ran {
     let board = Board::new(memory::shared_words(Board::WORDS).unwrap());
     let ((out, out_end), (err, err_end)) = (io::pipe().unwrap(), io::pipe().unwrap());
     let mut life = (Init::new(steps, board, slots), out_end, err_end);
-    let child = process::fork(0, None, &mut life, |(init, out, err)| {
-        io::dup_onto(out.as_fd(), 1).unwrap();
-        io::dup_onto(err.as_fd(), 2).unwrap();
-        kan_init::run(init)
-    });
+    let child = process::fork(
+        process::Alone::check().unwrap(),
+        0,
+        None,
+        &mut life,
+        |(init, out, err)| {
+            io::dup_onto(out.as_fd(), io::Standard::Output).unwrap();
+            io::dup_onto(err.as_fd(), io::Standard::Error).unwrap();
+            kan_init::run(init)
+        },
+    );
     drop(life);
     let (stdout, stderr) = (read_all(out), read_all(err));
     Ran {

@@ -200,7 +200,14 @@ fn the_board_holds_the_step_of_one_who_was_killed() {
             InitStep::Wait(Sync::Saved),
         ];
         let mut init = Init::new(&steps, board, slots);
-        let child = process::fork(0, None, &mut init, kan_init::run).unwrap();
+        let child = process::fork(
+            process::Alone::check().unwrap(),
+            0,
+            None,
+            &mut init,
+            kan_init::run,
+        )
+        .unwrap();
         io::read(&host, &mut [0]).unwrap();
         // It says that it is ready one step before it waits.
         while board.step() != 2 {

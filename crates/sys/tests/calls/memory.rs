@@ -104,7 +104,8 @@ fn a_program_works_without_its_unused_pages() {
         let exe = exe.to_str().unwrap();
         let before = (resident(exe), resident("[stack]"));
         let child = start(|| {
-            memory::drop_unused_pages();
+            // SAFETY: one thread, on its first stack.
+            unsafe { memory::drop_unused_pages() };
             let after = (resident(exe), resident("[stack]"));
             assert!(after.0 < before.0, "{after:?} of {before:?}: the program");
             assert!(
@@ -114,7 +115,8 @@ fn a_program_works_without_its_unused_pages() {
             assert!(local.iter().all(|word| *word == 7));
             assert_eq!(heap.iter().sum::<u64>(), 49_995_000);
             assert_eq!(deep(150), sum);
-            memory::drop_unused_pages();
+            // SAFETY: likewise.
+            unsafe { memory::drop_unused_pages() };
             assert_eq!(deep(150), sum);
             assert_eq!(format!("{:?}", Some(sum)), format!("Some({sum})"));
         });

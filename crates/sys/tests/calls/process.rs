@@ -2,7 +2,7 @@
 
 use crate::harness::{Test, alone, ends_within, in_child, start, tests, wait};
 use kan_sys::fd::{AsFd, AsRawFd};
-use kan_sys::process::{self, Child, Ended};
+use kan_sys::process::{self, Alone, Child, Ended};
 use kan_sys::{Errno, Sysno, file, io};
 use std::fs;
 use std::io::Read;
@@ -18,6 +18,8 @@ pub const TESTS: &[Test] = &tests![
     crate::process::a_pidfd_stays_with_its_process,
     crate::process::a_descriptor_is_taken_from_another_process,
     crate::process::a_second_thread_forbids_a_fork,
+    crate::process::a_helper_has_what_it_is_given,
+    crate::process::a_helper_dies_with_its_parent,
     crate::process::a_fork_into_no_cgroup_fails,
     crate::process::an_open_file_is_executed,
     crate::process::what_is_no_program_is_refused,
@@ -38,7 +40,10 @@ fn sleeper() -> Child {
 
 fn exiting(code: i32) -> Child {
     let mut code = code;
-    process::fork(0, None, &mut code, |code| process::exit(*code)).unwrap()
+    process::fork(Alone::check().unwrap(), 0, None, &mut code, |code| {
+        process::exit(*code)
+    })
+    .unwrap()
 }
 
 fn an_exit_code_is_told() {
@@ -159,22 +164,72 @@ fn a_descriptor_is_taken_from_another_process() {
 
 /// Debug builds alone check it.
 fn a_second_thread_forbids_a_fork() {
-    if !cfg!(debug_assertions) {
-        crate::harness::skip("a release build does not check it");
-    }
     in_child(0, || {
-        assert_eq!(process::wait(&exiting(0).pidfd), Ok(Ended::Exited(0)));
+        Alone::check().unwrap();
         let second = std::thread::spawn(std::thread::park);
-        assert!(std::panic::catch_unwind(|| exiting(0)).is_err());
+        assert_eq!(Alone::check().unwrap_err().errno, Errno::EBUSY);
         second.thread().unpark();
         second.join().unwrap();
+    });
+}
+
+/// The numbers of all open descriptors.
+fn open_numbers() -> Vec<i32> {
+    (0..1000).filter(|number| io::is_open(*number)).collect()
+}
+
+fn a_helper_has_what_it_is_given() {
+    in_child(0, || {
+        let open: Vec<_> = (0..20).map(|_| io::pipe().unwrap()).collect();
+        let (from, to) = io::pipe().unwrap();
+        let kept = [to.as_raw_fd(), open[7].0.as_raw_fd()];
+        let mut with = (kept, &to);
+        let alone = Alone::check().unwrap();
+        let helper = process::fork_helper(alone, 0, &kept, &mut with, |(kept, to)| {
+            let mut expected = vec![0, 1, 2, kept[0], kept[1]];
+            expected.sort_unstable();
+            let told = [u8::from(open_numbers() == expected)];
+            io::write(*to, &told).unwrap();
+            process::exit(0)
+        });
+        let mut told = [0];
+        drop(to);
+        assert_eq!(io::read(&from, &mut told), Ok(1));
+        assert_eq!(told, [1]);
+        assert_eq!(process::wait(&helper.unwrap().pidfd), Ok(Ended::Exited(0)));
+    });
+}
+
+fn a_helper_dies_with_its_parent() {
+    in_child(0, || {
+        process::set_subreaper().unwrap();
+        let parent = start(|| {
+            let (ready, tell) = io::pipe().unwrap();
+            let mut with = &tell;
+            let alone = Alone::check().unwrap();
+            process::fork_helper(alone, 0, &[tell.as_raw_fd()], &mut with, |tell| {
+                io::write(*tell, b"r").unwrap();
+                std::thread::sleep(std::time::Duration::from_secs(10));
+                process::exit(0)
+            })
+            .unwrap();
+            io::read(&ready, &mut [0]).unwrap();
+        });
+        parent.pass();
+        assert_eq!(any_end().1, Ended::Signalled(9));
     });
 }
 
 fn a_fork_into_no_cgroup_fails() {
     in_child(0, || {
         let root = file::open(c"/", file::O_DIRECTORY, 0).unwrap();
-        let failed = process::fork(0, Some(root.as_fd()), &mut (), |()| process::exit(0));
+        let failed = process::fork(
+            Alone::check().unwrap(),
+            0,
+            Some(root.as_fd()),
+            &mut (),
+            |()| process::exit(0),
+        );
         let error = failed.unwrap_err();
         assert_eq!((error.call, error.errno), (Sysno::clone3, Errno::EBADF));
     });
@@ -184,7 +239,7 @@ fn an_open_file_is_executed() {
     in_child(0, || {
         let (from, to) = io::pipe().unwrap();
         let child = start(|| {
-            io::dup_onto(&to, 1).unwrap();
+            io::dup_onto(&to, io::Standard::Output).unwrap();
             let shell = file::open(c"/bin/sh", file::O_PATH, 0).unwrap();
             let script = c"echo $0 $1 $A; exit 4";
             let args = [c"name", c"-c", script, c"zero", c"one"].map(Into::into);
@@ -229,14 +284,20 @@ fn end_of_one_left_behind(signals: &[u32]) -> Ended {
     let parent = start(|| {
         let (ready, tell) = io::pipe().unwrap();
         let mut with = (signals, &from, &tell);
-        process::fork(0, None, &mut with, |(signals, from, tell)| {
-            for signal in *signals {
-                process::set_parent_death_signal(*signal).unwrap();
-            }
-            io::write(tell, b"r").unwrap();
-            io::read(from, &mut [0]).unwrap();
-            process::exit(0)
-        })
+        process::fork(
+            Alone::check().unwrap(),
+            0,
+            None,
+            &mut with,
+            |(signals, from, tell)| {
+                for signal in *signals {
+                    process::set_parent_death_signal(*signal).unwrap();
+                }
+                io::write(tell, b"r").unwrap();
+                io::read(from, &mut [0]).unwrap();
+                process::exit(0)
+            },
+        )
         .unwrap();
         io::read(&ready, &mut [0]).unwrap();
     });

@@ -118,7 +118,14 @@ pub fn in_child(flags: u32, body: impl FnOnce()) {
         body();
     };
     let mut life = Some((body, report));
-    let child = process::fork(flags.into(), None, &mut life, live).unwrap();
+    let child = process::fork(
+        process::Alone::check().unwrap(),
+        flags.into(),
+        None,
+        &mut life,
+        live,
+    )
+    .unwrap();
     match wait(&child) {
         Ended::Exited(PASSED) => {}
         Ended::Exited(SKIPPED_CODE) => skip(&report.read()),
@@ -182,7 +189,7 @@ impl Beside {
 pub fn start(body: impl FnOnce()) -> Beside {
     let report = Report::new();
     let mut life = Some((body, report));
-    let child = process::fork(0, None, &mut life, live).unwrap();
+    let child = process::fork(process::Alone::check().unwrap(), 0, None, &mut life, live).unwrap();
     Beside { child, report }
 }
 
