@@ -13,7 +13,7 @@ mod log;
 mod output;
 mod trace;
 
-pub use args::command;
+pub use args::{command, examples_of as examples};
 pub use exit::ExitCode;
 
 use clap::error::ErrorKind;

@@ -29,6 +29,12 @@ pub(crate) fn has_colours() -> bool {
     io::stdout().is_terminal() && !says_no && !is_dumb
 }
 
+/// How many characters fit in a line of stdout, if it is a terminal.
+pub(crate) fn width() -> Option<usize> {
+    let (width, _) = kan_sys::terminal::size(kan_sys::io::standard(1))?;
+    Some(usize::from(width))
+}
+
 /// Writes lines to stderr, each with kan's name in front.
 pub(crate) fn complain(text: &str) {
     let line = |line| format!("kan: {}\n", clipped(&printable(line)));

@@ -3,6 +3,8 @@
 //!
 //! `kan-manual DIR` makes in DIR what an installation has below its `share`.
 
+mod sections;
+
 use clap::Command;
 use clap_complete::aot::{Bash, Elvish, Fish, Zsh, generate};
 use std::fs::{File, create_dir_all};
@@ -31,22 +33,36 @@ fn pages(directory: &Path) -> io::Result<()> {
     create_dir_all(directory)?;
     let mut kan = kan::command();
     kan.build();
-    page(kan.clone(), "kan", directory)?;
+    let names: Vec<_> = kan.get_subcommands().map(page_name).collect();
+    page(kan.clone(), "kan", &names, directory)?;
     for command in kan.get_subcommands() {
-        let name = format!("kan-{}", command.get_name());
-        page(command.clone(), &name, directory)?;
+        page(command.clone(), &page_name(command), &names, directory)?;
     }
     Ok(())
 }
 
-fn page(command: Command, name: &str, directory: &Path) -> io::Result<()> {
+fn page_name(command: &Command) -> String {
+    format!("kan-{}", command.get_name())
+}
+
+fn page(command: Command, name: &str, all: &[String], directory: &Path) -> io::Result<()> {
     let mut file = File::create(directory.join(format!("{name}.8")))?;
     // The template for the terminal says nothing to the writer of pages.
+    let examples = kan::examples(command.get_name());
+    let command = command.after_help("");
     let man = clap_mangen::Man::new(command)
         .title(name.to_uppercase())
         .section("8")
         .source(concat!("kan ", env!("CARGO_PKG_VERSION")));
-    man.render(&mut file)
+    man.render_title(&mut file)?;
+    man.render_name_section(&mut file)?;
+    man.render_synopsis_section(&mut file)?;
+    man.render_description_section(&mut file)?;
+    man.render_options_section(&mut file)?;
+    if name == "kan" {
+        man.render_subcommands_section(&mut file)?;
+    }
+    sections::write(&mut file, name, examples, all)
 }
 
 /// Each where its shell looks for those of programs.

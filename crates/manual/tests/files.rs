@@ -37,6 +37,13 @@ fn every_command_has_a_page_and_every_flag_is_on_it() {
         let name = command.get_name();
         let page = share.read(&format!("man/man8/kan-{name}.8"));
         assert!(overview.contains(name), "{name}");
+        for section in ["EXIT STATUS", "ENVIRONMENT", "FILES", "SEE ALSO"] {
+            assert!(
+                page.contains(&format!(".SH \"{section}\"")),
+                "{name}: {section}"
+            );
+        }
+        assert!(page.contains(".SH EXAMPLES"), "{name} has no example");
         for flag in command.get_arguments().filter_map(clap::Arg::get_long) {
             let escaped = flag.replace('-', "\\-");
             assert!(page.contains(&escaped), "{name} --{flag}: {page}");

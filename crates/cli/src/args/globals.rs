@@ -48,19 +48,22 @@ impl Globals {
     }
 }
 
+/// What clap calls those that all commands take.
+pub(super) const HEADING: &str = "Options of every command";
+
 /// Their declarations.
 pub(super) fn all() -> [Arg; 12] {
     [
         path(
             "root",
             "DIR",
-            "where containers are remembered [/run/kan, or $XDG_RUNTIME_DIR/kan]",
+            "directory of the containers' state [/run/kan, or $XDG_RUNTIME_DIR/kan]",
         ),
         Arg::new("log")
             .long("log")
             .value_name("FILE")
             .value_parser(Destination::parse)
-            .help("append errors and warnings to a file, or to journald: or syslog:"),
+            .help("append errors and warnings to a file, or send them to journald: or syslog:"),
         Arg::new("log-format")
             .long("log-format")
             .value_name("FORMAT")
@@ -71,23 +74,23 @@ pub(super) fn all() -> [Arg; 12] {
             .value_name("LEVEL")
             .value_parser(Level::parse)
             .help("error, warning, info or debug"),
-        flag("debug", "say more, in the log"),
+        flag("debug", "log debug messages"),
         path(
             "trace",
             "FILE",
             "write a Chrome trace of every step (opens in Perfetto)",
         ),
-        flag("systemd-cgroup", "let systemd make cgroups"),
+        flag("systemd-cgroup", "let systemd create cgroups"),
         Arg::new("cgroup-manager")
             .long("cgroup-manager")
             .value_name("MANAGER")
             .value_parser(cgroup_manager)
-            .help("who makes cgroups: cgroupfs, systemd or disabled"),
+            .help("who creates cgroups: cgroupfs, systemd or disabled"),
         Arg::new("rootless")
             .long("rootless")
             .value_name("BOOL")
             .value_parser(rootless)
-            .help("ignore what needs root to be done to cgroups: true, false or auto"),
+            .help("ignore cgroup operations that need root: true, false or auto"),
         path("criu", "FILE", "not used").hide(true),
         Arg::new("help")
             .long("help")
@@ -103,11 +106,7 @@ pub(super) fn all() -> [Arg; 12] {
     .map(|arg| {
         // `spec` has a `--rootless` of its own.
         let is_own = arg.get_id() == "version" || arg.get_id() == "rootless";
-        let heading = if is_own {
-            None
-        } else {
-            Some("Options of every command")
-        };
+        let heading = if is_own { None } else { Some(HEADING) };
         arg.global(!is_own).help_heading(heading)
     })
 }

@@ -16,7 +16,8 @@ use crate::commands::{self, Verb};
 use clap::{ArgMatches, Command};
 use std::ffi::OsString;
 
-const TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}\n";
+const TEMPLATE: &str =
+    "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n{all-args}{after-help}\n";
 
 const ROOT_TEMPLATE: &str = "NAME:\n   {name} - {about}\n\nUSAGE:\n   {usage}\n\n\
     COMMANDS:\n{subcommands}\n\nOPTIONS:\n{options}\n";
@@ -47,8 +48,34 @@ fn root() -> Command {
 
 /// A command with all that it takes.
 pub(crate) fn with_args(verb: &Verb) -> Command {
-    let command = without_args(verb);
+    let command = without_args(verb).after_help(examples(verb));
     (verb.args)(command.help_template(TEMPLATE).args_override_self(true))
+}
+
+/// kan with one command, whose help does not repeat what all commands take.
+pub(crate) fn with_verb(kan: Command, verb: Command) -> Command {
+    let kan = kan.mut_args(|arg| {
+        let is_common = arg.get_help_heading() == Some(globals::HEADING);
+        arg.hide(is_common)
+    });
+    kan.subcommand(verb)
+}
+
+/// The examples of a command, line by line.
+#[must_use]
+pub fn examples_of(name: &str) -> &'static [&'static str] {
+    match commands::find(name) {
+        Some(verb) => verb.examples,
+        None if name == "kan" => &["kan run --bundle bundles/hello hello"],
+        None => &[],
+    }
+}
+
+/// The end of a command's help.
+fn examples(verb: &Verb) -> String {
+    let lines = verb.examples.iter().map(|line| format!("   {line}\n"));
+    let lines: String = lines.collect();
+    format!("EXAMPLES:\n{lines}\nOptions that all commands take: kan --help")
 }
 
 fn without_args(verb: &Verb) -> Command {
@@ -83,7 +110,7 @@ pub(crate) fn version_alone(words: &[OsString]) -> Option<String> {
 pub(crate) fn help(verb: Option<&Verb>) -> String {
     match verb {
         Some(verb) => {
-            let mut kan = root().subcommand(with_args(verb));
+            let mut kan = with_verb(root(), with_args(verb));
             kan.build();
             let found = kan.find_subcommand_mut(verb.name);
             found.map_or_else(String::new, |command| command.render_help().to_string())

@@ -1,7 +1,7 @@
 //! The words of a command line before clap reads them: which command they name, and long options
 //! as Go programs take them.
 
-use super::{root, with_args};
+use super::{root, with_args, with_verb};
 use crate::commands::{self, Verb};
 use crate::log::{Destination, Format};
 use clap::{Arg, Command};
@@ -36,7 +36,7 @@ impl Words {
             let named = with_args(verb);
             let limit = words_before_a_program(&named);
             Reader::new(&[&named, &command], limit).read(&mut rest, &mut all);
-            command = command.subcommand(named);
+            command = with_verb(command, named);
         }
         all.extend(rest);
         let unknown = name.filter(|_| verb.is_none());

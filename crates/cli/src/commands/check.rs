@@ -11,6 +11,10 @@ use std::path::{Path, PathBuf};
 pub(super) const VERB: Verb = Verb {
     name: "check",
     about: "report everything that would make create or start fail on this host",
+    examples: &[
+        "kan check --bundle /containers/web",
+        "kan check --json | jq '.[].about'",
+    ],
     count: Count::Between(0, 1),
     args: |command| {
         command.args([

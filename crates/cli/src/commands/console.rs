@@ -8,7 +8,12 @@ use std::path::PathBuf;
 
 pub(super) const VERB: Verb = Verb {
     name: "console",
-    about: "receive a container's terminal over a console socket",
+    about: "receive the terminal of a container over a console socket",
+    examples: &[
+        "kan console /tmp/console.sock &",
+        "kan create --bundle /containers/shell --console-socket /tmp/console.sock shell",
+        "kan start shell",
+    ],
     count: Count::Exactly(1),
     args: |command| {
         command.arg(

@@ -9,7 +9,11 @@ use kan_lifecycle::{Activation, CreateOptions};
 
 pub(super) const VERB: Verb = Verb {
     name: "create",
-    about: "make a container that waits for start",
+    about: "create a container that waits for start",
+    examples: &[
+        "kan create --bundle /containers/web --pid-file /run/web.pid web",
+        "kan start web",
+    ],
     count: Count::Exactly(1),
     args: making,
     run,

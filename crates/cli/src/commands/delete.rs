@@ -7,7 +7,8 @@ use crate::args::{all_of, flag, has, id_arg};
 
 pub(super) const VERB: Verb = Verb {
     name: "delete",
-    about: "delete a container that has stopped",
+    about: "delete a stopped container",
+    examples: &["kan delete web", "kan delete --force web db"],
     count: Count::AtLeast(1),
     args: |command| {
         command.args([

@@ -8,7 +8,8 @@ use kan_lifecycle::Verdict;
 
 pub(super) const VERB: Verb = Verb {
     name: "doctor",
-    about: "tell what this host can do for containers, and how to mend what it can't",
+    about: "report what this host can do for containers, and how to fix what it cannot",
+    examples: &["kan doctor", "kan doctor --json"],
     count: Count::Exactly(0),
     args: |command| command.arg(flag("json", "as JSON")),
     run,

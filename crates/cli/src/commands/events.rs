@@ -10,7 +10,8 @@ use std::time::Duration;
 
 pub(super) const VERB: Verb = Verb {
     name: "events",
-    about: "tell what a container uses, and when it is out of memory",
+    about: "report a container's resource usage and out-of-memory events",
+    examples: &["kan events --stats web", "kan events --interval 10s web"],
     count: Count::Exactly(1),
     args: |command| {
         command.args([

@@ -13,6 +13,10 @@ use std::path::Path;
 pub(super) const VERB: Verb = Verb {
     name: "exec",
     about: "execute a process in a container",
+    examples: &[
+        "kan exec web ps -ef",
+        "kan exec --tty --user 1000:1000 --cwd /srv web sh",
+    ],
     count: Count::AtLeast(1),
     args,
     run,

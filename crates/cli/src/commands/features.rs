@@ -9,7 +9,8 @@ use kan_sys::credentials::knows_filter_flags;
 
 pub(super) const VERB: Verb = Verb {
     name: "features",
-    about: "print what kan can do, as features.md has it",
+    about: "print the features of kan as JSON (features.md)",
+    examples: &["kan features | jq .linux.seccomp"],
     count: Count::Exactly(0),
     args: |command| command,
     run,

@@ -7,7 +7,8 @@ use clap::Arg;
 
 pub(super) const VERB: Verb = Verb {
     name: "help",
-    about: "print the help of kan, or of a command",
+    about: "print the help of kan or of a command",
+    examples: &["kan help create"],
     count: Count::Between(0, 1),
     args: |command| command.arg(Arg::new("command").value_name("COMMAND").help("a command")),
     run,

@@ -8,7 +8,8 @@ use clap::Arg;
 
 pub(super) const VERB: Verb = Verb {
     name: "kill",
-    about: "send a signal to a container",
+    about: "send a signal to the init process of a container",
+    examples: &["kan kill web TERM", "kan kill --all web KILL"],
     count: Count::Between(1, 2),
     args: |command| {
         command.args([

@@ -8,7 +8,8 @@ use kan_lifecycle::Found;
 
 pub(super) const VERB: Verb = Verb {
     name: "list",
-    about: "list the containers",
+    about: "list containers",
+    examples: &["kan list", "kan list --format json | jq '.[].id'"],
     count: Count::Exactly(0),
     args: |command| {
         command.args([

@@ -39,6 +39,8 @@ pub(crate) struct Verb {
     pub(crate) name: &'static str,
     /// What it does, in a line that follows its name.
     pub(crate) about: &'static str,
+    /// Commands that work, line by line.
+    pub(crate) examples: &'static [&'static str],
     /// How many arguments it takes that are no options.
     pub(crate) count: Count,
     /// Declares what it takes.

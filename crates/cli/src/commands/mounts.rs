@@ -9,7 +9,12 @@ use std::path::{Path, PathBuf};
 
 pub(super) const VERB: Verb = Verb {
     name: "mounts",
-    about: "add mounts to a container that is there, or remove some",
+    about: "add mounts to a container, or remove mounts from it",
+    examples: &[
+        r#"echo '[{"destination": "/data", "source": "/srv/data", "type": "bind"}]' |"#,
+        "    kan mounts add web -",
+        "kan mounts remove web mounts.json",
+    ],
     count: Count::Exactly(3),
     args: |command| {
         command.args([

@@ -5,7 +5,8 @@ use crate::args::{id, id_arg};
 
 pub(super) const VERB: Verb = Verb {
     name: "pause",
-    about: "freeze a container's processes",
+    about: "freeze all processes of a container",
+    examples: &["kan pause web", "kan resume web"],
     count: Count::Exactly(1),
     args: |command| command.arg(id_arg()),
     run,

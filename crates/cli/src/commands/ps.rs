@@ -9,7 +9,8 @@ use std::process::Command;
 
 pub(super) const VERB: Verb = Verb {
     name: "ps",
-    about: "list a container's processes",
+    about: "list the processes of a container",
+    examples: &["kan ps web", "kan ps web -o pid,user,args"],
     count: Count::AtLeast(1),
     args: |command| {
         command.args([

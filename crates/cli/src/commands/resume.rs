@@ -5,7 +5,8 @@ use crate::args::{id, id_arg};
 
 pub(super) const VERB: Verb = Verb {
     name: "resume",
-    about: "let a paused container's processes go on",
+    about: "resume a paused container",
+    examples: &["kan resume web"],
     count: Count::Exactly(1),
     args: |command| command.arg(id_arg()),
     run,

@@ -8,7 +8,11 @@ use crate::args::flag;
 
 pub(super) const VERB: Verb = Verb {
     name: "run",
-    about: "make and start a container",
+    about: "create and start a container",
+    examples: &[
+        "kan run --bundle bundles/hello hello",
+        "kan run --detach --pid-file /run/web.pid --bundle /containers/web web",
+    ],
     count: Count::Exactly(1),
     args: |command| {
         making(command).args([

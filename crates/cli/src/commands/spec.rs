@@ -6,7 +6,8 @@ use crate::args::{bundle, bundle_arg, flag, has};
 
 pub(super) const VERB: Verb = Verb {
     name: "spec",
-    about: "write a config.json to start from",
+    about: "write a default config.json",
+    examples: &["kan spec --bundle /containers/web", "kan spec --rootless"],
     count: Count::Exactly(0),
     // A global flag of this name has a value, crun's and runc's of this command has none.
     args: |command| command.args([bundle_arg(), flag("rootless", "for a user who is not root")]),

@@ -7,7 +7,8 @@ use crate::args::{id, id_arg};
 
 pub(super) const VERB: Verb = Verb {
     name: "start",
-    about: "start a container that was made by create",
+    about: "start a container that create has created",
+    examples: &["kan start web"],
     count: Count::Exactly(1),
     args: |command| command.arg(id_arg()),
     run,

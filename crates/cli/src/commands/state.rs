@@ -7,7 +7,8 @@ use crate::output;
 
 pub(super) const VERB: Verb = Verb {
     name: "state",
-    about: "print a container's state as JSON",
+    about: "print the state of a container as JSON",
+    examples: &["kan state web | jq -r .status"],
     count: Count::Exactly(1),
     args: |command| command.arg(id_arg()),
     run,

@@ -10,7 +10,11 @@ use std::path::Path;
 
 pub(super) const VERB: Verb = Verb {
     name: "update",
-    about: "change a container's limits",
+    about: "change the resource limits of a container",
+    examples: &[
+        "kan update --memory 512m --pids-limit 200 web",
+        r#"echo '{"cpu": {"shares": 512}}' | kan update --resources - web"#,
+    ],
     count: Count::Exactly(1),
     args,
     run,
