@@ -134,7 +134,7 @@ fn config_with(container: &Container, options: &ExecOptions) -> Result<Config> {
     let own = config.process.take().unwrap_or_default();
     let mut process = match &options.document {
         Some(text) => from_document(text, encoded(own))?,
-        None => from_flags(encoded(own), options),
+        None => from_flags(encoded(own), options)?,
     };
     if options.document.is_some() {
         process = encoded(process);
@@ -168,13 +168,17 @@ fn from_document(text: &[u8], own: Process) -> Result<Process> {
     Ok(process)
 }
 
-fn from_flags(own: Process, options: &ExecOptions) -> Process {
+fn from_flags(own: Process, options: &ExecOptions) -> Result<Process> {
     let mut process = own;
     process.terminal = options.terminal;
     process.console_size = None;
     let encode = |text: &OsString| bytes::encode(text.as_bytes());
     process.args = options.args.iter().map(encode).collect();
-    process.env.extend(options.env.iter().map(encode));
+    for entry in &options.env {
+        let entry = encode(entry);
+        kan_spec::check_environment(&entry).map_err(|why| Error::Step(format!("--env: {why}")))?;
+        process.env.push(entry);
+    }
     process.no_new_privileges |= options.no_new_privileges;
     if let Some(label) = &options.process_label {
         process.selinux_label = Some(label.clone());
@@ -197,7 +201,7 @@ fn from_flags(own: Process, options: &ExecOptions) -> Process {
         .additional_gids
         .extend(&options.additional_gids);
     add_capabilities(&mut process, &options.capabilities);
-    process
+    Ok(process)
 }
 
 /// Never inheritable, and ambient only where the config lets capabilities be inherited:

@@ -27,7 +27,7 @@ mod printable;
 mod problem;
 pub mod process;
 mod read;
-pub use read::member;
+pub use read::{check_environment, member};
 pub mod resources;
 pub mod state;
 pub mod version;

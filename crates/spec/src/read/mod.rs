@@ -15,6 +15,7 @@ mod sysctl;
 use std::collections::HashSet;
 
 pub use cursor::{Cursor, Report, member};
+pub use rules::environment as check_environment;
 
 use crate::Problem;
 use crate::config::{self, ClosedSet};

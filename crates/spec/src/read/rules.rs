@@ -30,6 +30,9 @@ pub fn uts_name(name: &str) -> Result<(), String> {
 }
 
 /// An entry of the environment (environ(7)); runc's messages.
+///
+/// # Errors
+/// It has no name, or no `=`.
 pub fn environment(entry: &str) -> Result<(), String> {
     match entry.find('=') {
         None => Err(format!(
