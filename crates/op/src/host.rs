@@ -68,7 +68,7 @@ pub struct CgroupDirectory {
 }
 
 /// The device files that a rule speaks of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum DeviceKind {
     /// Character and block devices.
     All,

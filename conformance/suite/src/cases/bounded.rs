@@ -97,6 +97,13 @@ fn many_entries(ctx: &mut Ctx) -> Outcome {
             calls(|n| json!([{"index": 0, "value": n, "op": "SCMP_CMP_EQ"}])),
         ),
         ("/linux/seccomp", calls(|_| json!([]))),
+        (
+            "/linux/resources/devices",
+            each(|n| {
+                json!({"allow": n % 2 == 0, "type": "c", "major": n % 999, "minor": n,
+                    "access": "rwm"})
+            }),
+        ),
         ("/hooks", json!({"prestart": each(|n| json!({"path": n}))})),
         (
             "/annotations",

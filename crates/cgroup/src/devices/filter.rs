@@ -14,7 +14,7 @@
 use kan_op::host::{DeviceKind, DeviceRule};
 use kan_sys::bpf::Instruction;
 
-use super::rules::{EVERY_ACCESS, Pattern, access, left};
+use super::rules::{EVERY_ACCESS, Last, Pattern, access};
 
 /// Registers. R0 holds the answer and R1 the context, by the kernel's convention.
 const ANSWER: u8 = 0;
@@ -67,9 +67,10 @@ pub(super) fn program(rules: &[DeviceRule]) -> Vec<Instruction> {
     begin(&mut program);
     // Single devices that all have this answer, whose part is not written yet.
     let (mut devices, mut answered) = (Vec::new(), true);
+    let last = Last::of(rules.iter().enumerate());
     for (index, rule) in rules.iter().enumerate().rev() {
         for pattern in patterns(rule) {
-            let undecided = left(&pattern, EVERY_ACCESS, &rules[index + 1..]);
+            let undecided = last.left(&pattern, EVERY_ACCESS, index);
             let decides = match undecided & access(rule) {
                 0 => continue,
                 all if all == undecided => EVERY_ACCESS,

@@ -4,12 +4,13 @@
 //! Where the default is to deny, the kernel looks for one exception that holds all accesses that
 //! are asked for; where it is to allow, any exception that holds one of them denies.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use kan_op::host::{DeviceKind, DeviceRule};
 
 use super::DevicesError;
-use super::rules::{EVERY_ACCESS, Pattern, READ, WRITE, access, left};
+use super::rules::{ACCESSES, Crossings, EVERY_ACCESS, Last, Pattern, READ, WRITE, access};
 
 /// An exception, written as the kernel reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,17 +75,20 @@ fn rule(allow: bool, pattern: Pattern, access: u8) -> DeviceRule {
 fn visible(rules: &[DeviceRule]) -> Vec<DeviceRule> {
     let mut all = vec![everything(DeviceKind::All)];
     all.extend(rules.iter().filter(|rule| can_match(rule)));
+    let placed = || all.iter().enumerate();
+    let last = Last::of(placed());
+    let [allowing, denying] =
+        [true, false].map(|allow| Last::of(placed().filter(|(_, rule)| rule.allow == allow)));
     let mut visible = Vec::with_capacity(all.len());
-    for (index, original) in all.iter().enumerate() {
-        let later = &all[index + 1..];
+    for (place, original) in placed() {
+        let opposite = if original.allow { &denying } else { &allowing };
         for kind in kinds(original.kind) {
             let pattern = Pattern {
                 kind: *kind,
                 ..Pattern::of(original)
             };
-            let opposite = later.iter().filter(|rule| rule.allow != original.allow);
-            let bits = left(&pattern, access(original), opposite);
-            if left(&pattern, bits, later) != 0 {
+            let bits = opposite.left(&pattern, access(original), place);
+            if last.left(&pattern, bits, place) != 0 {
                 visible.push(rule(original.allow, pattern, bits));
             }
         }
@@ -106,74 +110,81 @@ fn can_match(rule: &DeviceRule) -> bool {
 }
 
 fn with_default(allows: bool, rules: &[DeviceRule]) -> Result<List, DevicesError> {
-    let mut exceptions: Vec<Exception> = Vec::with_capacity(rules.len());
-    for (index, rule) in rules.iter().enumerate() {
-        if rule.allow == allows {
-            check_holes(&rules[..index], rule, &rules[index + 1..])?;
-        } else {
-            add(&mut exceptions, Pattern::of(rule), access(rule));
+    let last = Last::of(rules.iter().enumerate());
+    let mut exceptions = Exceptions::default();
+    // The earlier exceptions, for each access.
+    let mut earlier: [Crossings; ACCESSES.len()] = Default::default();
+    for (place, rule) in rules.iter().enumerate() {
+        let (pattern, access) = (Pattern::of(rule), access(rule));
+        let of_it = ACCESSES.iter().zip(&mut earlier);
+        let mut of_it = of_it.filter(|(bit, _)| access & **bit != 0);
+        if rule.allow != allows {
+            of_it.for_each(|(_, patterns)| patterns.add(pattern));
+            exceptions.add(pattern, access);
+        } else if of_it.any(|(bit, patterns)| {
+            let mut shared = patterns.shared(pattern);
+            shared.any(|hole| last.left(&hole, *bit, place) != 0)
+        }) {
+            return Err(hole(rules, place, &last));
         }
     }
     if !allows {
-        join_read_and_write(&mut exceptions);
+        exceptions.join_read_and_write();
     }
-    Ok(List { allows, exceptions })
-}
-
-/// A rule that gives back the default must not do so for a part of an earlier exception: such an
-/// exception can be removed as a whole only, which later rules have done already.
-fn check_holes(
-    earlier: &[DeviceRule],
-    rule: &DeviceRule,
-    later: &[DeviceRule],
-) -> Result<(), DevicesError> {
-    for wildcard in earlier.iter().filter(|other| other.allow != rule.allow) {
-        let both = access(wildcard) & access(rule);
-        let hole = intersection(&Pattern::of(wildcard), &Pattern::of(rule));
-        if hole.is_some_and(|hole| left(&hole, both, later) != 0) {
-            return Err(DevicesError::Inexpressible {
-                rule: *rule,
-                wildcard: *wildcard,
-            });
-        }
-    }
-    Ok(())
-}
-
-/// The devices that are of both patterns, neither being for all kinds.
-fn intersection(a: &Pattern, b: &Pattern) -> Option<Pattern> {
-    Some(Pattern {
-        kind: (a.kind == b.kind).then_some(a.kind)?,
-        major: number(a.major, b.major)?,
-        minor: number(a.minor, b.minor)?,
+    Ok(List {
+        allows,
+        exceptions: exceptions.all,
     })
 }
 
-/// The number that is both; the outer `None` if there is none.
-fn number(a: Option<u32>, b: Option<u32>) -> Option<Option<u32>> {
-    match (a, b) {
-        (Some(a), Some(b)) if a != b => None,
-        _ => Some(a.or(b)),
+/// A rule that gives back the default must not do so for a part of an earlier exception: such an
+/// exception can be removed as a whole only, which later rules have done already. The error for the
+/// first one of which this rule does so.
+fn hole(rules: &[DeviceRule], place: usize, last: &Last) -> DevicesError {
+    let rule = rules[place];
+    let is_cut = |wildcard: &&DeviceRule| {
+        let both = access(wildcard) & access(&rule);
+        let hole = Pattern::of(wildcard).intersection(Pattern::of(&rule));
+        wildcard.allow != rule.allow && hole.is_some_and(|hole| last.left(&hole, both, place) != 0)
+    };
+    let wildcard = rules[..place].iter().find(is_cut);
+    DevicesError::Inexpressible {
+        rule,
+        wildcard: *wildcard.unwrap_or(&rule),
     }
 }
 
-fn add(exceptions: &mut Vec<Exception>, pattern: Pattern, access: u8) {
-    match exceptions.iter_mut().find(|e| e.pattern == pattern) {
-        Some(exception) => exception.access |= access,
-        None => exceptions.push(Exception { pattern, access }),
-    }
+/// Exceptions, one for each pattern.
+#[derive(Default)]
+struct Exceptions {
+    all: Vec<Exception>,
+    places: HashMap<Pattern, usize>,
 }
 
-/// Opening for both asks for both at once, so where one exception allows reading and another
-/// writing, the devices of both need one with both. Nothing asks for mknod and more.
-fn join_read_and_write(exceptions: &mut Vec<Exception>) {
-    const BOTH: u8 = READ | WRITE;
-    let single = |access| move |e: &&Exception| e.access & BOTH == access;
-    let before = exceptions.clone();
-    for reading in before.iter().filter(single(READ)) {
-        for writing in before.iter().filter(single(WRITE)) {
-            if let Some(pattern) = intersection(&reading.pattern, &writing.pattern) {
-                add(exceptions, pattern, BOTH);
+impl Exceptions {
+    fn add(&mut self, pattern: Pattern, access: u8) {
+        let next = self.all.len();
+        let place = *self.places.entry(pattern).or_insert(next);
+        match self.all.get_mut(place) {
+            Some(exception) => exception.access |= access,
+            None => self.all.push(Exception { pattern, access }),
+        }
+    }
+
+    /// Opening for both asks for both at once, so where one exception allows reading and another
+    /// writing, the devices of both need one with both. Nothing asks for mknod and more.
+    fn join_read_and_write(&mut self) {
+        const BOTH: u8 = READ | WRITE;
+        let of = |wanted| {
+            let fitting = self.all.iter().filter(move |e| e.access & BOTH == wanted);
+            fitting.map(|e| e.pattern)
+        };
+        let mut writing = Crossings::default();
+        of(WRITE).for_each(|pattern| writing.add(pattern));
+        let reading: Vec<_> = of(READ).collect();
+        for pattern in reading {
+            for shared in writing.shared(pattern) {
+                self.add(shared, BOTH);
             }
         }
     }

@@ -1,5 +1,6 @@
 //! Other rules for a cgroup that is in use.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use kan_op::host::{DeviceKind, DeviceRule};
@@ -75,10 +76,11 @@ fn while_frozen(
 /// What `of` has and `from` lacks, device by device: the kernel takes exceptions for the same
 /// device together.
 fn missing(of: &[Exception], from: &[Exception]) -> Vec<Exception> {
-    let had = |pattern: &Pattern| {
-        let same = from.iter().filter(|other| other.pattern == *pattern);
-        same.fold(0, |access, other| access | other.access)
-    };
+    let mut had = HashMap::<Pattern, u8>::new();
+    for exception in from {
+        *had.entry(exception.pattern).or_default() |= exception.access;
+    }
+    let had = |pattern| had.get(pattern).copied().unwrap_or(0);
     let rest = of.iter().map(|exception| Exception {
         access: exception.access & !had(&exception.pattern),
         ..*exception

@@ -1,5 +1,6 @@
 use super::super::model::{Asked, NUMBERS, Random, allowed, every_access, rules};
 use super::*;
+use rustix::time::{ClockId, clock_gettime};
 
 /// The controller as the kernel has it (security/device_cgroup.c), fed with the lines that it is
 /// to be written.
@@ -161,4 +162,51 @@ fn the_highest_number_is_not_taken_for_a_wildcard() {
         "allow b 8:4294967295 r",
     ]);
     assert_eq!(list, expected(false, &[]));
+}
+
+/// Each takes minutes where every rule is compared with every other one.
+#[test]
+fn a_long_list_is_gone_through_once() {
+    let many = |text: fn(u32) -> String| -> Vec<DeviceRule> {
+        let all = (0..10_000).map(|n| super::super::model::rule(&text(n)));
+        all.collect()
+    };
+    for (rules, count) in [
+        // Devices one by one, by turns.
+        (
+            many(|n| {
+                format!(
+                    "{} c {}:{n} rwm",
+                    ["allow", "deny"][n as usize % 2],
+                    n % 999
+                )
+            }),
+            5_000,
+        ),
+        // Rows and columns that share no access.
+        (
+            many(|n| match n % 2 {
+                0 => format!("allow c {n}:* r"),
+                _ => format!("deny c *:{n} m"),
+            }),
+            5_000,
+        ),
+        // Reading of one and writing of another.
+        (
+            many(|n| format!("allow b 7:{n} {}", ["r", "w"][n as usize % 2])),
+            0,
+        ),
+        // The same again and again.
+        (
+            many(|n| format!("{} c 1:3 rwm", ["allow", "deny"][n as usize % 2])),
+            1,
+        ),
+    ] {
+        let list = list(&rules).unwrap();
+        assert_eq!(list.exceptions.len(), count);
+        super::super::filter::program(&rules);
+    }
+    // Of this thread, however much else goes on: about three, and without optimisation.
+    let used = clock_gettime(ClockId::ThreadCPUTime).tv_sec;
+    assert!(used < 12, "{used} s");
 }
