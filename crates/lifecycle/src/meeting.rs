@@ -60,7 +60,7 @@ impl Host<'_> {
         self.await_init("the program to be executed")?;
         let is_open = !matches!(io::read(&self.channel, &mut none), Ok(0));
         // Its end closes the channel as well, in whichever step it is.
-        let is_early = self.board.step() + 1 < self.plan.init.steps().len();
+        let is_early = self.board.step().saturating_add(1) < self.plan.init.steps().len();
         if is_open || is_early || self.board.failure().is_some() {
             return Err(self.init_error());
         }

@@ -16,6 +16,10 @@ pub(crate) use kan_sys::waiting::Watch as Watched;
 /// was killed.
 pub(crate) const PATIENCE: Duration = kan_cgroup::PATIENCE;
 
+/// How long, and how often, is looked whether a dead process is still traced.
+const TRACED: Duration = Duration::from_millis(300);
+const LOOK: Duration = Duration::from_millis(5);
+
 /// From here on signals that end kan end what it waits for.
 ///
 /// # Errors
@@ -79,18 +83,31 @@ fn interrupted(signal: i32, what: &str) -> Error {
 }
 
 /// Kills a child of kan's and reaps it: how it ended. `None` if it is not gone after
-/// [`PATIENCE`], as one in a frozen cgroup of v1 or in a system call that no signal ends; it is
-/// left to die by itself then.
+/// [`PATIENCE`], as one in a frozen cgroup of v1 or in a system call that no signal ends, or
+/// [`TRACED`] later, as one that a process of the container traces and does not let go of, ptrace(2);
+/// it is left to die by itself then.
 pub(crate) fn end(child: &OwnedFd) -> Option<Ended> {
     let _ = process::pidfd_send_signal(child, nix::libc::SIGKILL);
     let end = std::time::Instant::now() + PATIENCE;
     loop {
         let left = end.saturating_duration_since(std::time::Instant::now());
         match waiting::until_readable(child.as_fd(), Some(left)) {
-            Ok(true) => return process::wait(child).ok(),
+            Ok(true) => return reap(child),
             // Told to stop for the first time: this is the cleaning up.
             Err(error) if error.errno == Errno::EINTR => {}
             Ok(false) | Err(_) => return None,
         }
+    }
+}
+
+/// Reaps a dead process. Its pidfd does not tell when the tracer lets go of it.
+fn reap(child: &OwnedFd) -> Option<Ended> {
+    let begin = std::time::Instant::now();
+    loop {
+        let ended = process::reap(child).ok()?;
+        if ended.is_some() || begin.elapsed() > TRACED {
+            return ended;
+        }
+        std::thread::sleep(LOOK);
     }
 }

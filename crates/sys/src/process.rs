@@ -333,6 +333,14 @@ pub fn wait(process: impl AsFd) -> Result<Ended> {
     waitid(P_PIDFD, raw(&process), WEXITED).map(|(_, ended)| ended)
 }
 
+/// The same without waiting: `None` if it has not ended, or somebody else traces it, ptrace(2), and
+/// has not let go of it.
+pub fn reap(process: impl AsFd) -> Result<Option<Ended>> {
+    use linux_raw_sys::general::{P_PIDFD, WEXITED, WNOHANG};
+    let (pid, ended) = waitid(P_PIDFD, raw(&process), WEXITED | WNOHANG)?;
+    Ok((pid != 0).then_some(ended))
+}
+
 /// waitid(2) on a pidfd of one's own child: the signal that has stopped it, if one has. SIGSTOP and
 /// its kin, not ptrace(2).
 pub fn stopped_by(process: impl AsFd) -> Option<i32> {
