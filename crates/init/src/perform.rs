@@ -60,7 +60,7 @@ impl<'p> Init<'p> {
             InitStep::ResetSignals { ignored } => reset_signals(*ignored),
             InitStep::NewSession => Ok(process::setsid()?),
             InitStep::NewKeyring { name } => credentials::new_keyring(name),
-            InitStep::HideMemory => Ok(process::set_dumpable(false)?),
+            InitStep::HideMemory => hide_memory(),
             InitStep::ShowMemory => show_memory(),
             InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
             InitStep::EnterNetwork => self.enter_network(),
@@ -240,11 +240,16 @@ fn is_of_the_file_system(step: &InitStep) -> bool {
     )
 }
 
-/// What kan was started with is nobody's business who enters the container before it is started.
-/// The rest of the memory is about this container.
-fn show_memory() -> Step {
+/// What kan was started with is nobody's business who enters the container before it is started, or is
+/// a hook in it: CAP_SYS_PTRACE sees what is hidden.
+fn hide_memory() -> Step {
     // SAFETY: init has one thread, and reads no variable.
     unsafe { kan_sys::memory::forget_environment() };
+    Ok(process::set_dumpable(false)?)
+}
+
+/// The rest of the memory is about this container.
+fn show_memory() -> Step {
     Ok(process::set_dumpable(true)?)
 }
 
