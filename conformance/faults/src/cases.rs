@@ -2,6 +2,7 @@
 
 use crate::outcome::Verdict;
 use crate::race;
+use crate::reach;
 use crate::seal;
 use crate::secrecy;
 use crate::stage::{Config, Stage, View};
@@ -62,7 +63,7 @@ pub fn all() -> Vec<Case> {
             cases.push(Case { name, view, deed });
         }
     }
-    for (name, body) in bodies() {
+    for (name, body) in bodies().into_iter().chain(reaches()) {
         cases.push(Case {
             name: name.into(),
             view: View::Host,
@@ -258,5 +259,44 @@ fn bodies() -> Vec<(&'static str, Body)> {
             "race::late_delete_spares_the_next_container",
             race::late_delete_spares_the_next_container,
         ),
+    ]
+}
+
+/// Processes in pid namespaces that others see into.
+fn reaches() -> Vec<(&'static str, Body)> {
+    vec![
+        ("reach::exec", reach::exec),
+        ("reach::exec_terminal", reach::exec_terminal),
+        ("reach::exec_user", reach::exec_user),
+        (
+            "reach::exec_user_may_not_trace",
+            reach::exec_user_may_not_trace,
+        ),
+        ("reach::exec_capability", reach::exec_capability),
+        ("reach::exec_in_users", reach::exec_in_users),
+        ("reach::run_joined", reach::run_joined),
+        ("reach::run_joined_terminal", reach::run_joined_terminal),
+        ("reach::run_joined_hooks", reach::run_joined_hooks),
+        ("reach::run_joined_users", reach::run_joined_users),
+        (
+            "reach::run_joined_in_new_users",
+            reach::run_joined_in_new_users,
+        ),
+        ("reach::create_joined", reach::create_joined),
+        ("reach::filter_that_allows", reach::filter_that_allows),
+        (
+            "reach::filter_that_denies_clone",
+            reach::filter_that_denies_clone,
+        ),
+        (
+            "reach::filter_that_notifies_on_clone",
+            reach::filter_that_notifies_on_clone,
+        ),
+        (
+            "reach::created_forgets_the_environment",
+            reach::created_forgets_the_environment,
+        ),
+        ("reach::mounts", reach::mounts),
+        ("reach::an_intruder_is_seen", reach::an_intruder_is_seen),
     ]
 }

@@ -94,6 +94,10 @@ pub fn add(stage: &Stage, which: Config, config: &mut Value) -> Outcome {
             let flags = ["--user", "--net", "--ipc"];
             join(stage, config, &flags, &["user", "net", "ipc"])?;
         }
+        Config::JoinedUsersAndPids => {
+            let flags = ["--user", "--pid", "--net", "--ipc"];
+            join(stage, config, &flags, &["user", "pid", "net", "ipc"])?;
+        }
         Config::Agent => {
             let path = listener(stage, "agent")?;
             config["linux"]["seccomp"] = json!({

@@ -35,7 +35,10 @@ fn make(stage: &Stage, user: u32) -> Outcome<i32> {
 }
 
 /// What a process has open, by number.
-fn descriptors(pid: i32) -> Outcome<Vec<(i32, String)>> {
+///
+/// # Errors
+/// If it is gone.
+pub fn descriptors(pid: i32) -> Outcome<Vec<(i32, String)>> {
     let mut all = Vec::new();
     for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
         let entry = entry?;
@@ -283,7 +286,10 @@ pub fn sealed_whatever_fails(stage: &Stage) -> Verdict {
 }
 
 /// Where this link of a process leads, which must be a file that nobody can write to.
-fn check_sealed(link_at: &Path) -> Outcome {
+///
+/// # Errors
+/// With its name, if it is another.
+pub fn check_sealed(link_at: &Path) -> Outcome {
     let link = fs::read_link(link_at)?.display().to_string();
     let flags = mount_flags(link_at)?;
     check!(

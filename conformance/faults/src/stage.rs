@@ -45,6 +45,8 @@ pub enum Config {
     Joined,
     /// The same in its user namespace as well.
     JoinedUsers,
+    /// The same in its pid namespace, too.
+    JoinedUsersAndPids,
     /// The small one with a filter that notifies an agent.
     Agent,
     /// The small one with a hook of each kind.
@@ -157,7 +159,7 @@ impl Stage {
         let own = std::env::current_exe()?;
         let program = rootfs.join("program");
         // A hard link spares a copy where it can be made.
-        if fs::hard_link(&own, &program).is_err() {
+        if !program.exists() && fs::hard_link(&own, &program).is_err() {
             fs::copy(&own, &program)?;
         }
         fs::write(dir.join("config.json"), serde_json::to_vec_pretty(config)?)?;

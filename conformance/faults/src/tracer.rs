@@ -60,6 +60,20 @@ pub struct Strike<'a> {
     pub deed: Deed<'a>,
 }
 
+/// Where a process stands while a [`Watch`] looks at it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Before its first instruction.
+    Begin,
+    /// At the entry of a call, by number.
+    Call(u64),
+    /// After its execve(2), before the program's first instruction.
+    Executed,
+}
+
+/// Looks at every process but the command itself, whenever one stands still.
+pub type Watch<'a> = &'a mut dyn FnMut(Pid, Moment);
+
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ended {
@@ -104,9 +118,36 @@ pub fn run(
     err: &File,
     strike: Option<Strike<'_>>,
 ) -> Outcome<Trace> {
+    follow(command, &[], out, err, strike, None)
+}
+
+/// The same with variables in the command's environment, and a look at each of its children before
+/// its first instruction, at each of its calls and after its execve(2).
+///
+/// # Errors
+/// If it can't be traced.
+pub fn watch(
+    command: &[String],
+    variables: &[(&str, &str)],
+    out: &File,
+    err: &File,
+    watch: Watch<'_>,
+) -> Outcome<Trace> {
+    follow(command, variables, out, err, None, Some(watch))
+}
+
+fn follow<'a>(
+    command: &[String],
+    variables: &[(&str, &str)],
+    out: &File,
+    err: &File,
+    strike: Option<Strike<'a>>,
+    watch: Option<Watch<'a>>,
+) -> Outcome<Trace> {
     let mut launcher = Command::new(std::env::current_exe()?);
     launcher.arg(LAUNCH).args(command);
-    launcher.env_clear().stdin(Stdio::piped());
+    launcher.env_clear().envs(variables.iter().copied());
+    launcher.stdin(Stdio::piped());
     launcher.stdout(out.try_clone()?).stderr(err.try_clone()?);
     let mut child = launcher.spawn()?;
     let host = Pid::from_raw(child.id().cast_signed());
@@ -123,7 +164,9 @@ pub fn run(
     let mut tracer = Tracer {
         host,
         children: Vec::new(),
+        begun: Vec::new(),
         strike,
+        watch,
         calls: [Vec::new(), Vec::new()],
         struck: None,
         is_over: false,
@@ -143,7 +186,10 @@ struct Tracer<'a> {
     host: Pid,
     /// Its living children and theirs, as long as they run kan's code: helpers, and at last init.
     children: Vec<Pid>,
+    /// Those of them whose first stop is past.
+    begun: Vec<Pid>,
     strike: Option<Strike<'a>>,
+    watch: Option<Watch<'a>>,
     calls: [Vec<u64>; 2],
     struck: Option<u64>,
     /// Whether the strike's turn is past.
@@ -173,9 +219,21 @@ impl Tracer<'_> {
 
     fn forget(&mut self, pid: Pid) {
         self.children.retain(|child| *child != pid);
+        self.begun.retain(|child| *child != pid);
+    }
+
+    fn look(&mut self, pid: Pid, moment: Moment) {
+        if let Some(watch) = self.watch.as_mut().filter(|_| pid != self.host) {
+            watch(pid, moment);
+        }
     }
 
     fn stopped(&mut self, pid: Pid, status: WaitStatus) -> Result<(), Errno> {
+        // It may come before its maker's news of it.
+        if pid != self.host && !self.begun.contains(&pid) {
+            self.begun.push(pid);
+            self.look(pid, Moment::Begin);
+        }
         match status {
             WaitStatus::PtraceSyscall(_) => return self.at_call(pid),
             WaitStatus::PtraceEvent(_, _, event) => return self.at_event(pid, event),
@@ -189,6 +247,7 @@ impl Tracer<'_> {
         if event == nix::libc::PTRACE_EVENT_EXEC {
             if pid != self.host {
                 // From here on it is the container's program.
+                self.look(pid, Moment::Executed);
                 self.forget(pid);
                 return ptrace::detach(pid, None);
             }
@@ -236,6 +295,7 @@ impl Tracer<'_> {
         let index = self.calls[role as usize].len();
         let number = registers::call_number(pid)?;
         self.calls[role as usize].push(number);
+        self.look(pid, Moment::Call(number));
         if let Some(Strike {
             deed: Deed::FailEach(name, errno),
             ..
@@ -300,20 +360,30 @@ impl Tracer<'_> {
     fn release_children(&mut self) -> Outcome {
         while let Some(pid) = self.children.pop() {
             if ptrace::interrupt(pid).is_ok() {
-                release(pid)?;
+                let is_begun = self.begun.contains(&pid);
+                let watch = self.watch.as_mut();
+                let watch = watch.filter(|_| is_begun);
+                release(pid, watch)?;
             }
         }
         Ok(())
     }
 }
 
-fn release(pid: Pid) -> Outcome {
+/// The command may have ended before the news of a child's execve(2) came.
+fn release(pid: Pid, mut watch: Option<&mut Watch<'_>>) -> Outcome {
     loop {
         let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
                 return Ok(());
             }
             Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
+            Ok(WaitStatus::PtraceEvent(_, _, nix::libc::PTRACE_EVENT_EXEC)) => {
+                if let Some(watch) = watch.take() {
+                    watch(pid, Moment::Executed);
+                }
+                None
+            }
             Ok(_) => None,
             Err(errno) => fail!("wait for init: {errno}"),
         };

@@ -1,4 +1,5 @@
-//! The system calls that std does not offer. The only unsafe code of the probe.
+//! The system calls that std does not offer, but for those that reach into other processes
+//! ([`crate::foreign`]). There is no other unsafe code in the probe.
 #![allow(unsafe_code)]
 
 use std::ffi::CString;

@@ -19,9 +19,11 @@ use std::io::Write as _;
 mod agent;
 mod behaviour;
 mod files;
+mod foreign;
 mod hunt;
 mod kernel;
 mod mounts;
+mod reach;
 mod report;
 mod spy;
 mod status;
@@ -86,6 +88,7 @@ fn run(words: &[&str]) -> Result<i32, String> {
         ["agent", socket, file] => agent::serve(socket, file),
         ["spy"] => spy::until_term(),
         ["hunt"] => hunt::until_term(),
+        ["reach", manner, words @ ..] => reach::until_term(manner, words),
         _ => Err(format!("unknown command: {}", words.join(" "))),
     }
 }

@@ -6,6 +6,7 @@ mod apparmor;
 mod attacks;
 mod attacks_console;
 mod attacks_race;
+mod attacks_reach;
 mod attacks_trace;
 mod bad_input;
 mod bounded;
@@ -22,6 +23,7 @@ mod events;
 mod exec;
 mod exec_cgroup;
 mod exec_ids;
+mod exec_namespaces;
 mod exec_state;
 mod features;
 mod hooks;
@@ -56,6 +58,7 @@ mod rootless_cgroups;
 mod run;
 mod schedule;
 mod seccomp;
+mod siege;
 mod start;
 mod state;
 mod streams;
@@ -93,6 +96,7 @@ pub fn all() -> Vec<Case> {
         exec_cgroup::cases(),
         exec_state::cases(),
         exec_ids::cases(),
+        exec_namespaces::cases(),
         hooks::cases(),
         hooks_fail::cases(),
         user_namespace::cases(),
@@ -138,6 +142,7 @@ pub fn all() -> Vec<Case> {
         attacks_console::cases(),
         attacks_race::cases(),
         attacks_trace::cases(),
+        attacks_reach::cases(),
     ]
     .into_iter()
     .flatten()
