@@ -24,6 +24,10 @@ test-root:
     @[[ $EUID == 0 ]] || { echo "just test-root needs root" >&2; exit 1; }
     cargo test {{ unit }} -- --include-ignored
 
+# Fuzz what kan reads, an hour for each target (conformance/fuzz/README.md); targets can be named
+fuzz *TARGETS:
+    conformance/fuzz/run -t 3600 {{ TARGETS }}
+
 # The black-box suite on kan, runc, crun or any path; further arguments go to the suite
 conformance RUNTIME="kan" *ARGUMENTS:
     conformance/build

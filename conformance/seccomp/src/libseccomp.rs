@@ -120,6 +120,28 @@ pub fn name(arch: SeccompArch, number: i32) -> Option<String> {
     Some(text)
 }
 
+/// Whether libseccomp can be asked about a name on all of these architectures: it has the same
+/// numbers, and finds the name again from the number on its own architecture, as it does to
+/// translate a rule. Where calls are multiplexed it has no numbers for them by design. In its linear
+/// layout 2.5.4 forgets to load the number if the first call is one that the architecture lacks.
+#[must_use]
+pub fn known_alike(architectures: &[SeccompArch], layout: Layout, name: &str) -> bool {
+    let own = self::number(SeccompArch::X86_64, name);
+    let found = own.and_then(|own| self::name(SeccompArch::X86_64, own));
+    found.as_deref() == Some(name)
+        && architectures.iter().all(|&arch| {
+            let ours = kan_seccomp::number(arch, name).map(|number| number.cast_signed());
+            match self::number(arch, name) {
+                None => false,
+                Some(multiplexed) if (-300..=-100).contains(&multiplexed) => {
+                    layout == Layout::Tree || ours.is_some()
+                }
+                Some(absent) if absent < 0 => layout == Layout::Tree && ours.is_none(),
+                same => same == ours,
+            }
+        })
+}
+
 /// A filter under construction.
 struct Context(*mut c_void);
 

@@ -48,6 +48,29 @@ pub fn verdict(profile: &SeccompProfile, call: &Call) -> Verdict {
     by_rules(profile, arch, call)
 }
 
+/// The part of the profile that concerns a number: the model is slow on long profiles.
+#[must_use]
+pub fn about(profile: &SeccompProfile, arch: SeccompArch, nr: u32) -> SeccompProfile {
+    let multiplexer = ["socketcall", "ipc"]
+        .iter()
+        .any(|name| number(arch, name) == Some(nr));
+    let arch = match (arch, nr) {
+        (SeccompArch::X86_64, 0x4000_0000..) => SeccompArch::X32,
+        (SeccompArch::X32, ..0x4000_0000) => SeccompArch::X86_64,
+        _ => arch,
+    };
+    let mut part = SeccompProfile {
+        syscalls: Vec::new(),
+        ..profile.clone()
+    };
+    for rule in &profile.syscalls {
+        if multiplexer || rule.names.iter().any(|name| number(arch, name) == Some(nr)) {
+            part.syscalls.push(rule.clone());
+        }
+    }
+    part
+}
+
 fn one(answer: u32) -> Verdict {
     Verdict {
         answers: vec![answer],
@@ -64,7 +87,7 @@ fn by_rules(profile: &SeccompProfile, arch: SeccompArch, call: &Call) -> Verdict
         }
         for args in alternatives(rule) {
             for name in &rule.names {
-                match about(name, &args, arch, call) {
+                match matches(name, &args, arch, call) {
                     Match::Always => {
                         // The first of these is stronger than anything with conditions.
                         return one(first_unconditional(profile, default, arch, call));
@@ -93,7 +116,7 @@ fn first_unconditional(
         let always = |args: &Vec<SeccompArg>| {
             rule.names
                 .iter()
-                .any(|name| about(name, args, arch, call) == Match::Always)
+                .any(|name| matches(name, args, arch, call) == Match::Always)
         };
         if answer != default && alternatives(rule).iter().any(always) {
             return answer;
@@ -110,7 +133,7 @@ enum Match {
 }
 
 /// Whether `name` under `args` is this call.
-fn about(name: &str, args: &[SeccompArg], arch: SeccompArch, call: &Call) -> Match {
+fn matches(name: &str, args: &[SeccompArg], arch: SeccompArch, call: &Call) -> Match {
     if number(arch, name) == Some(call.number) {
         let args: Vec<_> = args.iter().filter(|arg| !no_op(arg, arch)).collect();
         return match args.is_empty() {

@@ -161,7 +161,8 @@ pub fn profile(
     }
 }
 
-fn within_libseccomp(rules: impl Iterator<Item = SyscallRule>) -> Vec<SyscallRule> {
+/// Those of the rules, of one name each, that libseccomp 2.5 decides as the specification says.
+pub fn within_libseccomp(rules: impl Iterator<Item = SyscallRule>) -> Vec<SyscallRule> {
     let mut kept: Vec<SyscallRule> = Vec::new();
     let simple = |rule: &SyscallRule| {
         use SeccompOperator as O;

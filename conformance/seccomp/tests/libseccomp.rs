@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use kan_conformance_seccomp::calls::ask;
-use kan_conformance_seccomp::libseccomp::{self, Layout, token};
+use kan_conformance_seccomp::libseccomp::{self, Layout, known_alike, token};
 use kan_conformance_seccomp::model::{Call, verdict};
 use kan_conformance_seccomp::profiles::{DOCKER, KERNELS, PODMAN, parse};
 use kan_conformance_seccomp::random::{Conflicts, Random, Shape, profile};
@@ -29,27 +29,6 @@ fn ours(profile: &SeccompProfile) -> Result<Filter, Vec<Problem>> {
         stub: false,
     };
     compile(profile, &target)
-}
-
-/// Whether libseccomp can be asked about a name on all of these architectures: it has the same
-/// numbers, and finds the name again from the number on its own architecture, as it does to
-/// translate a rule. Where calls are multiplexed it has no numbers for them by design. In its linear
-/// layout 2.5.4 forgets to load the number if the first call is one that the architecture lacks.
-fn known_alike(architectures: &[SeccompArch], layout: Layout, name: &str) -> bool {
-    let own = libseccomp::number(SeccompArch::X86_64, name);
-    let found = own.and_then(|own| libseccomp::name(SeccompArch::X86_64, own));
-    found.as_deref() == Some(name)
-        && architectures.iter().all(|&arch| {
-            let ours = number(arch, name).map(|number| number.cast_signed());
-            match libseccomp::number(arch, name) {
-                None => false,
-                Some(multiplexed) if (-300..=-100).contains(&multiplexed) => {
-                    layout == Layout::Tree || ours.is_some()
-                }
-                Some(absent) if absent < 0 => layout == Layout::Tree && ours.is_none(),
-                same => same == ours,
-            }
-        })
 }
 
 /// A random profile and what libseccomp makes of it.

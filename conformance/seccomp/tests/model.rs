@@ -3,10 +3,10 @@
 #![expect(clippy::unwrap_used, reason = "a test")]
 
 use kan_conformance_seccomp::calls::ask;
-use kan_conformance_seccomp::model::{Call, verdict};
+use kan_conformance_seccomp::model::{Call, about, verdict};
 use kan_conformance_seccomp::profiles::{DOCKER, KERNELS, PODMAN, parse};
 use kan_conformance_seccomp::random::{Conflicts, Random, Shape, profile};
-use kan_seccomp::{Actions, Scope, SeccompData, Target, compile, flags, number, run};
+use kan_seccomp::{Actions, Scope, SeccompData, Target, compile, flags, run};
 use kan_spec::config::{SeccompArch, SeccompProfile};
 
 fn target(native: SeccompArch) -> Target {
@@ -40,28 +40,6 @@ fn compare(random: &mut Random, profile: &SeccompProfile, asked: &[SeccompArch])
         evaluations += 1;
     });
     evaluations
-}
-
-/// The part of the profile that concerns a number: the model is slow on long profiles.
-fn about(profile: &SeccompProfile, arch: SeccompArch, nr: u32) -> SeccompProfile {
-    let multiplexer = ["socketcall", "ipc"]
-        .iter()
-        .any(|name| number(arch, name) == Some(nr));
-    let arch = match (arch, nr) {
-        (SeccompArch::X86_64, 0x4000_0000..) => SeccompArch::X32,
-        (SeccompArch::X32, ..0x4000_0000) => SeccompArch::X86_64,
-        _ => arch,
-    };
-    let mut part = SeccompProfile {
-        syscalls: Vec::new(),
-        ..profile.clone()
-    };
-    for rule in &profile.syscalls {
-        if multiplexer || rule.names.iter().any(|name| number(arch, name) == Some(nr)) {
-            part.syscalls.push(rule.clone());
-        }
-    }
-    part
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub fn full() -> [Facts; 2] {
 }
 
 /// Hosts of every kind.
-fn hosts() -> Vec<Facts> {
+pub fn hosts() -> Vec<Facts> {
     let example = || Facts::example("c");
     let [unified, with_controllers] = full();
     vec![
@@ -90,7 +90,7 @@ fn hosts() -> Vec<Facts> {
 }
 
 /// Requests of every kind, with a taker for the terminal or without.
-fn requests() -> Vec<Request> {
+pub fn requests() -> Vec<Request> {
     let taker = |console_socket: Option<&str>, attachment, wait_for_start| Request {
         console_socket: console_socket.map(str::to_owned),
         attachment,
@@ -120,33 +120,34 @@ pub fn plan_everything(text: &[u8]) -> usize {
 }
 
 /// The same for a config that was read.
-pub fn plan_config(config: &Config) -> usize {
+fn plan_config(config: &Config) -> usize {
+    let hosts = hosts();
+    let on = |facts| requests().into_iter().map(move |request| (facts, request));
+    let all = hosts.iter().flat_map(on);
+    all.map(|(facts, request)| plan_on(config, facts, &request))
+        .sum()
+}
+
+/// The same on one host, for one request.
+pub fn plan_on(config: &Config, facts: &Facts, request: &Request) -> usize {
+    let exec = Request {
+        wait_for_start: false,
+        ..request.clone()
+    };
     let mut count = 0;
-    for (facts, request) in hosts()
-        .iter()
-        .flat_map(|facts| requests().into_iter().map(move |request| (facts, request)))
-    {
-        let exec = Request {
-            wait_for_start: false,
-            ..request.clone()
-        };
-        for planned in [
-            plan_create(config, facts, &request),
-            plan_exec(config, facts, &exec),
-        ] {
-            match planned {
-                Ok(plan) => {
-                    check(&plan);
-                    count += 1;
-                }
-                Err(problems) => {
-                    assert!(!problems.is_empty());
-                    assert!(
-                        problems
-                            .iter()
-                            .all(|problem| !problem.why.is_empty() && !problem.why.contains('\n'))
-                    );
-                }
+    for planned in [
+        plan_create(config, facts, request),
+        plan_exec(config, facts, &exec),
+    ] {
+        match planned {
+            Ok(plan) => {
+                check(&plan);
+                count += 1;
+            }
+            Err(problems) => {
+                let is_said = |why: &String| !why.is_empty() && !why.contains('\n');
+                assert!(!problems.is_empty());
+                assert!(problems.iter().all(|problem| is_said(&problem.why)));
             }
         }
     }

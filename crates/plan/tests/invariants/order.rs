@@ -44,11 +44,7 @@ fn order(plan: &Plan) {
         |step| matches!(step, I::DropBounding { .. }),
         |step| matches!(step, I::SetCapabilities { .. }),
     );
-    never_after(
-        plan,
-        |step| matches!(step, I::SetCapabilities { .. }),
-        |step| matches!(step, I::RaiseAmbient { .. }),
-    );
+    capabilities(plan);
     never_after(
         plan,
         |step| matches!(step, I::SetLimit { .. } | I::SetIoPriority(_)),
@@ -94,7 +90,10 @@ fn order(plan: &Plan) {
     if let Some(filter) = place(&is_filter) {
         match place(&|step| matches!(step, I::NoNewPrivileges)) {
             Some(no_new) => assert!(no_new < filter),
-            None => assert!(Some(filter) < place(&|step| matches!(step, I::DropBounding { .. }))),
+            None => assert!(
+                is_dropped_last(steps)
+                    || Some(filter) < place(&|step| matches!(step, I::DropBounding { .. }))
+            ),
         }
         let filters = steps.iter().filter(|step| is_filter(step)).count();
         assert_eq!(filters, 1);
@@ -114,4 +113,53 @@ fn order(plan: &Plan) {
             .any(|slot| matches!(slot, SlotUse::Fills(Slot::Root | Slot::Tree)))
     });
     assert!(!opens_late);
+}
+
+/// The capabilities are set before the ambient ones, which need them, are raised. They are set once
+/// more, to fewer, where the filter needs CAP_SYS_ADMIN after the clone.
+fn capabilities(plan: &Plan) {
+    let steps = plan.init.steps();
+    let set = |step: &InitStep| matches!(step, InitStep::SetCapabilities { .. });
+    let raised = |step: &InitStep| matches!(step, InitStep::RaiseAmbient { .. });
+    if let Some((first, raised)) = (steps.iter().position(set)).zip(steps.iter().position(raised)) {
+        assert!(first < raised, "{}", table(&lines(plan)));
+    }
+    let times = steps.iter().filter(|step| set(step)).count();
+    assert!(
+        times <= 1 || times == 2 && is_dropped_last(steps),
+        "{}",
+        table(&lines(plan))
+    );
+}
+
+/// Whether a filter is loaded in the container's pid namespace with a privilege that is given up after
+/// that.
+fn is_dropped_last(steps: &[InitStep]) -> bool {
+    const CAP_SYS_ADMIN: u32 = 21;
+    let sets = steps
+        .iter()
+        .enumerate()
+        .filter_map(|(at, step)| match step {
+            InitStep::SetCapabilities {
+                effective,
+                permitted,
+                inheritable,
+            } => Some((at, [*effective, *permitted, *inheritable])),
+            _ => None,
+        });
+    let sets: Vec<_> = sets.collect();
+    let place = |is: fn(&InitStep) -> bool| steps.iter().position(is);
+    let entered = place(|step| matches!(step, InitStep::EnterPidNamespace));
+    let filter = place(|step| matches!(step, InitStep::LoadFilter { .. }));
+    match (&sets[..], entered, filter) {
+        ([(first, before), (second, after)], Some(entered), Some(filter)) => {
+            let is_less = before
+                .iter()
+                .zip(after)
+                .all(|(more, less)| less & !more == 0);
+            let can_load = before[0] >> CAP_SYS_ADMIN & 1 == 1;
+            *first < entered && entered < filter && filter < *second && is_less && can_load
+        }
+        _ => false,
+    }
 }
