@@ -7,7 +7,7 @@ use kan_op::host::HostHook;
 use kan_spec::state::State;
 use kan_sys::fd::OwnedFd;
 use kan_sys::process::{self, Ended, pidfd_open};
-use kan_sys::start::with_callers_umask;
+use kan_sys::start::{self, with_callers_umask};
 use std::fs::{File, OpenOptions};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
@@ -70,6 +70,7 @@ fn command(hook: &HostHook) -> Result<Command> {
     // What kan's caller leaked to kan is no business of a hook (CVE-2024-21626's class).
     let marked = kan_sys::io::close_range_on_exec(3, u32::MAX);
     marked.map_err(during("mark descriptors close-on-exec"))?;
+    start::reset_signals_of_hooks().map_err(during("reset signals"))?;
     let mut command = Command::new(&hook.path);
     if let Some((name, rest)) = hook.args.split_first() {
         command.arg0(name).args(rest);

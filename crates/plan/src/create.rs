@@ -207,6 +207,7 @@ fn init_half(b: &mut Builder<'_>) {
     terminal::use_as_stdio(b);
     schedule::io_priority(b);
     schedule::scheduler_before_hooks(b);
+    namespaces::join_pids(b);
     become_the_process(b);
     hooks::before_program(b);
     program::execute(b);
@@ -219,7 +220,6 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     process::limits(b);
     process::umask(b);
     process::enter_directory(b);
-    namespaces::join_pids(b);
     if b.plan
         .host
         .steps()

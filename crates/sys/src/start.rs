@@ -7,16 +7,16 @@ use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 use core::sync::atomic::{AtomicU32, Ordering};
 use linux_raw_sys::general::{
-    F_SETFD, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, POLLNVAL, SIGHUP, SIGINT, SIGKILL, SIGPIPE,
-    SIGQUIT, SIGSTOP, SIGXFSZ, pollfd, timespec,
+    F_SETFD, ITIMER_PROF, ITIMER_REAL, ITIMER_VIRTUAL, POLLNVAL, SIGCHLD, SIGHUP, SIGINT, SIGKILL,
+    SIGPIPE, SIGQUIT, SIGSTOP, SIGTERM, SIGXFSZ, pollfd, timespec,
 };
 
 /// Deals with every attribute that outlives execve(2) and would change what kan's own calls mean;
 /// [docs/inherited.md](../../../docs/inherited.md) has the whole table.
 ///
-/// - Signals have their default action and are not blocked. With an ignored SIGCHLD the kernel
-///   would reap kan's children itself, sigaction(2). HUP, INT and QUIT stay ignored if they were: that
-///   is how nohup(1) and a shell's `&` protect a command from the terminal. PIPE is ignored and XFSZ
+/// - No signal is blocked but XFSZ. CHLD and TERM have their default action: with an ignored CHLD the
+///   kernel would reap kan's children itself, sigaction(2). HUP, INT and QUIT stay ignored if they were:
+///   that is how nohup(1) and a shell's `&` protect a command from the terminal. PIPE is ignored and XFSZ
 ///   blocked, so that a reader that went away and RLIMIT_FSIZE are errors of write(2). (The standard
 ///   library resets both for the programs that it starts, but no other ignored signal.)
 /// - Timers of setitimer(2) are disarmed: their signals would end kan half-way.
@@ -51,17 +51,26 @@ pub fn with_callers_umask<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-/// The standard signals; KILL and STOP can't be changed. Real-time signals mean nothing to kan, and init
-/// resets all of them for the container.
+/// Those that kan's own work depends on: an ignored CHLD loses exit codes, a TERM that is ignored stops
+/// nothing, and PIPE would end kan. What else the caller ignores changes nothing for kan, which blocks
+/// what it passes on; init resets it for the container, [`reset_signals_of_hooks`] for hooks.
 fn reset_signals() -> Result<()> {
-    const KEPT: [u32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP];
-    for number in (1..32).filter(|number| !KEPT.contains(number)) {
-        match number {
-            SIGPIPE => signal::ignore(number)?,
-            _ => signal::set_default(number)?,
-        }
-    }
+    signal::set_default(SIGCHLD)?;
+    signal::set_default(SIGTERM)?;
+    signal::ignore(SIGPIPE)?;
     signal::set_mask(1 << (SIGXFSZ - 1))
+}
+
+/// Gives all other standard signals their default action, for a program that kan is about to start. The
+/// standard library does so for PIPE. KILL and STOP can't be changed; HUP, INT and QUIT are the
+/// caller's.
+///
+/// # Errors
+/// sigaction(2).
+pub fn reset_signals_of_hooks() -> Result<()> {
+    const KEPT: [u32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGKILL, SIGSTOP];
+    let mut others = (1..32).filter(|number| !KEPT.contains(number));
+    others.try_for_each(signal::set_default)
 }
 
 /// setitimer(2): a timer of nothing.

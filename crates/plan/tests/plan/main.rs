@@ -171,6 +171,8 @@ fn shapes_that_clone() -> Vec<Plan> {
                     plans.push(plan(&shared, &facts, &request));
                 } else {
                     plans.push(plan_exec(&config, &facts, &request).unwrap());
+                    let shared = share_pids(config);
+                    plans.push(plan_exec(&shared, &facts, &request).unwrap());
                 }
             }
         }
