@@ -39,9 +39,9 @@ while read -r _ _ _ _ point flags rest; do
 done < /proc/self/mountinfo
 stat -c '%n %F %a %u:%g %t:%T' /dev/* /tmp /etc /new 2>/dev/null
 ls /proc/self/ns
-cat /proc/self/cgroup | sed 's/^[0-9]*//' | sort > /tmp/cgroup
+cgroups=$(sed 's/^[0-9]*//' /proc/self/cgroup | sort)
 # On hosts with both versions runc leaves version 2 alone.
-grep -v '^::' /tmp/cgroup || cat /tmp/cgroup
+case $cgroups in ::*:*:*) echo "$cgroups" | grep -v '^::' ;; *) echo "$cgroups" ;; esac
 cat /proc/self/uid_map /proc/self/gid_map
 for file in shmmax msgmax; do cat /proc/sys/kernel/$file; done
 cat /proc/sys/net/ipv4/ip_forward 2>/dev/null
@@ -73,6 +73,7 @@ def base(runc, work):
     with open(os.path.join(work, "config.json")) as file:
         config = json.load(file)
     os.remove(os.path.join(work, "config.json"))
+    config["hostname"] = "container"
     config["process"]["terminal"] = False
     config["process"]["args"] = ["/bin/sh", "-c", LOOK]
     config["process"]["env"] = ["PATH=/bin:/usr/bin", "TERM=xterm"]

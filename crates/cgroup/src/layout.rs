@@ -102,7 +102,7 @@ fn unified(mount: &Path, need_own: bool) -> Result<Layout> {
         let line = line.ok_or_else(|| Error::OwnUnknown {
             mount: mount.to_path_buf(),
         })?;
-        hierarchy.own = Some(line.path);
+        hierarchy.own = Some(own_below(mount, &line, &mut Mounts::default())?);
     }
     Ok(Layout::Unified(hierarchy))
 }
@@ -203,9 +203,6 @@ fn shows(mount: &Mount, line: &Line) -> bool {
 /// The caller's own cgroup below a mount. Where the mount shows only a part of the hierarchy (a
 /// container without a cgroup namespace), `/proc/self/cgroup` still names it from the root.
 fn own_below(mount: &Path, line: &Line, mounts: &mut Mounts) -> Result<PathBuf> {
-    if line.is_v2() {
-        return Ok(line.path.clone());
-    }
     let found = stat(mount).map_err(|errno| Error::call(Operation::Examine, mount, errno))?;
     if found.st_ino == ROOT_INODE {
         return Ok(line.path.clone());

@@ -12,7 +12,7 @@ use crate::file;
 
 const FILE: &str = "/proc/self/mountinfo";
 
-/// One mounted v1 hierarchy.
+/// One mounted hierarchy.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mount {
     /// The cgroup that appears at the mount point, from the hierarchy's root.
@@ -23,14 +23,14 @@ pub(crate) struct Mount {
     pub options: Vec<String>,
 }
 
-/// Reads the v1 cgroup mounts, in the order they were made.
+/// Reads the cgroup mounts, in the order they were made.
 pub(crate) fn read() -> Result<Vec<Mount>> {
     file::whole(CWD, FILE)
         .map(|text| parse(&text))
         .map_err(|errno| Error::call(Operation::Read, Path::new(FILE), errno))
 }
 
-/// Finds the v1 mounts.
+/// Finds the mounts of both versions; no option of version 2 is the name of a controller.
 pub(crate) fn parse(text: &str) -> Vec<Mount> {
     text.lines().filter_map(line).collect()
 }
@@ -39,7 +39,7 @@ fn line(text: &str) -> Option<Mount> {
     // Optional fields end with a lone hyphen; type, source and superblock options follow.
     let (mount, filesystem) = text.split_once(" - ")?;
     let mut filesystem = filesystem.split(' ');
-    if filesystem.next()? != "cgroup" {
+    if !matches!(filesystem.next()?, "cgroup" | "cgroup2") {
         return None;
     }
     let mut mount = mount.split(' ').skip(3);
@@ -90,13 +90,14 @@ mod tests {
 ";
 
     #[test]
-    fn only_v1_hierarchies_with_root_and_options() {
+    fn hierarchies_have_a_root_and_options() {
         let mounts = parse(TEXT);
-        assert_eq!(mounts.len(), 2);
+        assert_eq!(mounts.len(), 3);
         assert_eq!(mounts[0].root, Path::new("/docker/0123"));
         assert_eq!(mounts[0].point, Path::new("/sys/fs/cgroup/cpu,cpuacct"));
         assert_eq!(mounts[0].options, ["rw", "cpu", "cpuacct"]);
         assert_eq!(mounts[1].options, ["rw", "xattr", "name=systemd"]);
+        assert_eq!(mounts[2].point, Path::new("/sys/fs/cgroup/unified"));
     }
 
     #[test]

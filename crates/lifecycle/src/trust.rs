@@ -9,7 +9,7 @@
 use crate::cgroups::is_in_first_user_namespace;
 use crate::directory::{Directory, as_io};
 use crate::error::with;
-use crate::{Error, Result};
+use crate::{Error, Result, outer_filter};
 use kan_sys::Errno;
 use kan_sys::file::{self, O_DIRECTORY, O_NOFOLLOW, O_PATH, S_IFDIR, S_IFLNK, Status};
 use std::ffi::{CString, OsStr, OsString};
@@ -219,7 +219,10 @@ fn top() -> Result<(kan_sys::fd::OwnedFd, PathBuf)> {
 }
 
 fn in_walk(path: &Path) -> impl FnOnce(kan_sys::Error) -> Error + use<'_> {
-    move |error| with("open", path)(as_io(error))
+    move |error| match outer_filter::hint(error.call, error.errno) {
+        hint if hint.is_empty() => with("open", path)(as_io(error)),
+        hint => Error::Step(format!("open {}: {error}{hint}", path.display())),
+    }
 }
 
 #[cfg(test)]

@@ -67,6 +67,7 @@ pub fn cases() -> Vec<Case> {
         )
         .deviates("crun 1.8", "config.md, mounts: options", "no nosuid"),
         Case::new("joined_namespaces::exec", exec),
+        Case::new("joined_namespaces::exec_in_a_pod", exec_in_a_pod),
         Case::new(
             "joined_namespaces::ids_of_the_joined_user_namespace",
             mapped_ids,
@@ -324,6 +325,26 @@ fn exec(ctx: &mut Ctx) -> Outcome {
     let report = ctx.exec_report(&[])?;
     expect_joined(&report, pid, &["user"])?;
     report.expect("/uid/effective", &json!(0))
+}
+
+/// As engines run the containers of a pod: pids and all else that is shared have a path in the config.
+fn exec_in_a_pod(ctx: &mut Ctx) -> Outcome {
+    let kinds = ["pid", "network", "ipc", "uts"];
+    let mut first = ctx.bundle_named("first")?;
+    let pid = launch_other(ctx, &mut first)?;
+    let mut bundle = ctx.bundle()?;
+    join(&mut bundle, pid, &kinds);
+    bundle
+        .remove("/hostname")
+        .remove("/domainname")
+        .remove("/linux/sysctl");
+    bundle.probe(&["sleep"]);
+    ctx.launch(&bundle)?.wait_for("ready")?;
+    for _ in 0..3 {
+        let report = ctx.exec_report(&[])?;
+        expect_joined(&report, pid, &kinds)?;
+    }
+    Ok(())
 }
 
 fn mapped_ids(ctx: &mut Ctx) -> Outcome {
