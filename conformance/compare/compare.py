@@ -35,7 +35,7 @@ grep -E '^(Cap|NoNew|Seccomp:|Groups|Uid|Gid)' /proc/self/status
 cat /proc/self/limits | tail -n +2
 cat /proc/self/oom_score_adj
 while read -r _ _ _ _ point flags rest; do
-    case $rest in *' - '*) echo "mount $point $flags ${rest##* - }" ;; esac
+    case " $rest" in *' - '*) rest=" $rest"; echo "mount $point $flags ${rest##* - }" ;; esac
 done < /proc/self/mountinfo
 stat -c '%n %F %a %u:%g %t:%T' /dev/* /tmp /etc /new 2>/dev/null
 ls /proc/self/ns

@@ -190,6 +190,9 @@ fn from_flags(own: Process, options: &ExecOptions) -> Result<Process> {
         process.cwd = "/".into();
     }
     if let Some(cwd) = &options.cwd {
+        if !cwd.as_bytes().starts_with(b"/") {
+            return Err(Error::Step("--cwd: Cwd must be an absolute path".into()));
+        }
         process.cwd = encode(cwd);
     }
     if let Some((uid, gid)) = options.user {
