@@ -63,6 +63,14 @@ golden:
     KAN_GOLDEN=write cargo test -p kan-plan golden
     KAN_GOLDEN=write cargo test -p kan --test command_table
 
+# kan and runc side by side on variations of a config.json and of command lines, as root
+compare *ARGS:
+    python3 conformance/compare/compare.py --kan "$(conformance/build --quiet)" {{ ARGS }}
+
+# Write the messages in docs/errors.md anew
+errors:
+    python3 conformance/compare/compare.py --kan "$(conformance/build --quiet)" --write
+
 # kan, crun, runc and the floor side by side, as root (docs/performance.md); arguments go to bench
 bench *ARGUMENTS:
     conformance/build

@@ -404,7 +404,6 @@ banana
 --log|/nowhere/log|list
 --log-format|banana|list
 --log-format|json|list
---root|/nowhere/at/all|list
 --help
 --version
 """.strip().splitlines())]

@@ -37,6 +37,9 @@ pub enum Error {
     /// A step failed; the text names its field.
     #[error("{}", printable(.0))]
     Step(String),
+    /// Init failed; the text names the field of its own step.
+    #[error("{0}")]
+    Init(String),
     /// A control group.
     #[error(transparent)]
     Cgroup(#[from] kan_cgroup::Error),
@@ -180,6 +183,7 @@ pub(crate) fn in_field(field: &str, error: Error) -> Error {
             error
         }
         other if field.is_empty() => other,
+        init @ Error::Init(_) => init,
         Error::Step(text) if text.starts_with(field) => Error::Step(text),
         other => Error::Step(format!("{field}: {other}")),
     }

@@ -156,7 +156,7 @@ impl Host<'_> {
             let text = kan_plan::explain_init(self.plan, step, failure);
             let hint = outer_filter::of_init(failure);
             let reason = in_brackets(&self.board.reason());
-            return Error::Step(text + &reason + &hint + &self.hook_words());
+            return Error::Init(text + &reason + &hint + &self.hook_words());
         }
         if self.child.is_none() {
             return Error::Step("init was not made".into());
@@ -169,9 +169,9 @@ impl Host<'_> {
             None => "is gone".into(),
         };
         if kills > 0 {
-            return Error::Step(kan_plan::explain_oom(self.plan, step));
+            return Error::Init(kan_plan::explain_oom(self.plan, step));
         }
-        Error::Step(kan_plan::explain_lost(self.plan, step, &how))
+        Error::Init(kan_plan::explain_lost(self.plan, step, &how))
     }
 
     /// Kills the child and reaps it: how it ended, if it did in time. In a frozen cgroup of v1 not even

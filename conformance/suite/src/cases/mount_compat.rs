@@ -186,8 +186,6 @@ fn kinds_differ(ctx: &mut Ctx) -> Outcome {
         ("file-on-dir", &file, "/etc"),
     ] {
         let mut bundle = ctx.bundle_named(name)?;
-        fs::create_dir_all(bundle.inside("etc"))?;
-        fs::write(bundle.inside("etc/passwd"), "")?;
         bind(&mut bundle, source, destination, &["bind"]);
         let tried = ctx.try_create(&bundle)?;
         let said = tried.stderr.clone();

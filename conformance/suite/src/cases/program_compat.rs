@@ -132,7 +132,8 @@ fn empty_name(ctx: &mut Ctx) -> Outcome {
 /// The user can't read the file, and has a home all the same.
 fn hidden_passwd(ctx: &mut Ctx) -> Outcome {
     let mut bundle = ctx.bundle()?;
-    fs::create_dir_all(bundle.inside("etc"))?;
+    // The file of all bundles is one, with many names.
+    fs::remove_file(bundle.inside("etc/passwd"))?;
     fs::write(
         bundle.inside("etc/passwd"),
         "some:x:1000:1000::/home/some:/bin/sh\n",
@@ -149,7 +150,8 @@ fn hidden_passwd(ctx: &mut Ctx) -> Outcome {
 fn home_of_hooks(ctx: &mut Ctx) -> Outcome {
     ctx.need_busybox()?;
     let mut bundle = ctx.bundle()?;
-    fs::create_dir_all(bundle.inside("etc"))?;
+    // The file of all bundles is one, with many names.
+    fs::remove_file(bundle.inside("etc/passwd"))?;
     fs::write(
         bundle.inside("etc/passwd"),
         "root:x:0:0::/home/of-root:/bin/sh\n",

@@ -54,7 +54,7 @@ pub fn cases() -> Vec<Case> {
             "kan",
             "not in the spec: others resize it when the program is running already",
         ),
-        Case::new("terminal_bytes::background_child", background_child).deviates(
+        Case::new("terminal_bytes::background_child", background_child).lacks(
             "crun 1.8",
             OWN_LINE,
             "want \"done",

@@ -25,7 +25,7 @@ const OUTSIDE: &[(&str, &str)] = &[
 ];
 
 /// Cases in which others change the bundle all the time.
-const RACES: &str = "attacks::";
+const RACES: &str = "attacks";
 
 /// What `check` said before a command.
 pub struct Foresight {

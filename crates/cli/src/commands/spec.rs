@@ -44,7 +44,11 @@ fn run(call: &Call<'_>) -> Outcome {
         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
             Err(failure("File config.json exists. Remove it first"))
         }
-        Err(error) => Err(failure(format!("{}: {error}", file.display()))),
+        Err(error) => Err(failure(format!(
+            "create {}: {}",
+            file.display(),
+            kan_lifecycle::io_error_text(&error)
+        ))),
         Ok(()) => Ok(ExitCode::SUCCESS),
     }
 }
