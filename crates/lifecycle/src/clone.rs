@@ -141,7 +141,12 @@ impl Host<'_> {
         let _ = process::wait(&child.pidfd);
         // It is kan's own child (CLONE_PARENT), so that the number is nobody else's until kan reaps
         // it.
-        let pidfd = process::pidfd_open(pid).map_err(during("open the container's process"))?;
+        let pidfd = process::pidfd_open(pid).map_err(|error| {
+            // Without a pidfd nothing that follows would end it.
+            let pid = nix::unistd::Pid::from_raw(pid);
+            let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            during("open the container's process")(error)
+        })?;
         self.child = Some(Child { pid, pidfd });
         Ok(())
     }
