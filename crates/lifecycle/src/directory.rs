@@ -61,13 +61,18 @@ impl Directory {
         PathBuf::from(format!("/proc/self/fd/{}", self.opened.as_raw_fd()))
     }
 
-    /// openat2(2) of an entry, close-on-exec; `flags` are those of open(2).
+    /// openat(2) of an entry, without following a link, close-on-exec; `flags` are those of open(2).
     pub(crate) fn open(&self, name: &str, flags: u32, mode: u32) -> io::Result<File> {
         let opened = self.open_entry(&c_name(name)?, flags, mode);
         opened.map(File::from).map_err(as_io)
     }
 
     fn open_entry(&self, name: &CStr, flags: u32, mode: u32) -> kan_sys::Result<OwnedFd> {
+        let is_one_name =
+            !matches!(name.to_bytes(), b"." | b"..") && !name.to_bytes().contains(&b'/');
+        if is_one_name {
+            return file::openat(&*self.opened, name, flags | O_NOFOLLOW, mode);
+        }
         let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
         file::openat2(&*self.opened, name, flags | O_NOFOLLOW, mode, resolve)
     }
@@ -237,8 +242,7 @@ fn is_taken(error: &kan_sys::Error) -> bool {
 
 /// The names of all entries.
 fn entries(directory: &Arc<OwnedFd>) -> kan_sys::Result<Vec<CString>> {
-    let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-    let opened = file::openat2(&**directory, c".", O_RDONLY | O_DIRECTORY, 0, resolve)?;
+    let opened = file::openat(&**directory, c".", O_RDONLY | O_DIRECTORY, 0)?;
     let (mut names, mut buffer) = (Vec::new(), [0; 4096]);
     loop {
         let some = file::entries(&opened, &mut buffer)?;

@@ -164,7 +164,7 @@ impl Walk {
         };
         let text =
             CString::new(name.as_bytes()).map_err(|error| with("open", &path)(error.into()))?;
-        let open = |at: &kan_sys::fd::OwnedFd| file::openat2(at, &text, O_PATH | O_NOFOLLOW, 0, 0);
+        let open = |at: &kan_sys::fd::OwnedFd| file::openat(at, &text, O_PATH | O_NOFOLLOW, 0);
         let opened = match open(&self.at.0) {
             Err(error) if error.errno == Errno::ENOENT && !create => return Ok(false),
             Err(error) if error.errno == Errno::ENOENT => {

@@ -49,6 +49,13 @@ pub fn open(path: &CStr, flags: u32, mode: u32) -> Result<OwnedFd> {
     unsafe { call!(openat, at, ptr(path), flags | O_CLOEXEC, mode).map(|fd| owned(fd)) }
 }
 
+/// openat(2), close-on-exec. A name of one component needs no [`openat2`], which outer containers may
+/// forbid and valgrind does not know.
+pub fn openat(at: impl AsFd, name: &CStr, flags: u32, mode: u32) -> Result<OwnedFd> {
+    // SAFETY: the name is a live C string; the result is ours.
+    unsafe { call!(openat, raw(&at), ptr(name), flags | O_CLOEXEC, mode).map(|fd| owned(fd)) }
+}
+
 /// mkdirat(2).
 pub fn mkdirat(at: impl AsFd, name: &CStr, mode: u32) -> Result<()> {
     // SAFETY: the name is a live C string.
