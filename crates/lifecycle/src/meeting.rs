@@ -204,5 +204,7 @@ fn in_brackets(reason: &[u8]) -> String {
     if reason.is_empty() {
         return String::new();
     }
-    format!(" ({})", String::from_utf8_lossy(reason))
+    // Whoever traces init may have written it.
+    let text = String::from_utf8_lossy(reason);
+    format!(" ({})", kan_spec::printable(&text))
 }
