@@ -40,7 +40,9 @@ while read -r _ _ _ _ point flags rest; do
     case $point in
         # How something is masked is a runtime's own affair, that it is masked is not.
         /proc/?* | /sys/firmware) echo "over $point" ;;
-        *) echo "mount $point $flags ${rest##* - }" ;;
+        # Where there are both versions of cgroups, kan shows the second one as well.
+        /sys/fs/cgroup*) ;;
+        *) rest=${rest##* - }; echo "mount $point $flags ${rest%% *}" ;;
     esac
 done < /proc/self/mountinfo
 stat -c '%n %F %a %u:%g %t:%T' /dev/* /tmp /etc /new 2>/dev/null
