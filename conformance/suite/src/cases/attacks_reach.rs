@@ -262,6 +262,12 @@ fn held(ctx: &mut Ctx) -> Outcome {
         if !exec.is_running()? {
             continue;
         }
+        // Held as the program that it was to become: kan passes signals on to that, and waits for it.
+        if has_executed(exec.pid()) {
+            exec.signal(Signal::KILL)?;
+            exec.wait()?;
+            continue;
+        }
         let begin = Instant::now();
         exec.signal(Signal::TERM)?;
         let done = exec.wait()?;
@@ -272,6 +278,16 @@ fn held(ctx: &mut Ctx) -> Outcome {
         return siege.ended(ctx).map(drop);
     }
     fail!("no process was held");
+}
+
+/// Whether a child of kan is the program already.
+fn has_executed(kan: i32) -> bool {
+    let children = fs::read_to_string(format!("/proc/{kan}/task/{kan}/children"));
+    let name = |pid: &str| fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+    let children = children.unwrap_or_default();
+    children
+        .split_whitespace()
+        .any(|pid| name(pid).trim() == "probe")
 }
 
 fn expect_ends(ctx: &Ctx, siege: &Siege) -> Outcome {
