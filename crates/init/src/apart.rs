@@ -346,6 +346,8 @@ impl Apart {
             return;
         }
         let line = match step {
+            // kan failed, and has said so.
+            ApartStep::Wait(_) | ApartStep::Tell(_) => return,
             ApartStep::RunHook(hook) => {
                 Line::of_hook((hook.kind, hook.index, hook.timeout), failure)
             }
