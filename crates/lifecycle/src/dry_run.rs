@@ -12,7 +12,7 @@ use crate::files::c_path;
 use crate::host::Host;
 use crate::stage::Origin;
 use crate::{CgroupOptions, Error, Result, Store, Timeline, facts, waiting};
-use kan_op::InitStep;
+use kan_op::{HostStep, InitStep, Sync};
 use kan_plan::{Plan, plan_create};
 use kan_spec::Bundle;
 use kan_spec::config::{Config, NamespaceType, SeccompAction};
@@ -199,6 +199,9 @@ fn try_in(place: &Place, bundle: &Bundle, cgroups: CgroupOptions) -> Result<()> 
     request.attachment = kan_plan::Attachment::Foreground;
     let mut plan = plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)?;
     spare_joined(&mut plan, &joined);
+    // Until then init ends with kan, however that ends: nobody else would find this container.
+    plan.host
+        .retain(|step| *step != HostStep::Tell(Sync::Saved));
     let record = record(&options, &bundle, home, facts.uid)?;
     let mut host = Host::new(&plan, &store, record, &bundle.text, false)?;
     host.perform_all(&mut Timeline::default())?;
@@ -289,6 +292,7 @@ fn start(host: &mut Host<'_>) -> Result<()> {
         // Somebody else traces it, or kan may not: `create` has worked, and the program was found.
         return Ok(());
     }
+    host.tell(Sync::Saved)?;
     crate::start::let_go(host.directory()?)?;
     let flags = WaitPidFlag::WNOHANG | WaitPidFlag::__WALL;
     loop {
