@@ -257,13 +257,7 @@ impl Tracer<'_> {
                 .windows(LAUNCH.len())
                 .any(|text| text == LAUNCH.as_bytes());
         }
-        let is_clone = matches!(
-            event,
-            nix::libc::PTRACE_EVENT_FORK
-                | nix::libc::PTRACE_EVENT_CLONE
-                | nix::libc::PTRACE_EVENT_VFORK
-        );
-        if is_clone {
+        if is_clone(event) {
             let child = i32::try_from(ptrace::getevent(pid)?).map_err(|_| Errno::EOVERFLOW)?;
             self.children.push(Pid::from_raw(child));
         }
@@ -358,20 +352,46 @@ impl Tracer<'_> {
 
     /// Lets children that outlive the command go on by themselves.
     fn release_children(&mut self) -> Outcome {
-        while let Some(pid) = self.children.pop() {
-            if ptrace::interrupt(pid).is_ok() {
-                let is_begun = self.begun.contains(&pid);
-                let watch = self.watch.as_mut();
-                let watch = watch.filter(|_| is_begun);
-                release(pid, watch)?;
+        loop {
+            while let Some(pid) = self.children.pop() {
+                if ptrace::interrupt(pid).is_ok() {
+                    let is_begun = self.begun.contains(&pid);
+                    let watch = self.watch.as_mut();
+                    let watch = watch.filter(|_| is_begun);
+                    release(pid, watch, &mut self.children)?;
+                }
+            }
+            self.children = adopted_tracees()?;
+            if self.children.is_empty() {
+                return Ok(());
             }
         }
-        Ok(())
     }
 }
 
-/// The command may have ended before the news of a child's execve(2) came.
-fn release(pid: Pid, mut watch: Option<&mut Watch<'_>>) -> Outcome {
+/// Tracees that this process has adopted: a process that is killed before it reports a clone leaves
+/// a child that is traced and that nobody has announced.
+fn adopted_tracees() -> Outcome<Vec<Pid>> {
+    let own = std::process::id().to_string();
+    let mut tracees = Vec::new();
+    for task in std::fs::read_dir("/proc/self/task")? {
+        let children = std::fs::read_to_string(task?.path().join("children"))?;
+        for pid in children.split_whitespace() {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let value = |name| status.lines().find_map(|line| line.strip_prefix(name));
+            let is_alive =
+                value("State:").is_some_and(|state| !state.trim().starts_with(['Z', 'X']));
+            if is_alive && value("TracerPid:").is_some_and(|tracer| tracer.trim() == own) {
+                tracees.push(Pid::from_raw(pid.parse()?));
+            }
+        }
+    }
+    Ok(tracees)
+}
+
+/// The command may have ended before the report of a child's execve(2) or clone(2) came; cloned
+/// children are added to `children`.
+fn release(pid: Pid, mut watch: Option<&mut Watch<'_>>, children: &mut Vec<Pid>) -> Outcome {
     loop {
         let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
             Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
@@ -384,6 +404,15 @@ fn release(pid: Pid, mut watch: Option<&mut Watch<'_>>) -> Outcome {
                 }
                 None
             }
+            Ok(WaitStatus::PtraceEvent(_, _, event)) if is_clone(event) => {
+                if let Some(child) = ptrace::getevent(pid)
+                    .ok()
+                    .and_then(|pid| pid.try_into().ok())
+                {
+                    children.push(Pid::from_raw(child));
+                }
+                None
+            }
             Ok(_) => None,
             Err(errno) => fail!("wait for init: {errno}"),
         };
@@ -392,6 +421,14 @@ fn release(pid: Pid, mut watch: Option<&mut Watch<'_>>) -> Outcome {
             other => return Ok(other?),
         }
     }
+}
+
+fn is_clone(event: i32) -> bool {
+    use nix::libc::{PTRACE_EVENT_CLONE, PTRACE_EVENT_FORK, PTRACE_EVENT_VFORK};
+    matches!(
+        event,
+        PTRACE_EVENT_FORK | PTRACE_EVENT_CLONE | PTRACE_EVENT_VFORK
+    )
 }
 
 /// A process that was just killed is gone when its stop is resumed; its end comes next.

@@ -5,8 +5,9 @@ use crate::{Result, files};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_CREAT, O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_PATH, O_RDONLY, O_TRUNC, O_WRONLY,
-    RESOLVE_BENEATH, RESOLVE_NO_SYMLINKS, S_IFIFO, Status,
+    S_IFIFO, Status,
 };
+use kan_sys::{Errno, Sysno};
 use std::ffi::{CStr, CString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -67,14 +68,16 @@ impl Directory {
         opened.map(File::from).map_err(as_io)
     }
 
+    /// EINVAL for what is not the name of an entry: with O_NOFOLLOW a single name leads nowhere else.
     fn open_entry(&self, name: &CStr, flags: u32, mode: u32) -> kan_sys::Result<OwnedFd> {
-        let is_one_name =
-            !matches!(name.to_bytes(), b"." | b"..") && !name.to_bytes().contains(&b'/');
-        if is_one_name {
-            return file::openat(&*self.opened, name, flags | O_NOFOLLOW, mode);
+        let bytes = name.to_bytes();
+        if bytes == b".." || bytes.contains(&b'/') {
+            return Err(kan_sys::Error {
+                call: Sysno::openat,
+                errno: Errno::EINVAL,
+            });
         }
-        let resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS;
-        file::openat2(&*self.opened, name, flags | O_NOFOLLOW, mode, resolve)
+        file::openat(&*self.opened, name, flags | O_NOFOLLOW, mode)
     }
 
     /// The directory of this name in this one.
@@ -215,7 +218,6 @@ impl AsFd for Directory {
 
 /// Removes a file or an empty directory; whether it is a directory with something in it.
 fn is_directory_left(at: &OwnedFd, name: &CStr) -> kan_sys::Result<bool> {
-    use kan_sys::Errno;
     let gone = |error: &kan_sys::Error| error.errno == Errno::ENOENT;
     match file::unlinkat(at, name) {
         Ok(()) => return Ok(false),
@@ -233,7 +235,6 @@ fn is_directory_left(at: &OwnedFd, name: &CStr) -> kan_sys::Result<bool> {
 }
 
 fn is_taken(error: &kan_sys::Error) -> bool {
-    use kan_sys::Errno;
     matches!(
         error.errno,
         Errno::EEXIST | Errno::ENOTEMPTY | Errno::ENOTDIR
