@@ -1,11 +1,15 @@
-//! The steps from [`InitStep::EnterPidNamespace`] on, in a process that others in its pid namespace
-//! see from its first moment: it has what the container's program will have, and nothing of kan's
+//! The steps from [`InitStep::EnterPidNamespace`] or [`InitStep::LeaveMemory`] on, in a process
+//! that others may look into: it has what the container's program will have, and nothing of kan's
 //! memory.
 //!
-//! What these steps need is copied into a [`Capsule`] before kan clones init. After the clone only
-//! the capsule, the program's image and the status page exist in the new process, so nothing here
-//! may touch the plan, allocate, or use thread-local data. The status page and the channel can be
-//! written to by whoever may trace the process: the host half takes what they say for a claim.
+//! What these steps need is copied into a [`Capsule`] before kan clones init. Afterwards only the
+//! capsule, the program's image and the status page exist in the process, so nothing here may touch
+//! the plan, allocate, or use thread-local data. The status page and the channel can be written to
+//! by whoever may trace the process: the host half treats what they say as a claim.
+//!
+//! Thousands of created containers may wait for `start`, each keeping the pages of kan's image that
+//! it touched last. So what runs while one waits is in a section of its own, `kan_waiting`, and the
+//! rest of the image is dropped ([`memory::drop_image`]).
 
 use crate::exec::{ExecStrings, HOME_SIZE, Line};
 use crate::hooks::{self, HookRun};
@@ -22,10 +26,10 @@ use kan_op::{Board, Flaw, HOOKS_RUN, InitStep, Slot, Sync};
 use kan_sys::apart::{self, Capsule, Place};
 use kan_sys::fd::{AsRawFd, BorrowedFd};
 use kan_sys::process::{self, Strings};
-use kan_sys::{Errno, io, socket, terminal};
+use kan_sys::{Errno, io, memory, socket, terminal};
 
-/// The steps that may follow [`InitStep::EnterPidNamespace`]. Each does only what a process can do
-/// that has the program's credentials already.
+/// The steps that may follow. Each does only what a process can do that has the program's
+/// credentials already.
 #[derive(Clone, Copy, Debug)]
 enum ApartStep {
     NewSession,
@@ -53,12 +57,17 @@ enum ApartStep {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Apart {
     place: Place,
+    page: usize,
     words: &'static [AtomicU64],
-    /// Where the host half finds the pid; not mapped in the process itself.
+    /// Where the host half finds the pid of a cloned process, in which it is not mapped.
     sibling: &'static [AtomicU64],
     /// The place of the first of `steps` in the plan.
     first: usize,
     steps: &'static [ApartStep],
+    /// Whether each step's time is taken: not once a filter may forbid to ask for it.
+    is_traced: bool,
+    /// Whether it waits for `start`.
+    waits: bool,
     candidates: &'static [&'static CStr],
     args: &'static [*const c_char],
     env: &'static [*const c_char],
@@ -69,8 +78,8 @@ pub(crate) struct Apart {
     descriptors: [i32; Slot::COUNT],
 }
 
-/// Copies the steps after [`InitStep::EnterPidNamespace`] into a capsule. `None` if there is a step
-/// among them that must not stand there.
+/// Copies the steps after [`InitStep::EnterPidNamespace`] or [`InitStep::LeaveMemory`] into a
+/// capsule. `None` if a step among them may not follow, or if there is neither.
 ///
 /// # Errors
 /// mmap(2).
@@ -79,11 +88,23 @@ pub(crate) fn prepare(
     words: &'static [AtomicU64],
     sibling: &'static [AtomicU64],
 ) -> kan_sys::Result<Option<&'static mut Apart>> {
-    let is_entry = |step: &InitStep| matches!(step, InitStep::EnterPidNamespace);
-    let first = steps.iter().position(is_entry).map_or(0, |at| at + 1);
-    let steps = &steps[first..];
+    let is_entry =
+        |step: &InitStep| matches!(step, InitStep::EnterPidNamespace | InitStep::LeaveMemory);
+    let Some(entry) = steps.iter().position(is_entry) else {
+        return Ok(None);
+    };
+    let first = entry + 1;
+    let (before, steps) = steps.split_at(first);
+    let is_filter = |step: &InitStep| matches!(step, InitStep::LoadFilter { .. });
     let mut capsule = Capsule::new(room(steps))?;
-    Ok(fill(&mut capsule, steps, first, words, sibling))
+    let is_traced = Board::new(words).is_traced() && !before.iter().any(is_filter);
+    Ok(fill(
+        &mut capsule,
+        (steps, first),
+        is_traced,
+        words,
+        sibling,
+    ))
 }
 
 /// What the copies take, bytes.
@@ -116,17 +137,20 @@ fn room(steps: &[InitStep]) -> usize {
 
 fn fill(
     capsule: &mut Capsule,
-    steps: &[InitStep],
-    first: usize,
+    (steps, first): (&[InitStep], usize),
+    is_traced: bool,
     words: &'static [AtomicU64],
     sibling: &'static [AtomicU64],
 ) -> Option<&'static mut Apart> {
     let mut apart = Apart {
         place: capsule.place(),
+        page: apart::page_size(),
         words,
         sibling,
         first,
         steps: &[],
+        is_traced,
+        waits: steps.contains(&InitStep::AwaitStart),
         candidates: &[],
         args: &[],
         env: &[],
@@ -233,6 +257,20 @@ impl Apart {
     /// Clones the process and ends this one: its pid is where the host half looks for it, once
     /// this process has exited with 0.
     pub(crate) fn clone_process(&'static mut self, slots: &Slots, strings: &ExecStrings<'_>) -> ! {
+        self.complete(slots, strings);
+        let place = self.place;
+        place.enter(self, clone_and_exit)
+    }
+
+    /// Leaves this process' memory and performs the steps in it.
+    pub(crate) fn leave_memory(&'static mut self, slots: &Slots, strings: &ExecStrings<'_>) -> ! {
+        self.complete(slots, strings);
+        let place = self.place;
+        place.enter(self, leave_and_begin)
+    }
+
+    /// Takes over what was not known before init was cloned.
+    fn complete(&mut self, slots: &Slots, strings: &ExecStrings<'_>) {
         for (index, number) in self.descriptors.iter_mut().enumerate() {
             *number = slots.number(index);
         }
@@ -243,8 +281,6 @@ impl Apart {
         for (to, from) in self.home.iter().zip(strings.home.iter()) {
             to.set(*from);
         }
-        let place = self.place;
-        place.enter(self, clone_and_exit)
     }
 
     fn board(&self) -> Board<'static> {
@@ -252,7 +288,14 @@ impl Apart {
     }
 
     fn descriptor(&self, slot: Slot) -> Result<BorrowedFd<'static>, Stop> {
-        match self.descriptors[slot.index()] {
+        self.descriptor_at(slot.index())
+    }
+
+    /// The descriptor in the slot with this [`Slot::index`], which the compiler computes where a
+    /// process waits: at run time it takes a table outside of `kan_waiting`.
+    #[unsafe(link_section = "kan_waiting")]
+    fn descriptor_at(&self, index: usize) -> Result<BorrowedFd<'static>, Stop> {
+        match self.descriptors[index] {
             // SAFETY: it was in a slot when this process was cloned, and only `Close` and execve(2)
             // close it.
             number @ 0.. => Ok(unsafe { BorrowedFd::borrow_raw(number) }),
@@ -260,8 +303,37 @@ impl Apart {
         }
     }
 
-    fn perform(&mut self, step: ApartStep) -> Step {
-        match step {
+    /// The steps on the way to [`ApartStep::AwaitStart`]. `None` for any other step.
+    ///
+    /// By comparisons, the last of which the compiler cannot combine with the others: a `match` takes
+    /// a table outside of `kan_waiting`.
+    #[inline(never)]
+    #[unsafe(link_section = "kan_waiting")]
+    fn perform_waiting(&mut self, step: &ApartStep) -> Option<Step> {
+        if let ApartStep::Wait(sync) = step {
+            let channel = self.descriptor_at(const { Slot::Channel.index() });
+            Some(channel.and_then(|channel| crate::sync::wait(channel, *sync)))
+        } else if let ApartStep::Tell(sync) = step {
+            let channel = self.descriptor_at(const { Slot::Channel.index() });
+            Some(channel.and_then(|channel| crate::sync::tell(channel, *sync)))
+        } else if let ApartStep::AwaitStart = step {
+            let fifo = self.descriptor_at(const { Slot::Fifo.index() });
+            Some(fifo.and_then(crate::sync::await_start))
+        } else if let ApartStep::LoadFilter {
+            program,
+            flags,
+            listener,
+        } = core::hint::black_box(step)
+        {
+            Some(self.load_filter(program, *flags, *listener))
+        } else {
+            None
+        }
+    }
+
+    #[inline(never)]
+    fn perform(&mut self, step: &ApartStep) -> Step {
+        match *step {
             ApartStep::NewSession => Ok(process::setsid()?),
             ApartStep::ControlTerminal => Ok(terminal::control(io::standard(0))?),
             ApartStep::LoadFilter {
@@ -274,10 +346,7 @@ impl Apart {
                 permitted,
                 inheritable,
             } => credentials::set_capabilities(effective, permitted, inheritable),
-            ApartStep::Tell(sync) => {
-                io::write(self.descriptor(Slot::Channel)?, &[sync as u8])?;
-                Ok(())
-            }
+            ApartStep::Tell(sync) => crate::sync::tell(self.descriptor(Slot::Channel)?, sync),
             ApartStep::Wait(sync) => crate::sync::wait(self.descriptor(Slot::Channel)?, sync),
             ApartStep::Close(slot) => {
                 let number = core::mem::replace(&mut self.descriptors[slot.index()], -1);
@@ -295,6 +364,7 @@ impl Apart {
         }
     }
 
+    #[unsafe(link_section = "kan_waiting")]
     fn load_filter(
         &mut self,
         program: &[FilterInstruction],
@@ -321,6 +391,22 @@ impl Apart {
         // SAFETY: both arrays end in null, and their strings lie in the capsule.
         let (args, env) = unsafe { (Strings::new(self.args), Strings::new(self.env)) };
         Err(process::execve(path, args, env).into())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn fail(&self, step: ApartStep, stop: Stop) {
+        let failure = stop.failure();
+        self.board().fail(failure);
+        let reason = self.reason(step, failure);
+        self.complain_if_alone(step, failure, &reason);
+    }
+
+    #[unsafe(link_section = "kan_waiting")]
+    fn stamp(&self, index: usize) {
+        if self.is_traced {
+            self.board().stamp(index, memory::monotonic_ns());
+        }
     }
 
     /// As [`crate::Init::give_reason`].
@@ -384,17 +470,38 @@ fn clone_and_exit(apart: &'static mut Apart) -> ! {
     }
 }
 
+/// On the capsule's stack.
+fn leave_and_begin(apart: &'static mut Apart) -> ! {
+    // SAFETY: this runs on the capsule's stack, and from here on only what `Apart` points at is
+    // used, which lies in the capsule and on the status page.
+    if let Err(error) = unsafe { apart.place.leave_memory(&[apart.words]) } {
+        apart.board().fail(Stop::from(error).failure());
+        process::exit(255)
+    }
+    begin(apart)
+}
+
 /// The process that the container sees, until it is the program.
+#[unsafe(link_section = "kan_waiting")]
 fn begin(apart: &mut Apart) -> ! {
+    if apart.waits {
+        // SAFETY: one thread, which changes no instructions and no constants.
+        unsafe { memory::drop_image(apart.page) };
+    }
+    apart.stamp(apart.first - 1);
     for (index, step) in apart.steps.iter().enumerate() {
-        apart.board().begin(apart.first + index);
-        if let Err(stop) = apart.perform(*step) {
-            let failure = stop.failure();
-            apart.board().fail(failure);
-            let reason = apart.reason(*step, failure);
-            apart.complain_if_alone(*step, failure, &reason);
+        let index = apart.first + index;
+        apart.board().begin(index);
+        let done = match apart.perform_waiting(step) {
+            Some(done) => done,
+            None => apart.perform(step),
+        };
+        if let Err(stop) = done {
+            apart.fail(*step, stop);
             break;
         }
+        apart.is_traced &= !matches!(step, ApartStep::LoadFilter { .. });
+        apart.stamp(index);
     }
     process::exit(255)
 }

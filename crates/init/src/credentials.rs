@@ -98,7 +98,6 @@ impl Init<'_> {
 
     /// From here on a call may be forbidden, or wait for the agent: nothing is called but what the
     /// plan says.
-    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn load_filter(
         &mut self,
         program: &[FilterInstruction],

@@ -2,9 +2,6 @@
 //!
 //! `no_std`, and from [`run`] on nothing is allocated: the child is a copy of a process that may
 //! have held the allocator's lock, and a container's memory limit counts from the clone on.
-//! Thousands of created containers may wait for `start`, each keeping the pages of the program that
-//! it has touched last. What runs around the waiting is in a section of its own, `kan_waiting`, whose
-//! pages [`kan_sys::memory::drop_unused_pages`] keeps.
 //!
 //! This crate knows the instruction set and the kernel, never the spec.
 #![no_std]
@@ -87,13 +84,14 @@ impl<'p> Init<'p> {
         }
     }
 
-    /// The same for steps with [`InitStep::EnterPidNamespace`]: copies what follows it to where the
-    /// process keeps it that is cloned there. `words` are the board's. The pid of that process is in
-    /// the first word of `sibling` once this process has exited with 0.
+    /// For steps with [`InitStep::EnterPidNamespace`] or [`InitStep::LeaveMemory`]: copies what
+    /// follows it to where the process keeps it that performs it. `words` are the board's. The pid
+    /// of a process that is cloned for it is in the first word of `sibling` once this process has
+    /// exited with 0.
     ///
     /// # Errors
     /// mmap(2).
-    pub fn prepare_clone(
+    pub fn prepare(
         &mut self,
         words: &'static [AtomicU64],
         sibling: &'static [AtomicU64],
@@ -111,26 +109,12 @@ impl<'p> Init<'p> {
     ///
     /// # Errors
     /// The failure that is on the board as well.
-    #[unsafe(link_section = "kan_waiting")]
     pub fn perform_all(&mut self) -> Result<(), Failure> {
-        let mut is_about_to_wait = false;
         // Under a filter even to ask for the time may be forbidden.
         let mut is_traced = self.board.is_traced();
         for (index, step) in self.steps.iter().enumerate() {
             self.board.begin(index);
-            if let InitStep::DropPages = step {
-                is_about_to_wait = true;
-            }
-            let waited = if is_about_to_wait {
-                self.perform_waiting(step)
-            } else {
-                None
-            };
-            let done = match waited {
-                Some(done) => done,
-                None => self.perform(step),
-            };
-            if let Err(stop) = done {
+            if let Err(stop) = self.perform(step) {
                 let failure = stop.failure();
                 self.board.fail(failure);
                 self.give_reason(step, failure);
@@ -159,7 +143,6 @@ impl<'p> Init<'p> {
 /// The child's whole life until exec: performs the steps, and exits on failure.
 ///
 /// The exit code is 255, as runc's init has it; the host half reads the board for the cause.
-#[unsafe(link_section = "kan_waiting")]
 pub fn run(init: &mut Init<'_>) -> ! {
     if let Err(failure) = init.perform_all() {
         init.complain_if_alone(failure);

@@ -1,45 +1,15 @@
 //! One step of the plan: which function performs it.
 
+use crate::apart::Apart;
 use crate::rootpath::Make;
-use crate::{Init, Step, copy_up, credentials, devices, mounts, rootpath, schedule, terminal};
-use kan_op::{InitStep, Slot};
+use crate::{
+    Init, Step, Stop, copy_up, credentials, devices, mounts, rootpath, schedule, terminal,
+};
+use kan_op::{Flaw, InitStep, Slot};
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
 use kan_sys::{io, namespace, process, resource, signal};
 
 impl<'p> Init<'p> {
-    /// The steps from [`InitStep::DropPages`] to the end of the waiting, by themselves: whatever
-    /// they execute and look at stays in memory with the container. `None` for any other, which
-    /// [`Self::perform`] then performs; it performs these as well, from pages that are not kept.
-    #[unsafe(link_section = "kan_waiting")]
-    pub(crate) fn perform_waiting(&mut self, step: &'p InitStep) -> Option<Step> {
-        if let InitStep::DropPages = step {
-            Some(self.drop_pages())
-        } else if let InitStep::Wait(sync) = step {
-            Some(self.wait(*sync))
-        } else if let InitStep::Tell(sync) = step {
-            Some(self.tell(*sync))
-        } else if let InitStep::AwaitStart = step {
-            Some(self.await_start())
-        } else if let InitStep::LoadFilter {
-            program,
-            flags,
-            listener,
-        } = step
-        {
-            Some(self.load_filter(program, *flags, *listener))
-        } else {
-            None
-        }
-    }
-
-    #[unsafe(link_section = "kan_waiting")]
-    fn drop_pages(&mut self) -> Step {
-        let swept = self.sweep(false);
-        // SAFETY: init has one thread and its first stack, and changes no instructions.
-        unsafe { kan_sys::memory::drop_unused_pages() };
-        swept
-    }
-
     #[expect(
         clippy::too_many_lines,
         reason = "one exhaustive match: a step that has no arm here must not compile"
@@ -186,7 +156,7 @@ impl<'p> Init<'p> {
             InitStep::FindHome { uid } => self.strings.find_home(*uid),
             InitStep::FindProgram => self.strings.find_program(),
             InitStep::Execute(_) => self.strings.execute(),
-            InitStep::DropPages => self.drop_pages(),
+            InitStep::LeaveMemory => self.leave_memory(),
             InitStep::LoadFilter {
                 program,
                 flags,
@@ -198,12 +168,21 @@ impl<'p> Init<'p> {
 
     /// Does not come back but for a plan that must not be.
     fn enter_pid_namespace(&mut self) -> Step {
+        let apart = self.take_apart()?;
+        apart.clone_process(&self.slots, &self.strings)
+    }
+
+    /// Does not come back but for a plan that must not be.
+    fn leave_memory(&mut self) -> Step {
+        let apart = self.take_apart()?;
+        apart.leave_memory(&self.slots, &self.strings)
+    }
+
+    /// The remaining steps, once every descriptor that is in no slot is closed.
+    fn take_apart(&mut self) -> Result<&'static mut Apart, Stop> {
         self.last_directory.forget(&self.slots);
         self.slots.sweep()?;
-        match self.apart.take() {
-            Some(apart) => apart.clone_process(&self.slots, &self.strings),
-            None => Err(kan_op::Flaw::OutOfStep.into()),
-        }
+        self.apart.take().ok_or(Flaw::OutOfStep.into())
     }
 
     /// Closes what was spent, if it is time, and the directory that was kept, which is in no slot.

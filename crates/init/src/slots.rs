@@ -33,14 +33,7 @@ impl Slots {
 
     /// The descriptor in a slot. The planner's tests show that no step reads an empty one.
     pub(crate) fn get(&self, slot: Slot) -> Result<BorrowedFd<'_>, Stop> {
-        self.at(slot.index())
-    }
-
-    /// The descriptor in the slot with this [`Slot::index`]: to find that takes a table, which is
-    /// elsewhere in the program, unless the compiler does it.
-    #[unsafe(link_section = "kan_waiting")]
-    pub(crate) fn at(&self, index: usize) -> Result<BorrowedFd<'_>, Stop> {
-        self.table[index]
+        self.table[slot.index()]
             .as_ref()
             .map(AsFd::as_fd)
             .ok_or(Stop::from(Flaw::OutOfStep))

@@ -16,6 +16,13 @@ pub(crate) fn wait(channel: BorrowedFd<'_>, sync: Sync) -> Step {
     Err(Flaw::OutOfStep.into())
 }
 
+/// See [`Init::tell`].
+#[unsafe(link_section = "kan_waiting")]
+pub(crate) fn tell(channel: BorrowedFd<'_>, sync: Sync) -> Step {
+    io::write(channel, &[sync as u8])?;
+    Ok(())
+}
+
 /// See [`Init::await_start`].
 #[unsafe(link_section = "kan_waiting")]
 pub(crate) fn await_start(fifo: BorrowedFd<'_>) -> Step {
@@ -27,9 +34,8 @@ pub(crate) fn await_start(fifo: BorrowedFd<'_>) -> Step {
 impl Init<'_> {
     /// Reads one byte, the point that the host has reached. An end of file means that the host died
     /// before it had saved the state: init must die as well, for nobody would ever find it.
-    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn wait(&self, sync: Sync) -> Step {
-        wait(self.slots.at(const { Slot::Channel.index() })?, sync)
+        wait(self.slots.get(Slot::Channel)?, sync)
     }
 
     /// The namespace comes with the message; if it does not, the host could not make one for init.
@@ -48,20 +54,14 @@ impl Init<'_> {
         }
     }
 
-    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn tell(&self, sync: Sync) -> Step {
-        io::write(
-            self.slots.at(const { Slot::Channel.index() })?,
-            &[sync as u8],
-        )?;
-        Ok(())
+        tell(self.slots.get(Slot::Channel)?, sync)
     }
 
     /// The FIFO is open for reading and writing here, so that opening it never blocked and its
     /// end of file never comes: only a byte ends the wait.
-    #[unsafe(link_section = "kan_waiting")]
     pub(crate) fn await_start(&self) -> Step {
-        await_start(self.slots.at(const { Slot::Fifo.index() })?)
+        await_start(self.slots.get(Slot::Fifo)?)
     }
 
     pub(crate) fn tell_hooks_run(&self) -> Step {

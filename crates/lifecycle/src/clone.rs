@@ -86,12 +86,13 @@ impl Host<'_> {
             self.record.user_namespace = Some(user_namespace_of("self")?);
         }
         let mut init = Init::new(self.plan.init.steps(), self.board, slots);
-        if self.clones() {
-            let sibling = memory::shared_words(1).map_err(during("share memory"))?;
-            let prepared = init.prepare_clone(self.words, sibling);
-            prepared.map_err(during("prepare the container's process"))?;
-            self.sibling = Some(sibling);
-        }
+        let sibling = match self.clones() {
+            true => memory::shared_words(1).map_err(during("share memory"))?,
+            false => &[],
+        };
+        self.sibling = Some(sibling);
+        let prepared = init.prepare(self.words, sibling);
+        prepared.map_err(during("prepare the container's process"))?;
         self.is_cloned = true;
         if self.board.is_traced() {
             self.cloned_at = memory::monotonic_ns();

@@ -419,9 +419,9 @@ pub enum InitStep {
     },
     /// Looks the executable up, so that a missing one is an error of `create`.
     FindProgram,
-    /// Gives back the memory that waiting for `start` has no use for, before a filter may forbid
-    /// it.
-    DropPages,
+    /// Leaves all memory but what the remaining steps need: whoever enters the container before its
+    /// program is executed, and a hook in it, may look into this process.
+    LeaveMemory,
     /// seccomp(2), SECCOMP_SET_MODE_FILTER. From here on only read, write, close, execve and
     /// exit_group are sure to be allowed, and what a profile for programs can't do without.
     LoadFilter {

@@ -116,7 +116,7 @@ impl InitStep {
             | Self::EnterTimeNamespace
             | Self::ControlTerminal
             | Self::SetUmask(_)
-            | Self::DropPages
+            | Self::LeaveMemory
             | Self::EnterDirectory(_)
             | Self::ConfirmDirectory(_)
             | Self::DropBounding { drop: _ }

@@ -238,8 +238,8 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
     show_memory(b);
     if b.clones {
         enter_pid_namespace(b);
-    } else if b.request.wait_for_start {
-        b.init("", InitStep::DropPages);
+    } else {
+        b.init("", InitStep::LeaveMemory);
     }
     seccomp::at_the_end(b);
     if b.plan.host.steps().contains(&HostStep::Wait(Sync::Ready)) {

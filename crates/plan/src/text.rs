@@ -414,7 +414,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::NoNewPrivileges => "allow no new privileges".into(),
         InitStep::FindHome { uid } => format!("look up the home of user {uid}"),
         InitStep::FindProgram => "find the program".into(),
-        InitStep::DropPages => "give unneeded memory back".into(),
+        InitStep::LeaveMemory => "leave all memory but what the steps below need".into(),
         InitStep::LoadFilter {
             program,
             flags,

@@ -1,7 +1,6 @@
 //! Memory shared with a child: mmap(2).
 
 use crate::Result;
-use crate::apart::page_size;
 use crate::call::{call, owned, ptr, raw};
 use core::ffi::CStr;
 use core::sync::atomic::AtomicU64;
@@ -130,32 +129,15 @@ unsafe extern "C" {
     static __stop_kan_waiting: u8;
 }
 
-/// madvise(2) MADV_DONTNEED for what a process that is about to wait has no use for: the pages of
-/// its program, which come back from the page cache when they are needed, and the part of its
-/// stack that earlier, deeper calls have used. Failing to do so is no harm. Never part of another
-/// function: what is below its own small frame is nobody's.
+/// madvise(2) MADV_DONTNEED for the pages of this process' image that are never written:
+/// instructions and constants. They come back from the page cache when they are needed. Failing to
+/// do so is no harm. `page` is [`page_size`]; a process that has left its memory cannot ask for it.
 ///
 /// # Safety
-/// The process has one thread, which runs on the stack that it was started with, and has changed none
-/// of its own instructions and constants.
+/// The process has one thread, and has changed none of its instructions and constants.
 #[inline(never)]
 #[unsafe(link_section = "kan_waiting")]
-pub unsafe fn drop_unused_pages() {
-    /// The most that earlier calls are taken to have used of the stack, bytes.
-    const DEEPEST: usize = 256 << 10;
-    /// Left alone below this function's own frame: the red zone, and the calls made from here.
-    const MARGIN: usize = 4096;
-    let page = page_size();
-    let marker = 0u8;
-    let top = page_of((&raw const marker) as usize - MARGIN, page);
-    drop_program(page);
-    // SAFETY: promised by the caller; nothing lives below the frames of the calls that are active.
-    let _ = unsafe { advise_unneeded(top - DEEPEST, DEEPEST) };
-}
-
-/// Instructions and constants: what the program's own header says is never written.
-#[unsafe(link_section = "kan_waiting")]
-fn drop_program(page: usize) {
+pub unsafe fn drop_image(page: usize) {
     // The compiler must not take the symbol for an object of that size: more follows it.
     let header_at = core::hint::black_box(&raw const __ehdr_start as usize);
     // SAFETY: the kernel has mapped this header, and read it to start the program.

@@ -323,7 +323,6 @@ pub fn enter_and_become_a_user() -> Vec<InitStep> {
         InitStep::RaiseAmbient { capabilities: kill },
         InitStep::ConfirmDirectory(c("/usr")),
         InitStep::NoNewPrivileges,
-        InitStep::DropPages,
         InitStep::LoadFilter {
             program: vec![ALLOW],
             flags: 0,

@@ -1,4 +1,4 @@
-//! `EnterPidNamespace`: the process that others see has nothing of its maker's memory.
+//! `EnterPidNamespace` and `LeaveMemory`: the process that others see has nothing of kan's memory.
 
 use crate::harness::{Test, alone, tests};
 use crate::kinds;
@@ -15,6 +15,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 pub const TESTS: &[Test] = &tests![
     crate::apart::the_process_has_nothing_of_its_makers_memory,
+    crate::apart::a_waiting_process_has_left_its_memory,
     crate::apart::a_step_that_may_not_follow_is_refused,
     crate::apart::a_pid_namespace_without_init_is_an_error,
     crate::apart::a_procfs_shows_a_pid_namespace_that_is_not_entered,
@@ -86,7 +87,7 @@ pub fn the_process_has_nothing_of_its_makers_memory() {
         let words = memory::shared_words(Board::WORDS).unwrap();
         let sibling = memory::shared_words(1).unwrap();
         let mut init = Init::new(&steps, Board::new(words), slots);
-        init.prepare_clone(words, sibling).unwrap();
+        init.prepare(words, sibling).unwrap();
         let own = process::own_pid();
         assert!(!places(own, &secret).is_empty(), "the control");
         let maker = process::fork(
@@ -137,6 +138,74 @@ pub fn the_process_has_nothing_of_its_makers_memory() {
         assert_eq!(process::wait(&pidfd), Ok(Ended::Exited(0)));
         drop(secret);
     });
+}
+
+/// The same process performs the steps, up to the program, and keeps next to nothing of the image.
+pub fn a_waiting_process_has_left_its_memory() {
+    alone(|| {
+        set();
+        let secret = canary();
+        let mut steps = steps();
+        steps.retain(|step| !matches!(step, InitStep::NewSession));
+        for step in &mut steps {
+            match step {
+                InitStep::EnterPidNamespace => *step = InitStep::LeaveMemory,
+                InitStep::Wait(_) => *step = InitStep::AwaitStart,
+                _ => {}
+            }
+        }
+        kinds::note(&steps);
+        let (host, channel) = socket::pair().unwrap();
+        let (fifo, starter) = socket::pair().unwrap();
+        let mut slots = Slots::default();
+        slots.fill(Slot::Channel, channel);
+        slots.fill(Slot::Fifo, fifo);
+        let words = memory::shared_words(Board::WORDS + steps.len()).unwrap();
+        let mut init = Init::new(&steps, Board::new(words), slots);
+        init.prepare(words, &[]).unwrap();
+        let own = process::own_pid();
+        assert!(!places(own, &secret).is_empty(), "the control");
+        let alone = process::Alone::check().unwrap();
+        let child = process::fork(alone, 0, None, &mut init, kan_init::run).unwrap();
+        let mut told = [0];
+        assert_eq!(io::read(&host, &mut told), Ok(1));
+        assert_eq!(told[0], Sync::Ready as u8);
+        while Board::new(words).step() < 4 {
+            std::thread::yield_now();
+        }
+        // What an optimized build keeps is measured by conformance/bench.
+        let (kept, all) = (resident_image(child.pid), resident_image(own));
+        assert!(2 * kept < all, "{kept} KiB of {all} KiB");
+        assert_eq!(places(child.pid, &secret), Vec::<String>::new());
+        io::write(&starter, &[0]).unwrap();
+        assert_eq!(process::wait(&child.pidfd), Ok(Ended::Exited(0)));
+        // Whatever is performed after the memory was left is traced as well.
+        for step in 0..4 {
+            assert!(Board::new(words).stamped(step).is_some(), "step {step}");
+        }
+        drop(secret);
+    });
+}
+
+/// How much of this program's instructions and constants a process has in memory, KiB.
+fn resident_image(pid: i32) -> u64 {
+    let own = std::env::current_exe().unwrap();
+    let (mut is_image, mut sum) = (false, 0);
+    for line in fs::read_to_string(format!("/proc/{pid}/smaps"))
+        .unwrap()
+        .lines()
+    {
+        let mut words = line.split_whitespace();
+        match words.next() {
+            Some("Rss:") if is_image => sum += words.next().unwrap().parse::<u64>().unwrap(),
+            Some(word) if !word.ends_with(':') => {
+                let is_constant = words.next().is_some_and(|rights| !rights.contains('w'));
+                is_image = is_constant && line.ends_with(own.to_str().unwrap());
+            }
+            _ => {}
+        }
+    }
+    sum
 }
 
 /// Makes sure that a procfs shows a pid namespace that has a process 1, and not the one of this
@@ -197,7 +266,7 @@ fn failure(steps: &[InitStep], before: fn()) -> kan_op::Failure {
     let (_host, channel) = socket::pair().unwrap();
     slots.fill(Slot::Channel, channel);
     let mut init = Init::new(steps, Board::new(words), slots);
-    init.prepare_clone(words, sibling).unwrap();
+    init.prepare(words, sibling).unwrap();
     let mut with = (init, before);
     let maker = process::fork(
         process::Alone::check().unwrap(),
@@ -217,8 +286,10 @@ fn failure(steps: &[InitStep], before: fn()) -> kan_op::Failure {
 
 fn a_step_that_may_not_follow_is_refused() {
     alone(|| {
-        let steps = [InitStep::EnterPidNamespace, InitStep::SetUmask(0)];
-        assert_eq!(failure(&steps, || ()).flaw, Flaw::OutOfStep);
+        for entry in [InitStep::EnterPidNamespace, InitStep::LeaveMemory] {
+            let steps = [entry, InitStep::SetUmask(0)];
+            assert_eq!(failure(&steps, || ()).flaw, Flaw::OutOfStep);
+        }
     });
 }
 

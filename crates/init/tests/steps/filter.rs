@@ -1,4 +1,4 @@
-//! Seccomp filters, and the memory given back before one is loaded.
+//! Seccomp filters.
 
 use crate::harness::{Test, alone, tests};
 use crate::scene::{perform, perform_then, perform_with, refused, root_slots, set};
@@ -6,7 +6,7 @@ use kan_init::{Init, Slots};
 use kan_op::init::{FilterInstruction, Listener};
 use kan_op::{Board, InitStep, Slot};
 use kan_sys::fd::AsRawFd;
-use kan_sys::{Errno, Sysno, credentials, io, memory, namespace, socket};
+use kan_sys::{Errno, Sysno, io, memory, namespace, socket};
 
 pub const TESTS: &[Test] = &tests![
     crate::filter::a_loaded_filter_rules,
@@ -15,7 +15,6 @@ pub const TESTS: &[Test] = &tests![
     crate::filter::a_listener_is_sent_over_the_channel,
     crate::filter::close_range_may_be_forbidden,
     crate::filter::a_trace_ends_where_a_filter_begins,
-    crate::filter::dropped_pages_come_back,
 ];
 
 const fn instruction(code: u16, jt: u8, jf: u8, k: u32) -> FilterInstruction {
@@ -152,17 +151,5 @@ fn a_trace_ends_where_a_filter_begins() {
         );
         let stamped = [0, 1, 2].map(|step| board.stamped(step).is_some());
         assert_eq!(stamped, [true, false, false]);
-    });
-}
-
-/// Code and data are what they were.
-pub fn dropped_pages_come_back() {
-    alone(|| {
-        set();
-        let before = credentials::effective_uid();
-        let text = String::from("kept on the heap");
-        assert_eq!(perform(&[InitStep::DropPages]), Ok(()));
-        assert_eq!(text, "kept on the heap");
-        assert_eq!(credentials::effective_uid(), before);
     });
 }

@@ -68,7 +68,7 @@ kinds! {
     InitStep::SetScheduler(_) => crate::schedule::the_scheduler_is_set,
     InitStep::SetIoPriority(_) => crate::schedule::the_io_priority_is_set,
     InitStep::SetAffinity(_) => crate::schedule::the_cpus_are_set,
-    InitStep::DropPages => crate::filter::dropped_pages_come_back,
+    InitStep::LeaveMemory => crate::apart::a_waiting_process_has_left_its_memory,
     InitStep::LoadFilter { .. } => crate::filter::a_loaded_filter_rules,
     InitStep::SetPersonality(_) => crate::schedule::the_personality_is_set,
     InitStep::SetMemoryPolicy { .. } => crate::schedule::the_memory_policy_is_set,

@@ -267,7 +267,7 @@ fn the_program_is_looked_for_as_the_user() {
 fn the_filter_comes_as_late_as_the_kernel_lets_it() {
     let filter = is!(InitStep::LoadFilter { .. });
     before(
-        is!(InitStep::FindProgram | InitStep::NoNewPrivileges | InitStep::DropPages),
+        is!(InitStep::FindProgram | InitStep::NoNewPrivileges | InitStep::LeaveMemory),
         filter,
     );
     before(filter, is!(InitStep::Tell(Sync::Ready)));
