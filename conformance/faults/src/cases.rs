@@ -293,8 +293,8 @@ fn reaches() -> Vec<(&'static str, Body)> {
             reach::filter_that_notifies_on_clone,
         ),
         (
-            "reach::created_forgets_the_environment",
-            reach::created_forgets_the_environment,
+            "reach::created_has_left_its_memory",
+            reach::created_has_left_its_memory,
         ),
         ("reach::mounts", reach::mounts),
         ("reach::an_intruder_is_seen", reach::an_intruder_is_seen),

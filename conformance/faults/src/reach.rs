@@ -182,14 +182,13 @@ pub fn run_joined_hooks(stage: &Stage) -> Verdict {
     scene.perform(Command::Run)
 }
 
-/// An init that waits for `start` in a pid namespace of its own is alone there, but for who enters it.
-/// What kan was started with is no business of theirs; the config and the plan are its own.
-pub fn created_forgets_the_environment(stage: &Stage) -> Verdict {
+/// An init that waits for `start` in a pid namespace of its own is alone there, but for whoever enters
+/// it: by then it has left its memory.
+pub fn created_has_left_its_memory(stage: &Stage) -> Verdict {
     let mut scene = Scene::small(stage, Config::Small)?;
     stage.make_bundle(&stage.bundle(), &scene.config)?;
     scene.watch(&scene.words(Command::Create)?, true)?;
     let pid = Pid::from_raw(stage.pid(&stage.id)?);
-    scene.canaries.truncate(1);
     let look = Look::at(pid, Moment::Begin, &scene.canaries)?;
     stage.kan(&["delete", "--force"])?.quiet()?;
     check!(look.found().is_empty(), "{}", look.found().join("\n"));
