@@ -21,9 +21,9 @@ enum Moment {
     BeforeCapabilities,
     /// With no_new_privs, as late as a failure can still fail `create`.
     AtTheEnd,
-    /// By the process that init clones, which keeps CAP_SYS_ADMIN until then: the filter would not
-    /// let init do what comes before. The one moment at which a process that the container sees has
-    /// more than the container.
+    /// By the process that executes the program, which keeps CAP_SYS_ADMIN until then: the filter
+    /// would not let init do what comes before. Where init clones that process, this is the one
+    /// moment at which a process that the container sees has more than the container.
     BeforeLastCapabilities,
 }
 
@@ -35,15 +35,15 @@ fn moment(b: &Builder<'_>) -> Option<Moment> {
     }
     let filter = compiled(b)?.as_ref().ok();
     let lets_go_on = filter.is_none_or(|filter| allows_all(filter, &calls_until_execution()));
-    Some(if b.clones && !lets_go_on {
-        Moment::BeforeLastCapabilities
-    } else {
+    Some(if lets_go_on {
         Moment::BeforeCapabilities
+    } else {
+        Moment::BeforeLastCapabilities
     })
 }
 
 /// The calls, with their arguments, that follow a filter which is loaded before capabilities are
-/// dropped, where init then clones the container's process: of both, up to execve(2).
+/// dropped, up to execve(2): of init, and of the process that it may clone.
 fn calls_until_execution() -> Vec<(&'static str, [u64; 6])> {
     use linux_raw_sys::general::SIGCHLD;
     /// linux/sched.h
