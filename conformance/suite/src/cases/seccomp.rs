@@ -21,6 +21,11 @@ pub fn cases() -> Vec<Case> {
             "config-linux.md, Seccomp: the filter is for the container's program",
             "current working directory is safe",
         ),
+        Case::new(
+            "seccomp::no_call_that_only_the_runtime_makes",
+            no_runtime_call,
+        )
+        .only("kan", "others make some of these calls under the filter"),
         Case::new("seccomp::flags", flags)
             .lacks("runc 1.1", "flags", "not yet supported")
             .lacks("crun 1.8", "an error for unknown flags", "want exit code 1"),
@@ -133,6 +138,33 @@ fn no_getcwd(ctx: &mut Ctx) -> Outcome {
     for no_new_privileges in [true, false] {
         bundle.set("/process/noNewPrivileges", json!(no_new_privileges));
         ctx.report(&mut bundle)?.expect("/seccomp", &json!(2))?;
+    }
+    Ok(())
+}
+
+/// The same for each call with which a runtime gives up what it has.
+fn no_runtime_call(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.set("/process/noNewPrivileges", json!(false));
+    bundle.set(
+        "/process/user",
+        json!({"uid": 7, "gid": 8, "additionalGids": [9]}),
+    );
+    for call in [
+        "chdir",
+        "faccessat2",
+        "madvise",
+        "munmap",
+        "setgroups",
+        "setresgid",
+        "setresuid",
+    ] {
+        let rule = json!([{"names": [call], "action": "SCMP_ACT_ERRNO", "errnoRet": 71}]);
+        bundle.set("/linux/seccomp", profile(rule));
+        let report = ctx.report(&mut bundle)?;
+        report.expect("/seccomp", &json!(2))?;
+        report.expect("/uid/effective", &json!(7))?;
+        report.expect("/capabilities/effective", &json!([]))?;
     }
     Ok(())
 }

@@ -95,3 +95,25 @@ fn who_may_not_take_the_listener_gets_it_sent() {
         assert_eq!(receives, expected == Listener::Sent);
     }
 }
+
+/// Without no_new_privs the kernel wants CAP_SYS_ADMIN of whoever loads a filter, so it comes before
+/// the capabilities are dropped. One that refuses what init still has to do comes after it.
+#[test]
+fn a_filter_that_refuses_what_init_does_comes_last() {
+    for (call, is_late) in [("mkdir", false), ("munmap", true), ("setresuid", true)] {
+        let mut config = with(vec![rule(call, SeccompAction::Errno)]);
+        config.process.as_mut().unwrap().no_new_privileges = false;
+        let plan = plan(&config, &Facts::example("c"), &request());
+        let places = |is: fn(&InitStep) -> bool| {
+            let steps = plan.init.steps().iter().enumerate();
+            let found = steps.filter(|(_, step)| is(step)).map(|(at, _)| at);
+            found.collect::<Vec<_>>()
+        };
+        let filter = places(|step| matches!(step, InitStep::LoadFilter { .. }))[0];
+        let left = places(|step| matches!(step, InitStep::LeaveMemory))[0];
+        let sets = places(|step| matches!(step, InitStep::SetCapabilities { .. }));
+        assert_eq!(left < filter, is_late, "{call}");
+        assert_eq!(sets.len(), 1 + usize::from(is_late), "{call}");
+        assert!(sets.last() > Some(&filter), "{call}");
+    }
+}
