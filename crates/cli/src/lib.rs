@@ -2,6 +2,10 @@
 //!
 //! A library besides the program, so that completions and manual pages can be made from
 //! [`command`].
+#![deny(
+    clippy::disallowed_methods,
+    reason = "external programs are started by kan-lifecycle"
+)]
 
 mod args;
 mod commands;

@@ -1,11 +1,12 @@
 //! A user namespace's id mappings: user_namespaces(7), newuidmap(1).
 
 use crate::error::with;
+use crate::program::{self, Finished, Output, Program};
 use crate::{Error, Result};
 use kan_op::host::IdRange;
+use kan_sys::process::{Ended, Orphan};
 use std::io::ErrorKind;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
 
 /// Maps the ids of the namespace that process `pid` is in. Who may not do so by himself asks
 /// newuidmap(1) and newgidmap(1), which know what /etc/subuid grants.
@@ -18,36 +19,48 @@ pub(crate) fn write(pid: i32, uids: &[IdRange], gids: &[IdRange], deny_groups: b
     map(pid, "gid_map", "newgidmap", gids)
 }
 
-fn map(pid: i32, file: &str, helper: &str, ranges: &[IdRange]) -> Result<()> {
+fn map(pid: i32, file: &str, tool: &'static str, ranges: &[IdRange]) -> Result<()> {
     let path = PathBuf::from(format!("/proc/{pid}/{file}"));
     let line = |r: &IdRange| format!("{} {} {}\n", r.inside, r.outside, r.count);
     let text: String = ranges.iter().map(line).collect();
     match std::fs::write(&path, text) {
-        Err(error) if error.kind() == ErrorKind::PermissionDenied => ask(pid, helper, ranges),
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => ask(pid, tool, ranges),
         other => other.map_err(with("write", &path)),
     }
 }
 
-fn ask(pid: i32, helper: &str, ranges: &[IdRange]) -> Result<()> {
+fn ask(pid: i32, tool: &'static str, ranges: &[IdRange]) -> Result<()> {
     let numbers = ranges.iter().flat_map(|r| [r.inside, r.outside, r.count]);
-    let mut command = Command::new(helper);
-    command
-        .arg(pid.to_string())
-        .args(numbers.map(|number| number.to_string()));
-    let ran = command.stdin(Stdio::null()).output();
-    let output = ran.map_err(with("execute", helper.as_ref()))?;
-    if output.status.success() {
+    let program = Program {
+        what: tool,
+        path: tool,
+        args: [tool.to_owned(), pid.to_string()]
+            .into_iter()
+            .chain(numbers.map(|number| number.to_string()))
+            .collect(),
+        env: None,
+        directory: None,
+        // One that is set-user-ID stays, prctl(2), but has nothing of kan's.
+        orphan: Orphan::Dies,
+        input: Vec::new(),
+        output: Output::Discard,
+        errors: Output::Keep(crate::hooks::KEPT),
+    };
+    let Some(Finished { ended, errors, .. }) = program.run(None)? else {
+        return Err(Error::Step(format!("{tool}: timed out")));
+    };
+    if ended == Ended::Exited(0) {
         return Ok(());
     }
-    let said = crate::hooks::said(&String::from_utf8_lossy(&output.stderr));
-    let granted = granted(if helper == "newuidmap" {
+    let said = crate::hooks::said(&String::from_utf8_lossy(&errors));
+    let granted = granted(if tool == "newuidmap" {
         "/etc/subuid"
     } else {
         "/etc/subgid"
     });
     Err(Error::Step(format!(
-        "{helper}: {}{said} ({granted})",
-        output.status
+        "{tool}: {}{said} ({granted})",
+        program::status(ended)
     )))
 }
 

@@ -4,6 +4,10 @@
 //! A container's directory holds `state.json`, which says all that is needed to delete it, a copy
 //! of its `config.json`, and until `start` the FIFO on which its init waits. Its status is never
 //! stored: it follows from the process, the FIFO and the freezer.
+#![deny(
+    clippy::disallowed_methods,
+    reason = "external programs are started by `program`"
+)]
 
 mod activation;
 mod agent;
@@ -51,6 +55,7 @@ mod own_terminal;
 mod pause;
 mod pid_file;
 mod process;
+mod program;
 mod ps;
 mod receiver;
 mod record;
@@ -90,7 +95,7 @@ pub use kill::kill;
 pub use list::{Found, list};
 pub use mounts::{add_mounts, remove_mounts};
 pub use pause::{pause, resume};
-pub use ps::{filter as filter_ps, processes};
+pub use ps::{filter as filter_ps, processes, table as ps_table};
 pub use receiver::receive_console;
 pub use start::start;
 pub use store::{Store, default_root};

@@ -1,6 +1,7 @@
 //! Where kan meets its child: it notifies init and waits for it, and explains why it does not come.
 
 use crate::host::Host;
+use crate::program::keep_some;
 use crate::waiting::{self, Watched};
 use crate::{Error, Result, hooks, outer_filter};
 use kan_op::Sync;
@@ -103,7 +104,7 @@ impl Host<'_> {
                 return Ok(());
             }
             if has_words && let Some(errors) = self.hook_errors.take() {
-                let is_open = hooks::keep_some(&errors, &mut self.hooks_said);
+                let is_open = keep_some(&errors, &mut self.hooks_said, hooks::KEPT);
                 self.hook_errors = is_open.then_some(errors);
             }
             if is_ready {
@@ -193,7 +194,7 @@ impl Host<'_> {
         if let Some(from) = self.hook_errors.take()
             && io::wait_readable(&from, Some(0)).unwrap_or(false)
         {
-            hooks::keep_some(&from, &mut self.hooks_said);
+            keep_some(&from, &mut self.hooks_said, hooks::KEPT);
         }
         hooks::said(&String::from_utf8_lossy(&self.hooks_said))
     }

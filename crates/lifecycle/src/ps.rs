@@ -1,6 +1,8 @@
 //! `ps`: the processes of a container.
 
+use crate::program::{self, Finished, Output, Program};
 use crate::{Error, Result, Store};
+use kan_sys::process::{Ended, Orphan};
 use std::collections::BTreeSet;
 
 /// The pids of a container's processes, as kan's pid namespace numbers them, in ascending order.
@@ -23,6 +25,42 @@ pub fn processes(store: &Store, id: &str) -> Result<Vec<i32>> {
         .into_iter()
         .map(|pid| pid.as_raw_nonzero().get())
         .collect())
+}
+
+/// What ps(1) of the host prints with these options.
+///
+/// # Errors
+/// It can't be executed, or fails.
+pub fn table(options: &[String]) -> Result<String> {
+    let program = Program {
+        what: "ps",
+        path: "ps",
+        args: ["ps".to_owned()]
+            .into_iter()
+            .chain(options.iter().cloned())
+            .collect(),
+        env: None,
+        directory: None,
+        orphan: Orphan::Dies,
+        input: Vec::new(),
+        output: Output::Keep(usize::MAX),
+        errors: Output::Keep(crate::hooks::KEPT),
+    };
+    let failed = |why: String| Err(Error::Step(format!("ps: {why}")));
+    match program.run(None)? {
+        Some(Finished {
+            ended: Ended::Exited(0),
+            output,
+            ..
+        }) => Ok(String::from_utf8_lossy(&output).into_owned()),
+        Some(Finished { ended, errors, .. }) => {
+            let said = String::from_utf8_lossy(&errors);
+            let said = said.lines().find(|line| !line.trim().is_empty());
+            let said = said.unwrap_or_default().trim();
+            failed(format!("{}: {said}", program::status(ended)))
+        }
+        None => failed("timed out".into()),
+    }
 }
 
 /// The lines of ps(1) that are about these processes, and its head: the column that is called PID

@@ -18,7 +18,7 @@ use std::ffi::{CString, OsString};
 use std::os::unix::ffi::OsStringExt;
 
 /// Says that the process of this pid has been here before, so that it does not go round for ever.
-const MARK: &str = "_KAN_SEALING";
+pub(crate) const MARK: &str = "_KAN_SEALING";
 
 /// Executes kan again from a sealed copy, with `words` as its command line, unless this is one already.
 /// Returns only then.

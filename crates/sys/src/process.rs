@@ -147,19 +147,28 @@ fn links(directory: &OwnedFd) -> Result<u64> {
     Ok(found.st_nlink)
 }
 
-/// As [`fork`], for a child that is neither init nor a program: it has the standard descriptors and
-/// those numbered `kept`, and no other, so that none is a lock; and it dies with its parent. What of
-/// `with` is not among them is closed there. Every change of credentials takes the latter back:
-/// [`die_with`].
+/// What happens to a child when its parent ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Orphan {
+    /// It gets SIGKILL: [`die_with`].
+    Dies,
+    /// Nothing.
+    Lives,
+}
+
+/// As [`fork`], for a child that is not init: it has the standard descriptors and those numbered
+/// `kept`, and no other, so that none is a lock. What of `with` is not among them is closed there.
 pub fn fork_helper<T>(
     alone: Alone,
     flags: u64,
+    orphan: Orphan,
     kept: &[RawFd],
     with: &mut T,
     child: fn(&mut T) -> !,
 ) -> Result<Child> {
     struct Helper<'h, T> {
-        parent: i32,
+        /// Whom it does not outlive.
+        parent: Option<i32>,
         kept: &'h [RawFd],
         with: &'h mut T,
         child: fn(&mut T) -> !,
@@ -167,12 +176,12 @@ pub fn fork_helper<T>(
     fn begin<T>(helper: &mut Helper<'_, T>) -> ! {
         // SAFETY: nothing runs in this process but `child`, which has what it needs in `kept`.
         let closed = unsafe { crate::io::close_all_but(helper.kept) };
-        if closed.is_err() || !die_with(helper.parent) {
+        if closed.is_err() || !helper.parent.is_none_or(die_with) {
             exit(255);
         }
         (helper.child)(helper.with)
     }
-    let parent = own_pid();
+    let parent = (orphan == Orphan::Dies).then(own_pid);
     let mut helper = Helper {
         parent,
         kept,
@@ -258,17 +267,25 @@ pub fn execve(path: &CStr, args: Strings<'_>, env: Strings<'_>) -> Error {
     failure(unsafe { call!(execve, ptr(path), args.0.as_ptr(), env.0.as_ptr()) })
 }
 
+/// The same with strings that are somebody's. Allocates, unlike the rest of this crate.
+pub fn execve_strings(path: &CStr, args: &[CString], env: &[CString]) -> Error {
+    let (args, env) = (pointers(args), pointers(env));
+    // SAFETY: both arrays end in null and their strings live.
+    unsafe { execve(path, Strings::new(&args), Strings::new(&env)) }
+}
+
 /// execveat(2) of the file that `file` is: returns only its failure. Allocates, unlike the rest
 /// of this crate: for a process that has not cloned yet.
 pub fn execve_file(file: impl AsFd, args: &[CString], env: &[CString]) -> Error {
-    let pointers = |all: &[CString]| -> Vec<*const c_char> {
-        let null = core::iter::once(core::ptr::null());
-        all.iter().map(|text| text.as_ptr()).chain(null).collect()
-    };
     let (args, env) = (pointers(args), pointers(env));
     let (args, env) = (args.as_ptr(), env.as_ptr());
     // SAFETY: the path is a live, empty C string, both arrays end in null and their strings live.
     failure(unsafe { call!(execveat, raw(&file), ptr(c""), args, env, AT_EMPTY_PATH) })
+}
+
+fn pointers(all: &[CString]) -> Vec<*const c_char> {
+    let null = core::iter::once(core::ptr::null());
+    all.iter().map(|text| text.as_ptr()).chain(null).collect()
 }
 
 fn failure(result: Result<usize>) -> Error {

@@ -42,8 +42,7 @@ const UMASK: u32 = 0o022;
 /// The umask that kan was started with.
 static CALLERS_UMASK: AtomicU32 = AtomicU32::new(UMASK);
 
-/// Runs `work` with the umask of kan's caller: for files that the caller names, and for processes
-/// that are started on the caller's behalf.
+/// Runs `work` with the umask of kan's caller: for files that the caller names.
 pub fn with_callers_umask<T>(work: impl FnOnce() -> T) -> T {
     let own = file::umask(CALLERS_UMASK.load(Ordering::Relaxed));
     let done = work();
@@ -53,7 +52,7 @@ pub fn with_callers_umask<T>(work: impl FnOnce() -> T) -> T {
 
 /// Those that kan's own work depends on: an ignored CHLD loses exit codes, a TERM that is ignored stops
 /// nothing, and PIPE would end kan. What else the caller ignores changes nothing for kan, which blocks
-/// what it passes on; init resets it for the container, [`reset_signals_of_hooks`] for hooks.
+/// what it passes on; init resets it for the container, [`prepare_program`] for hooks and other programs.
 fn reset_signals() -> Result<()> {
     signal::set_default(SIGCHLD)?;
     signal::set_default(SIGTERM)?;
@@ -61,16 +60,19 @@ fn reset_signals() -> Result<()> {
     signal::set_mask(1 << (SIGXFSZ - 1))
 }
 
-/// Gives all other standard signals their default action, for a program that kan is about to start. The
-/// standard library does so for PIPE. KILL and STOP can't be changed; HUP, INT and QUIT are the
-/// caller's.
+/// Prepares a child that kan has forked for the execve(2) of an external program: it gets the umask of
+/// kan's caller, no signal is blocked, and each standard signal has its default action. HUP, INT and
+/// QUIT stay ignored if the caller ignores them, as nohup(1) and a shell's `&` want it; KILL and STOP
+/// can't be changed.
 ///
 /// # Errors
 /// sigaction(2).
-pub fn reset_signals_of_hooks() -> Result<()> {
-    const KEPT: [u32; 6] = [SIGHUP, SIGINT, SIGQUIT, SIGPIPE, SIGKILL, SIGSTOP];
+pub fn prepare_program() -> Result<()> {
+    const KEPT: [u32; 5] = [SIGHUP, SIGINT, SIGQUIT, SIGKILL, SIGSTOP];
+    file::umask(CALLERS_UMASK.load(Ordering::Relaxed));
     let mut others = (1..32).filter(|number| !KEPT.contains(number));
-    others.try_for_each(signal::set_default)
+    others.try_for_each(signal::set_default)?;
+    signal::set_mask(0)
 }
 
 /// setitimer(2): a timer of nothing.

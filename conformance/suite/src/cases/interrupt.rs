@@ -12,7 +12,7 @@ use crate::harness::command::{Running, until, wait_for_exit};
 use crate::harness::container::text;
 use crate::harness::prelude::*;
 
-const REASON: &str = "others block the signal, or die without cleaning up";
+pub(super) const REASON: &str = "others block the signal, or die without cleaning up";
 
 pub fn cases() -> Vec<Case> {
     let case = |name, body| Case::new(name, body).only("kan", REASON);
@@ -65,14 +65,14 @@ fn endless(ctx: &Ctx) -> Result<(Value, PathBuf), Fault> {
     Ok((hook(&script), file))
 }
 
-fn written(file: &PathBuf) -> Outcome {
+pub(super) fn written(file: &PathBuf) -> Outcome {
     until(&format!("{}", file.display()), || {
         Ok(fs::read_to_string(file).is_ok_and(|text| text.ends_with('\n')))
     })
 }
 
 /// The signal, an end within five seconds, and the code for it.
-fn expect_end(running: Running, signal: Signal, number: i32) -> Outcome {
+pub(super) fn expect_end(running: Running, signal: Signal, number: i32) -> Outcome {
     running.signal(signal)?;
     let begin = Instant::now();
     let done = running.wait()?.exits(128 + number)?;

@@ -51,6 +51,7 @@ mod no_mount_namespace;
 mod pause;
 mod process_fields;
 mod program_compat;
+mod programs;
 mod propagation;
 mod ps;
 mod rootless;
@@ -110,6 +111,7 @@ pub fn all() -> Vec<Case> {
         hot_plug::cases(),
         capabilities::cases(),
         process_fields::cases(),
+        programs::cases(),
         program_compat::cases(),
         linux_fields::cases(),
         leniency::cases(),

@@ -1,11 +1,10 @@
 //! `ps`: a container's processes, as ps(1) of the host shows them, or as numbers.
 
-use super::{Call, Count, Failure, Outcome, Verb, failure};
+use super::{Call, Count, Outcome, Verb, failure};
 use crate::ExitCode;
 use crate::args::{all_of, id, id_arg, text};
 use crate::output;
 use clap::Arg;
-use std::process::Command;
 
 pub(super) const VERB: Verb = Verb {
     name: "ps",
@@ -35,34 +34,15 @@ fn run(call: &Call<'_>) -> Outcome {
     let text = match format.map(String::as_str) {
         Some("json") => serde_json::to_string(&pids)? + "\n",
         Some("table") | None => {
-            let table = table(all_of(call.matches, "options"))?;
+            let mut options = all_of(call.matches, "options");
+            if options.is_empty() {
+                options.push("-ef".into());
+            }
+            let table = kan_lifecycle::ps_table(&options)?;
             kan_lifecycle::filter_ps(&table, &pids)?
         }
         Some(_) => return Err(failure("invalid format option")),
     };
     output::print(&text);
     Ok(ExitCode::SUCCESS)
-}
-
-fn table(mut options: Vec<String>) -> Result<String, Failure> {
-    if options.is_empty() {
-        options.push("-ef".into());
-    }
-    let ran = Command::new("ps")
-        .args(&options)
-        .output()
-        .map_err(|error| {
-            let why = kan_lifecycle::io_error_text(&error);
-            failure(format!("ps: {why}"))
-        })?;
-    if !ran.status.success() {
-        let said = String::from_utf8_lossy(&ran.stderr);
-        let said = said.lines().find(|line| !line.trim().is_empty());
-        return Err(failure(format!(
-            "ps: {}: {}",
-            ran.status,
-            said.unwrap_or("").trim()
-        )));
-    }
-    Ok(String::from_utf8_lossy(&ran.stdout).into_owned())
 }

@@ -185,13 +185,20 @@ fn a_helper_has_what_it_is_given() {
         let kept = [to.as_raw_fd(), open[7].0.as_raw_fd()];
         let mut with = (kept, &to);
         let alone = Alone::check().unwrap();
-        let helper = process::fork_helper(alone, 0, &kept, &mut with, |(kept, to)| {
-            let mut expected = vec![0, 1, 2, kept[0], kept[1]];
-            expected.sort_unstable();
-            let told = [u8::from(open_numbers() == expected)];
-            io::write(*to, &told).unwrap();
-            process::exit(0)
-        });
+        let helper = process::fork_helper(
+            alone,
+            0,
+            process::Orphan::Dies,
+            &kept,
+            &mut with,
+            |(kept, to)| {
+                let mut expected = vec![0, 1, 2, kept[0], kept[1]];
+                expected.sort_unstable();
+                let told = [u8::from(open_numbers() == expected)];
+                io::write(*to, &told).unwrap();
+                process::exit(0)
+            },
+        );
         let mut told = [0];
         drop(to);
         assert_eq!(io::read(&from, &mut told), Ok(1));
@@ -207,11 +214,18 @@ fn a_helper_dies_with_its_parent() {
             let (ready, tell) = io::pipe().unwrap();
             let mut with = &tell;
             let alone = Alone::check().unwrap();
-            process::fork_helper(alone, 0, &[tell.as_raw_fd()], &mut with, |tell| {
-                io::write(*tell, b"r").unwrap();
-                std::thread::sleep(std::time::Duration::from_secs(10));
-                process::exit(0)
-            })
+            process::fork_helper(
+                alone,
+                0,
+                process::Orphan::Dies,
+                &[tell.as_raw_fd()],
+                &mut with,
+                |tell| {
+                    io::write(*tell, b"r").unwrap();
+                    std::thread::sleep(std::time::Duration::from_secs(10));
+                    process::exit(0)
+                },
+            )
             .unwrap();
             io::read(&ready, &mut [0]).unwrap();
         });
