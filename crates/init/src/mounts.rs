@@ -76,7 +76,7 @@ pub(crate) fn new_filesystem(slots: &Slots, new: &NewMount) -> Result<OwnedFd, S
         None => None,
     };
     if let Some(pids) = new.pids {
-        let context = procfs::open(slots.get(pids)?)?;
+        let context = procfs::open(slots.get(pids)?, slots.get(Slot::Channel).ok())?;
         let made = configured_with_log(slots, context, &new.parameters, new.attributes, mode)?;
         procfs::check(&made)?;
         return Ok(made);

@@ -10,16 +10,18 @@
 use crate::mounts::pivot;
 use crate::{Stop, credentials};
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
+use core::time::Duration;
 use kan_op::Flaw;
 use kan_sys::apart::{self, Capsule, Place};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::io::Standard;
 use kan_sys::mount::{self, Change, Depth};
 use kan_sys::namespace::{self, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWUSER};
+use kan_sys::waiting::{self, Watch};
 use kan_sys::{Errno, Error, Sysno, file, io, memory, process, socket};
 
-/// Seconds that the process in the pid namespace may take, where others may stop it.
-const PATIENCE: u64 = 5;
+/// How long each process may take: others may stop the one in the pid namespace.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// signal(7)
 const SIGKILL: i32 = 9;
@@ -28,18 +30,23 @@ const SIGKILL: i32 = 9;
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// A context of fsopen(2) for a procfs of a pid namespace. What comes of it has to be looked at
-/// ([`check`]): others may have had a hand in it.
-pub(crate) fn open(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
+/// ([`check`]): others may have had a hand in it. `kan` is at its end when kan is, which ends the
+/// waiting.
+pub(crate) fn open(pids: BorrowedFd<'_>, kan: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Stop> {
     let context = mount::fsopen(c"proc")?;
     match mount::fsconfig_descriptor(&context, c"pidns", pids) {
         Ok(()) => Ok(context),
-        Err(error) if error.errno == Errno::EINVAL => open_from_inside(pids),
+        Err(error) if error.errno == Errno::EINVAL => make_and_await(pids, kan),
         Err(error) => Err(error.into()),
     }
 }
 
 /// The same without the option.
 pub(crate) fn open_from_inside(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
+    make_and_await(pids, None)
+}
+
+fn make_and_await(pids: BorrowedFd<'_>, kan: Option<BorrowedFd<'_>>) -> Result<OwnedFd, Stop> {
     let (ours, theirs) = socket::pair()?;
     let mut capsule = Capsule::new(Capsule::room_for::<Opener>(1))?;
     let place = capsule.place();
@@ -53,8 +60,8 @@ pub(crate) fn open_from_inside(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
     };
     let made = process::fork_plainly(crate::alone(), &mut maker, make_opener)?;
     drop(maker);
-    // Nobody sees this one, so that it can't be stopped.
-    process::wait(&made.pidfd)?;
+    // Nobody sees this one, so that it can't be stopped. Killed, it could leave the other one behind.
+    await_end(&made.pidfd, None)?;
     let number = sibling.first().map_or(0, |word| word.load(SeqCst));
     let number = i32::try_from(number).ok().filter(|number| *number > 0);
     let Some(number) = number else {
@@ -63,16 +70,29 @@ pub(crate) fn open_from_inside(pids: BorrowedFd<'_>) -> Result<OwnedFd, Stop> {
     // A child of this process: its number is nobody else's until it is reaped. Left behind it would
     // keep the pid namespace from ending, pid_namespaces(7).
     let inside = process::pidfd_open(number)?;
-    if !io::wait_readable(&inside, Some(PATIENCE))? {
-        process::pidfd_send_signal(&inside, SIGKILL)?;
-        return Err(Error {
+    await_end(&inside, kan)?;
+    Ok(socket::receive_descriptor(&ours)?)
+}
+
+/// Waits for a child and reaps it. One that takes too long, or that kan does not need any more, is
+/// killed.
+fn await_end(child: &OwnedFd, kan: Option<BorrowedFd<'_>>) -> Result<(), Stop> {
+    let nothing = Watch::end(child.as_fd());
+    let mut watched = [Watch::read(child.as_fd()), kan.map_or(nothing, Watch::end)];
+    let waited = waiting::wait(&mut watched, Some(PATIENCE));
+    if matches!(waited, Ok(true)) && watched[0].is_ready() {
+        process::wait(child)?;
+        return Ok(());
+    }
+    process::pidfd_send_signal(child, SIGKILL)?;
+    Err(match waited? {
+        true => Flaw::OutOfStep.into(),
+        false => Error {
             call: Sysno::fsopen,
             errno: Errno::ETIMEDOUT,
         }
-        .into());
-    }
-    process::wait(&inside)?;
-    Ok(socket::receive_descriptor(&ours)?)
+        .into(),
+    })
 }
 
 /// Makes sure that a mount is a procfs.
@@ -156,8 +176,13 @@ fn clone_opener(opener: &'static mut Opener) -> ! {
     process::exit(i32::from(cloned.is_err()))
 }
 
-/// The process in the pid namespace.
+/// The process in the pid namespace. It ends with its parent, which is outside, so that getppid(2) does
+/// not tell whether that is still there: the other end of the socket does.
 fn open_and_exit(_: &mut Opener) -> ! {
+    let dies = process::set_parent_death_signal(SIGKILL.unsigned_abs());
+    if dies.is_err() || io::wait_readable(io::standard(0), Some(0)) != Ok(false) {
+        process::exit(1)
+    }
     let sent = mount::fsopen(c"proc")
         .and_then(|context| socket::send_descriptor(io::standard(0), c"procfs", &context));
     process::exit(i32::from(sent.is_err()))

@@ -21,6 +21,7 @@ mod masks;
 mod mounts;
 mod path_mounts;
 mod process;
+mod procfs;
 mod race;
 mod root;
 mod scene;
@@ -35,6 +36,7 @@ fn main() -> ExitCode {
     let tests = [
         attach::TESTS,
         apart::TESTS,
+        procfs::TESTS,
         race::TESTS,
         mounts::TESTS,
         path_mounts::TESTS,
