@@ -174,8 +174,10 @@ fn sweeps_of_mounts() -> Vec<(&'static str, Sweep)> {
 /// kan and its helpers, killed wherever they are: nothing may stay that nobody knows of. Every second
 /// or third call of each, for there are thousands.
 fn sweeps_of_helpers() -> Vec<(&'static str, Sweep)> {
-    use Blow::{KillHost, KillHostAtInit};
-    use Config::{Agent, Hooks, Joined, JoinedUsers, MappedIds, Network, Terminal, Time};
+    use Blow::{FailHost, KillHost, KillHostAtInit};
+    use Config::{
+        Agent, Hooks, Joined, JoinedUsers, MappedIds, NetDevices, Network, Resctrl, Terminal, Time,
+    };
     let with = |config, verb, blow, stride| Sweep {
         verb,
         blow,
@@ -209,6 +211,14 @@ fn sweeps_of_helpers() -> Vec<(&'static str, Sweep)> {
         ("kill::hooks_run_host", with(Hooks, Verb::Run, KillHost, 3)),
         ("kill::terminal_host", create(Terminal, KillHost)),
         ("kill::network_host", create(Network, KillHost)),
+        ("kill::net_devices_host", create(NetDevices, KillHost)),
+        ("fail::net_devices_host", create(NetDevices, FailHost)),
+        ("kill::resctrl_host", create(Resctrl, KillHost)),
+        ("fail::resctrl_host", create(Resctrl, FailHost)),
+        (
+            "kill::resctrl_delete",
+            with(Resctrl, Verb::DeleteCreated, KillHost, 1),
+        ),
         (
             "kill::exec_users_host",
             with(Config::Users, Verb::Exec, KillHost, 3),

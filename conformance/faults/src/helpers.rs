@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Stdio};
 
+use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::outcome::{Outcome, check};
@@ -121,8 +122,67 @@ pub fn add(stage: &Stage, which: Config, config: &mut Value) -> Outcome {
             );
         }
         Config::Network => push(config, "/linux/namespaces", json!({"type": "network"})),
+        Config::NetDevices => {
+            nix::sched::unshare(nix::sched::CloneFlags::CLONE_NEWNET)?;
+            push(config, "/linux/namespaces", json!({"type": "network"}));
+            config["linux"]["netDevices"] = json!({DEVICE: {"name": "inner"}});
+        }
+        Config::Resctrl => {
+            std::fs::create_dir_all(resctrl(stage).join("info/L3"))?;
+            config["linux"]["intelRdt"] = json!({"l3CacheSchema": "L3:0=f"});
+        }
         _ => {}
     }
+    Ok(())
+}
+
+/// The device that becomes the container's, and its other end.
+const DEVICE: &str = "kan-left";
+const PEER: &str = "kan-right";
+
+/// Brings back what a container takes away with it.
+///
+/// # Errors
+/// ip(8) is missing, or fails.
+pub fn refresh(which: Config) -> Outcome {
+    if which != Config::NetDevices {
+        return Ok(());
+    }
+    let ip = |words: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(words).stderr(Stdio::null()).status()
+    };
+    let _ = ip(&["link", "delete", PEER])?;
+    for words in [
+        &["link", "add", DEVICE, "type", "veth", "peer", "name", PEER][..],
+        &["address", "add", "10.7.0.2/24", "dev", DEVICE],
+    ] {
+        check!(ip(words)?.success(), "ip {} failed", words.join(" "));
+    }
+    Ok(())
+}
+
+/// A directory that stands in for the mount point of resctrl, which needs a processor with it.
+fn resctrl(stage: &Stage) -> PathBuf {
+    stage.place.dir.join("resctrl")
+}
+
+/// Changes what a command that is about to be traced will see: of resctrl it looks for the mount.
+///
+/// # Errors
+/// The kernel's.
+pub fn disguise(stage: &Stage, which: Config, command: Pid) -> Outcome {
+    if which != Config::Resctrl {
+        return Ok(());
+    }
+    let mut mounts = std::fs::read_to_string("/proc/self/mountinfo")?;
+    let root = resctrl(stage);
+    let root = root.display();
+    mounts += &format!("9999 1 0:99 / {root} rw,relatime - resctrl resctrl rw\n");
+    let fake = stage.outputs_dir().join("mountinfo");
+    std::fs::write(&fake, mounts)?;
+    // It goes with the process.
+    rustix::mount::mount_bind(&fake, format!("/proc/{command}/mountinfo"))?;
     Ok(())
 }
 

@@ -55,6 +55,10 @@ pub enum Config {
     Terminal,
     /// The small one in a new network namespace, which the host makes.
     Network,
+    /// The same with a device of the host's.
+    NetDevices,
+    /// The small one with a class of service of resctrl.
+    Resctrl,
 }
 
 /// A case's surroundings.

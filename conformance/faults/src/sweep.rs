@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::Signal;
 
+use crate::helpers;
 use crate::leftovers::Snapshot;
 use crate::outcome::{Fault, Outcome, Verdict, check, fail};
 use crate::registers;
@@ -173,11 +174,17 @@ impl Sweep {
             _ => ["wait"],
         };
         stage.make_bundle(&stage.bundle(), &stage.config(self.config, &args)?)?;
+        let at_first = stage.place.snapshot();
         // The first one makes the parents of the cgroups, which stay.
         self.rehearse(stage)?;
+        let spared = self.spared(&self.rehearse(stage)?);
+        let before = stage.place.snapshot();
+        let mut changes = before.changes(&at_first);
+        changes.retain(|change| !change.starts_with("left: cgroup: "));
+        check!(changes.is_empty(), "undisturbed: {}", changes.join(", "));
         let mut walk = Walk {
-            spared: self.spared(&self.rehearse(stage)?),
-            before: stage.place.snapshot(),
+            spared,
+            before,
             count: Count::default(),
             faults: Vec::new(),
         };
@@ -294,16 +301,32 @@ impl Sweep {
                 stage.words(&["delete"], Some(&stage.id))
             }
         };
+        self.trace_words(stage, &words, strike)
+    }
+
+    fn trace_words(
+        &self,
+        stage: &Stage,
+        words: &[String],
+        strike: Option<Strike<'_>>,
+    ) -> Outcome<Trace> {
         let (out, err) = stage.outputs()?;
-        tracer::run(&words, &out, &err, strike)
+        let disguise = |pid| helpers::disguise(stage, self.config, pid);
+        tracer::run_disguised(words, &out, &err, strike, &disguise)
     }
 
     fn prepare(&self, stage: &Stage) -> Outcome {
+        helpers::refresh(self.config)?;
         if matches!(self.verb, Verb::Create | Verb::Run) {
             return Ok(());
         }
         let create = stage.making(&["create"], &stage.bundle(), &stage.id);
-        stage.execute(&create)?.quiet()?;
+        if self.config == Config::Resctrl {
+            let ended = self.trace_words(stage, &create, None)?.ended;
+            check!(ended == SUCCESS, "create: {ended:?}: {}", stage.heard()?.1);
+        } else {
+            stage.execute(&create)?.quiet()?;
+        }
         if matches!(
             self.verb,
             Verb::DeleteStopped

@@ -118,7 +118,21 @@ pub fn run(
     err: &File,
     strike: Option<Strike<'_>>,
 ) -> Outcome<Trace> {
-    follow(command, &[], out, err, strike, None)
+    run_disguised(command, out, err, strike, &|_| Ok(()))
+}
+
+/// The same after `disguise` has changed the surroundings of the process that will be the command.
+///
+/// # Errors
+/// If it can't be traced, and those of `disguise`.
+pub fn run_disguised(
+    command: &[String],
+    out: &File,
+    err: &File,
+    strike: Option<Strike<'_>>,
+    disguise: &dyn Fn(Pid) -> Outcome,
+) -> Outcome<Trace> {
+    follow(command, &[], out, err, strike, None, disguise)
 }
 
 /// The same with variables in the command's environment, and a look at each of its children before
@@ -133,7 +147,7 @@ pub fn watch(
     err: &File,
     watch: Watch<'_>,
 ) -> Outcome<Trace> {
-    follow(command, variables, out, err, None, Some(watch))
+    follow(command, variables, out, err, None, Some(watch), &|_| Ok(()))
 }
 
 fn follow<'a>(
@@ -143,6 +157,7 @@ fn follow<'a>(
     err: &File,
     strike: Option<Strike<'a>>,
     watch: Option<Watch<'a>>,
+    disguise: &dyn Fn(Pid) -> Outcome,
 ) -> Outcome<Trace> {
     let mut launcher = Command::new(std::env::current_exe()?);
     launcher.arg(LAUNCH).args(command);
@@ -158,6 +173,7 @@ fn follow<'a>(
         | Options::PTRACE_O_TRACEVFORK
         | Options::PTRACE_O_EXITKILL;
     ptrace::seize(host, options)?;
+    disguise(host)?;
     if let Some(mut go) = child.stdin.take() {
         go.write_all(b"g")?;
     }

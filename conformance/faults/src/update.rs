@@ -25,7 +25,7 @@ pub fn words(stage: &Stage) -> Outcome<Vec<String>> {
         Some(_) => format!("{{{DEVICES}, {LIMITS}}}"),
         None => format!("{{{DEVICES}}}"),
     };
-    let file = stage.bundle().join("resources.json");
+    let file = stage.outputs_dir().join("resources.json");
     std::fs::write(&file, text)?;
     let file = file.to_string_lossy();
     Ok(stage.words(&["update", "--resources", &file], Some(&stage.id)))
