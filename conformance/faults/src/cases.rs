@@ -1,5 +1,6 @@
 //! The list of cases.
 
+use crate::blocking_commands;
 use crate::outcome::Verdict;
 use crate::race;
 use crate::reach;
@@ -63,7 +64,11 @@ pub fn all() -> Vec<Case> {
             cases.push(Case { name, view, deed });
         }
     }
-    for (name, body) in bodies().into_iter().chain(reaches()) {
+    for (name, body) in bodies()
+        .into_iter()
+        .chain(reaches())
+        .chain(blocking_commands::cases())
+    {
         cases.push(Case {
             name: name.into(),
             view: View::Host,

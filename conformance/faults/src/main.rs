@@ -10,6 +10,8 @@
     reason = "a program that reports to people"
 )]
 
+mod blocking;
+mod blocking_commands;
 mod cases;
 mod helpers;
 mod leftovers;
@@ -25,6 +27,7 @@ mod secrecy;
 mod stage;
 mod subject;
 mod sweep;
+mod tracees;
 mod tracer;
 mod update;
 

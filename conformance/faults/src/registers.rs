@@ -19,6 +19,37 @@ pub fn call_number(pid: Pid) -> Result<u64, Errno> {
     return Ok(registers.regs[8]);
 }
 
+/// The arguments of the call that a process is entering.
+///
+/// # Errors
+/// ptrace(2)'s.
+pub fn arguments(pid: Pid) -> Result<[u64; 6], Errno> {
+    let registers = getregs(pid)?;
+    #[cfg(target_arch = "x86_64")]
+    return Ok([
+        registers.rdi,
+        registers.rsi,
+        registers.rdx,
+        registers.r10,
+        registers.r8,
+        registers.r9,
+    ]);
+    #[cfg(target_arch = "aarch64")]
+    return Ok([0, 1, 2, 3, 4, 5].map(|nth| registers.regs[nth]));
+}
+
+/// The result of the call that a process is leaving.
+///
+/// # Errors
+/// ptrace(2)'s.
+pub fn result(pid: Pid) -> Result<i64, Errno> {
+    let registers = getregs(pid)?;
+    #[cfg(target_arch = "x86_64")]
+    return Ok(registers.rax.cast_signed());
+    #[cfg(target_arch = "aarch64")]
+    return Ok(registers.regs[0].cast_signed());
+}
+
 /// Makes the kernel skip the call: there is none with number -1.
 ///
 /// # Errors

@@ -14,8 +14,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use crate::outcome::{Fault, Outcome, fail};
+use crate::outcome::{Fault, Outcome};
 use crate::registers;
+use crate::tracees::{adopted_tracees, is_clone, release};
 
 /// The first argument of the launcher.
 pub const LAUNCH: &str = "--launch";
@@ -73,6 +74,17 @@ pub enum Moment {
 
 /// Looks at every process but the command itself, whenever one stands still.
 pub type Watch<'a> = &'a mut dyn FnMut(Pid, Moment);
+
+/// Looks at each call of the command itself, by number: at its entry (`true`) and at its exit.
+pub type Audit<'a> = &'a mut dyn FnMut(Pid, u64, bool);
+
+/// Who takes part in a trace.
+#[derive(Default)]
+struct Eyes<'a> {
+    strike: Option<Strike<'a>>,
+    watch: Option<Watch<'a>>,
+    audit: Option<Audit<'a>>,
+}
 
 /// How the command ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -132,7 +144,11 @@ pub fn run_disguised(
     strike: Option<Strike<'_>>,
     disguise: &dyn Fn(Pid) -> Outcome,
 ) -> Outcome<Trace> {
-    follow(command, &[], out, err, strike, None, disguise)
+    let eyes = Eyes {
+        strike,
+        ..Eyes::default()
+    };
+    follow(command, &[], [out, err], eyes, disguise)
 }
 
 /// The same with variables in the command's environment, and a look at each of its children before
@@ -147,16 +163,36 @@ pub fn watch(
     err: &File,
     watch: Watch<'_>,
 ) -> Outcome<Trace> {
-    follow(command, variables, out, err, None, Some(watch), &|_| Ok(()))
+    let eyes = Eyes {
+        watch: Some(watch),
+        ..Eyes::default()
+    };
+    follow(command, variables, [out, err], eyes, &|_| Ok(()))
 }
 
-fn follow<'a>(
+/// Runs a command and looks at its own calls.
+///
+/// # Errors
+/// If it can't be traced, and those of `disguise`.
+pub fn audit(
     command: &[String],
     variables: &[(&str, &str)],
-    out: &File,
-    err: &File,
-    strike: Option<Strike<'a>>,
-    watch: Option<Watch<'a>>,
+    outputs: [&File; 2],
+    audit: Audit<'_>,
+    disguise: &dyn Fn(Pid) -> Outcome,
+) -> Outcome<Trace> {
+    let eyes = Eyes {
+        audit: Some(audit),
+        ..Eyes::default()
+    };
+    follow(command, variables, outputs, eyes, disguise)
+}
+
+fn follow(
+    command: &[String],
+    variables: &[(&str, &str)],
+    [out, err]: [&File; 2],
+    eyes: Eyes<'_>,
     disguise: &dyn Fn(Pid) -> Outcome,
 ) -> Outcome<Trace> {
     let mut launcher = Command::new(std::env::current_exe()?);
@@ -181,8 +217,9 @@ fn follow<'a>(
         host,
         children: Vec::new(),
         begun: Vec::new(),
-        strike,
-        watch,
+        strike: eyes.strike,
+        watch: eyes.watch,
+        audit: eyes.audit,
         calls: [Vec::new(), Vec::new()],
         struck: None,
         is_over: false,
@@ -206,6 +243,7 @@ struct Tracer<'a> {
     begun: Vec<Pid>,
     strike: Option<Strike<'a>>,
     watch: Option<Watch<'a>>,
+    audit: Option<Audit<'a>>,
     calls: [Vec<u64>; 2],
     struck: Option<u64>,
     /// Whether the strike's turn is past.
@@ -291,6 +329,9 @@ impl Tracer<'_> {
 
     fn at_call(&mut self, pid: Pid) -> Result<(), Errno> {
         let is_entry = ptrace::syscall_info(pid)?.op == ENTRY;
+        if let Some(audit) = self.audit.as_mut().filter(|_| pid == self.host) {
+            audit(pid, registers::call_number(pid)?, is_entry);
+        }
         if !is_entry {
             if let Some((_, errno)) = self.failing.take_if(|(who, _)| *who == pid) {
                 registers::set_result(pid, errno)?;
@@ -383,68 +424,6 @@ impl Tracer<'_> {
             }
         }
     }
-}
-
-/// Tracees that this process has adopted: a process that is killed before it reports a clone leaves
-/// a child that is traced and that nobody has announced.
-fn adopted_tracees() -> Outcome<Vec<Pid>> {
-    let own = std::process::id().to_string();
-    let mut tracees = Vec::new();
-    for task in std::fs::read_dir("/proc/self/task")? {
-        let children = std::fs::read_to_string(task?.path().join("children"))?;
-        for pid in children.split_whitespace() {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let value = |name| status.lines().find_map(|line| line.strip_prefix(name));
-            let is_alive =
-                value("State:").is_some_and(|state| !state.trim().starts_with(['Z', 'X']));
-            if is_alive && value("TracerPid:").is_some_and(|tracer| tracer.trim() == own) {
-                tracees.push(Pid::from_raw(pid.parse()?));
-            }
-        }
-    }
-    Ok(tracees)
-}
-
-/// The command may have ended before the report of a child's execve(2) or clone(2) came; cloned
-/// children are added to `children`.
-fn release(pid: Pid, mut watch: Option<&mut Watch<'_>>, children: &mut Vec<Pid>) -> Outcome {
-    loop {
-        let signal = match waitpid(pid, Some(WaitPidFlag::__WALL)) {
-            Ok(WaitStatus::Exited(..) | WaitStatus::Signaled(..)) | Err(Errno::ECHILD) => {
-                return Ok(());
-            }
-            Ok(WaitStatus::Stopped(_, signal)) => Some(signal),
-            Ok(WaitStatus::PtraceEvent(_, _, nix::libc::PTRACE_EVENT_EXEC)) => {
-                if let Some(watch) = watch.take() {
-                    watch(pid, Moment::Executed);
-                }
-                None
-            }
-            Ok(WaitStatus::PtraceEvent(_, _, event)) if is_clone(event) => {
-                if let Some(child) = ptrace::getevent(pid)
-                    .ok()
-                    .and_then(|pid| pid.try_into().ok())
-                {
-                    children.push(Pid::from_raw(child));
-                }
-                None
-            }
-            Ok(_) => None,
-            Err(errno) => fail!("wait for init: {errno}"),
-        };
-        match ptrace::detach(pid, signal) {
-            Err(Errno::ESRCH) => {}
-            other => return Ok(other?),
-        }
-    }
-}
-
-fn is_clone(event: i32) -> bool {
-    use nix::libc::{PTRACE_EVENT_CLONE, PTRACE_EVENT_FORK, PTRACE_EVENT_VFORK};
-    matches!(
-        event,
-        PTRACE_EVENT_FORK | PTRACE_EVENT_CLONE | PTRACE_EVENT_VFORK
-    )
 }
 
 /// A process that was just killed is gone when its stop is resumed; its end comes next.
