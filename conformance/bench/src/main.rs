@@ -31,6 +31,7 @@ use crate::contest::Contest;
 use crate::growth::Growth;
 use crate::options::{Options, USAGE};
 use crate::process::Stderr;
+use crate::samples::Figure;
 use crate::scenarios::Bench;
 use crate::svg::Plot;
 use crate::workspace::Workspace;
@@ -80,11 +81,23 @@ fn bench(options: &Options) -> Result<ExitCode, String> {
         svg::save(directory, &measured.plots)?;
     }
     if let Some(directory) = &options.counts {
-        save(&directory.join("counts.json"), &counts::of_kan(figures))?;
-        let instructions = instructions::of_kan(figures, &measured.kan);
-        save(&directory.join("instructions.json"), &instructions)?;
+        save_counts(directory, figures, &measured.kan)?;
     }
     Ok(exit_code(options.check, &bars))
+}
+
+/// With `--only` what was not measured stays as it is.
+fn save_counts(directory: &Path, figures: &[Figure], kan: &Path) -> Result<(), String> {
+    let calls = counts::of_kan(figures);
+    if calls.as_object().is_some_and(|rows| !rows.is_empty()) {
+        save(&directory.join("counts.json"), &calls)?;
+    }
+    let instructions = instructions::of_kan(figures, kan);
+    let rows = instructions["counts"].as_object();
+    if rows.is_some_and(|rows| !rows.is_empty()) {
+        save(&directory.join("instructions.json"), &instructions)?;
+    }
+    Ok(())
 }
 
 fn save(file: &Path, value: &Value) -> Result<(), String> {
