@@ -9,7 +9,7 @@ use kan_spec::config::Config;
 use kan_spec::config::ConsoleSize;
 use kan_sys::fd::{AsFd, OwnedFd};
 use kan_sys::process::{Child, Ended, pidfd_send_signal, reap_any};
-use kan_sys::{process, signal, socket};
+use kan_sys::{io, process, signal, socket};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -17,7 +17,9 @@ use nix::sys::signalfd::{SfdFlags, SignalFd};
 /// The container's terminal has the size of kan's own from the start, before its program looks.
 pub(crate) fn size_terminal(config: &mut Config) {
     let process = config.process.as_mut().filter(|process| process.terminal);
-    if let Some((process, (width, height))) = process.zip(crate::own_terminal::size()) {
+    if let Some(process) = process
+        && let Some((width, height)) = crate::own_terminal::size()
+    {
         process.console_size = Some(ConsoleSize { width, height });
     }
 }
@@ -54,8 +56,8 @@ impl Foreground {
             // A manager that does not listen any more does not end the container.
             let _ = relay.as_ref().map(Relay::pass_on);
             // Before keys: a new size came before what is typed in it.
-            while let Ok(Some(info)) = self.signals.read_signal() {
-                pass_on(info.ssi_signo, child, console.as_mut());
+            for signal in read_signals(&self.signals) {
+                pass_on(signal, child, console.as_mut());
             }
             if let Some(console) = &mut console {
                 console.copy();
@@ -76,8 +78,8 @@ impl Foreground {
         while console.has_more() {
             self.wait_for_anything(Some(&console), None);
             console.copy();
-            while let Ok(Some(info)) = self.signals.read_signal() {
-                match i32::try_from(info.ssi_signo).map(Signal::try_from) {
+            for signal in read_signals(&self.signals) {
+                match i32::try_from(signal).map(Signal::try_from) {
                     Ok(Ok(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP)) => return,
                     Ok(Ok(Signal::SIGCONT)) => console.resume(),
                     _ => {}
@@ -100,6 +102,21 @@ pub(crate) fn take_over(signals: &SigSet) -> Result<SignalFd> {
     signals.thread_block().map_err(failed)?;
     let flags = SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK;
     SignalFd::with_flags(signals, flags).map_err(failed)
+}
+
+/// The numbers of the signals that have come. A read that gives less than asked for was the last.
+fn read_signals(from: &SignalFd) -> Vec<u32> {
+    /// `struct signalfd_siginfo`, which begins with the number.
+    const SIZE: usize = 128;
+    let (mut found, mut infos) = (Vec::new(), [0; 16 * SIZE]);
+    while let Ok(count) = io::read(from, &mut infos) {
+        let all = infos[..count].chunks_exact(SIZE);
+        found.extend(all.map(|info| u32::from_ne_bytes([info[0], info[1], info[2], info[3]])));
+        if count < infos.len() {
+            break;
+        }
+    }
+    found
 }
 
 /// All but those that kan's caller ignores, which are not for the container either, and those that

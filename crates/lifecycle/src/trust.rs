@@ -133,7 +133,9 @@ impl Walk {
             links: 0,
         };
         walk.push(path);
-        walk.check()?;
+        let (opened, path) = &walk.at;
+        let found = file::status(opened, c"").map_err(in_walk(path))?;
+        walk.check(&found)?;
         Ok(walk)
     }
 
@@ -147,11 +149,10 @@ impl Walk {
         self.left.extend(names.into_iter().rev());
     }
 
-    fn check(&self) -> Result<()> {
-        let (opened, path) = &self.at;
-        let found = file::status(opened, c"").map_err(in_walk(path))?;
-        match self.trust.refuse_component(&found) {
-            Some(why) => Err(untrusted(path, why)),
+    /// Whether the directory that was reached, which looks like this, is trusted.
+    fn check(&self, found: &Status) -> Result<()> {
+        match self.trust.refuse_component(found) {
+            Some(why) => Err(untrusted(&self.at.1, why)),
             None => Ok(()),
         }
     }
@@ -188,7 +189,7 @@ impl Walk {
             )));
         }
         self.at = (opened, path);
-        self.check().map(|()| true)
+        self.check(&found).map(|()| true)
     }
 
     fn follow(&mut self, link: &kan_sys::fd::OwnedFd, found: &Status, path: &Path) -> Result<()> {

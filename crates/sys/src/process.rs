@@ -34,9 +34,8 @@ impl Alone {
     /// # Errors
     /// /proc can't be read; EBUSY if there are more threads.
     pub fn check() -> Result<Self> {
-        let tasks = crate::file::open(c"/proc/self/task", crate::file::O_DIRECTORY, 0)?;
         // One for each, and `.` and `..`.
-        match links(&tasks)? {
+        match links(c"/proc/self/task")? {
             3 => Ok(Self(PhantomData)),
             _ => Err(Error {
                 call: crate::Sysno::clone,
@@ -139,11 +138,13 @@ pub fn fork_sibling<T>(
     Ok(pid as i32)
 }
 
-fn links(directory: &OwnedFd) -> Result<u64> {
+/// How many links a directory has.
+fn links(directory: &CStr) -> Result<u64> {
+    let at = linux_raw_sys::general::AT_FDCWD as isize;
     // SAFETY: the all-zero pattern is a valid stat.
     let mut found: linux_raw_sys::general::stat = unsafe { core::mem::zeroed() };
-    // SAFETY: the buffer has the size the kernel writes.
-    unsafe { call!(fstat, raw(&directory), &raw mut found) }?;
+    // SAFETY: the path is a live C string and the buffer has the size the kernel writes.
+    unsafe { call!(newfstatat, at, ptr(directory), &raw mut found, 0) }?;
     Ok(found.st_nlink)
 }
 
