@@ -35,6 +35,7 @@ pub fn cases() -> Vec<(&'static str, Body)> {
         ("blocking::net_devices", |stage| {
             life(stage, Config::NetDevices)
         }),
+        ("blocking::systemd", |stage| life(stage, Config::Systemd)),
         ("blocking::resctrl", |stage| life(stage, Config::Resctrl)),
     ]
 }

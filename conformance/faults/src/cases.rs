@@ -181,7 +181,8 @@ fn sweeps_of_mounts() -> Vec<(&'static str, Sweep)> {
 fn sweeps_of_helpers() -> Vec<(&'static str, Sweep)> {
     use Blow::{FailHost, KillHost, KillHostAtInit};
     use Config::{
-        Agent, Hooks, Joined, JoinedUsers, MappedIds, NetDevices, Network, Resctrl, Terminal, Time,
+        Agent, Hooks, Joined, JoinedUsers, MappedIds, NetDevices, Network, Resctrl, Systemd,
+        Terminal, Time,
     };
     let with = |config, verb, blow, stride| Sweep {
         verb,
@@ -218,6 +219,12 @@ fn sweeps_of_helpers() -> Vec<(&'static str, Sweep)> {
         ("kill::network_host", create(Network, KillHost)),
         ("kill::net_devices_host", create(NetDevices, KillHost)),
         ("fail::net_devices_host", create(NetDevices, FailHost)),
+        ("kill::systemd_host", create(Systemd, KillHost)),
+        ("fail::systemd_host", create(Systemd, FailHost)),
+        (
+            "kill::systemd_delete",
+            with(Systemd, Verb::DeleteRunning, KillHost, 2),
+        ),
         ("kill::resctrl_host", create(Resctrl, KillHost)),
         ("fail::resctrl_host", create(Resctrl, FailHost)),
         (

@@ -1,14 +1,15 @@
 //! Configs for which kan needs helpers of its own or of others, and those others: processes that lend
 //! namespaces, and one that takes what arrives at a socket.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
 
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
+use crate::manager;
 use crate::outcome::{Outcome, check};
 use crate::stage::{Config, Stage};
 
@@ -20,12 +21,18 @@ pub const LISTEN: &str = "--listen";
 pub struct Companions {
     all: RefCell<Vec<Child>>,
     console: RefCell<Option<PathBuf>>,
+    has_systemd: Cell<bool>,
 }
 
 impl Companions {
     /// The console socket, if the config wants one.
     pub fn console(&self) -> Option<PathBuf> {
         self.console.borrow().clone()
+    }
+
+    /// Whether one of them is systemd's manager, and makes the cgroups.
+    pub fn has_systemd(&self) -> bool {
+        self.has_systemd.get()
     }
 
     fn add(&self, mut command: Command) -> Outcome<u32> {
@@ -127,6 +134,10 @@ pub fn add(stage: &Stage, which: Config, config: &mut Value) -> Outcome {
             push(config, "/linux/namespaces", json!({"type": "network"}));
             config["linux"]["netDevices"] = json!({DEVICE: {"name": "inner"}});
         }
+        Config::Systemd => {
+            start_manager(stage)?;
+            config["linux"]["cgroupsPath"] = json!(format!("{}:kan:{}", stage.parent, stage.id));
+        }
         Config::Resctrl => {
             std::fs::create_dir_all(resctrl(stage).join("info/L3"))?;
             config["linux"]["intelRdt"] = json!({"l3CacheSchema": "L3:0=f"});
@@ -198,13 +209,30 @@ fn listener(stage: &Stage, name: &str) -> Outcome<PathBuf> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg(LISTEN).arg(&path);
     stage.companions().add(command)?;
+    await_path(&path)?;
+    Ok(path)
+}
+
+fn await_path(path: &Path) -> Outcome {
     for _ in 0..500 {
         if path.exists() {
-            return Ok(path);
+            return Ok(());
         }
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
     crate::outcome::fail!("nobody listens at {}", path.display())
+}
+
+/// A manager of this case alone, on a file system that only it sees.
+fn start_manager(stage: &Stage) -> Outcome {
+    let flags = rustix::mount::MountFlags::empty();
+    rustix::mount::mount("tmpfs", "/run", "tmpfs", flags, None)?;
+    std::fs::create_dir_all(manager::BOOTED)?;
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg(manager::MANAGE);
+    stage.companions().add(command)?;
+    stage.companions().has_systemd.set(true);
+    await_path(manager::SOCKET.as_ref())
 }
 
 /// The namespaces of a process that unshare(1) makes.

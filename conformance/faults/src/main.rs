@@ -15,6 +15,7 @@ mod blocking_commands;
 mod cases;
 mod helpers;
 mod leftovers;
+mod manager;
 mod outcome;
 mod payload;
 mod race;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
             false => ExitCode::FAILURE,
         },
         [helpers::LISTEN, path] => helpers::listen(path),
+        [manager::MANAGE] => manager::manage(),
         [race::SLOW, ..] => {
             let told = race::slow(&words[1..]).unwrap_or_else(|Fault(why)| why);
             eprintln!("{told}");

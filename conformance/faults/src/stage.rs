@@ -59,6 +59,8 @@ pub enum Config {
     NetDevices,
     /// The small one with a class of service of resctrl.
     Resctrl,
+    /// The small one in a scope of systemd.
+    Systemd,
 }
 
 /// A case's surroundings.
@@ -252,6 +254,9 @@ impl Stage {
         let kan = self.kan.to_string_lossy().into_owned();
         let root = self.state_dir().to_string_lossy().into_owned();
         let mut words = vec![kan, "--root".into(), root];
+        if self.companions.has_systemd() {
+            words.push("--systemd-cgroup".into());
+        }
         words.extend(verb.iter().map(|word| (*word).to_owned()));
         words.extend(id.map(str::to_owned));
         words
@@ -391,7 +396,11 @@ impl Stage {
 /// The id of a case's container, the parent of its cgroups, and where its traces would be.
 pub fn surroundings(name: &str, process: u32, dir: &Path) -> (String, String, Place) {
     let id = format!("faults-{process}-{}", name.replace("::", "-"));
-    let parent = format!("kan-{id}");
+    // A dash in the name of a slice would make it one of several levels: systemd.slice(5).
+    let parent = match name.contains("systemd") {
+        true => format!("kanfaults{process}.slice"),
+        false => format!("kan-{id}"),
+    };
     let place = Place::new(&id, dir, &parent);
     (id, parent, place)
 }
