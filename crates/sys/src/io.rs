@@ -118,13 +118,6 @@ pub unsafe fn close_all_but(kept: &[RawFd]) -> Result<()> {
     unsafe { close_range(from, u32::MAX) }
 }
 
-/// close_range(2) with CLOSE_RANGE_CLOEXEC (Linux 5.11): marks `first..=last` close-on-exec.
-pub fn close_range_on_exec(first: u32, last: u32) -> Result<()> {
-    const CLOSE_RANGE_CLOEXEC: u32 = 1 << 2;
-    // SAFETY: plain numbers.
-    unsafe { call!(close_range, first, last, CLOSE_RANGE_CLOEXEC).map(drop) }
-}
-
 /// A standard descriptor, which has no owner: stdin(3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standard {

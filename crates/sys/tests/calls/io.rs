@@ -1,13 +1,12 @@
 //! Descriptors.
 
 use crate::harness::{Test, in_child, start, tests};
-use kan_sys::fd::{AsRawFd, IntoRawFd};
+use kan_sys::fd::AsRawFd;
 use kan_sys::{Errno, io, terminal};
 use std::time::Instant;
 
 pub const TESTS: &[Test] = &tests![
     crate::io::a_duplicate_has_the_number_asked_for_or_more,
-    crate::io::close_on_exec_can_be_set_for_many,
     crate::io::a_nonblocking_read_does_not_wait,
     crate::io::waiting_ends_with_data_or_time,
     crate::io::a_pipe_has_no_size,
@@ -22,21 +21,6 @@ fn a_duplicate_has_the_number_asked_for_or_more() {
         assert!(io::is_open(number));
         drop(two);
         assert!(!io::is_open(number));
-    });
-}
-
-fn close_on_exec_can_be_set_for_many() {
-    use rustix::io::{FdFlags, fcntl_getfd};
-    in_child(0, || {
-        let number = io::duplicate(io::standard(0), 90).unwrap().into_raw_fd();
-        // SAFETY: nobody closes it.
-        let kept = unsafe { io::inherited(number) };
-        rustix::io::fcntl_setfd(kept, FdFlags::empty()).unwrap();
-        let first = u32::try_from(number).unwrap();
-        io::close_range_on_exec(first + 1, u32::MAX).unwrap();
-        assert_eq!(fcntl_getfd(kept), Ok(FdFlags::empty()));
-        io::close_range_on_exec(first, first).unwrap();
-        assert_eq!(fcntl_getfd(kept), Ok(FdFlags::CLOEXEC));
     });
 }
 
