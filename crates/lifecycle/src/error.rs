@@ -1,6 +1,6 @@
 //! Errors: returned once, printed once, by the command line.
 
-use crate::os::outer_filter;
+use crate::outer_filter;
 use kan_spec::state::Status;
 use kan_spec::{Problem, printable};
 use std::path::{Path, PathBuf};

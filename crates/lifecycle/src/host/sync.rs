@@ -2,8 +2,8 @@
 
 use crate::host::Host;
 use crate::host::hooks;
-use crate::os::outer_filter;
 use crate::os::waiting::{self, Watched};
+use crate::outer_filter;
 use crate::{Error, Result};
 use kan_op::Sync;
 use kan_sys::fd::AsFd;

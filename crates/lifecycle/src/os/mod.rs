@@ -5,7 +5,6 @@ pub(crate) mod directory;
 pub(crate) mod files;
 pub(crate) mod helper;
 pub(crate) mod netlink;
-pub(crate) mod outer_filter;
 pub(crate) mod privilege;
 pub mod signal;
 pub(crate) mod waiting;

@@ -8,8 +8,8 @@
 
 use crate::error::with;
 use crate::os::directory::{Directory, as_io};
-use crate::os::outer_filter;
 use crate::os::privilege::is_in_first_user_namespace;
+use crate::outer_filter;
 use crate::{Error, Result};
 use kan_sys::Errno;
 use kan_sys::file::{self, O_DIRECTORY, O_NOFOLLOW, O_PATH, S_IFDIR, S_IFLNK, Status};
