@@ -1,6 +1,6 @@
 //! What the planner functions share: the plan so far, and the problems so far.
 
-use crate::seccomp::Compiled;
+use crate::linux::seccomp::Compiled;
 use crate::{Facts, Field, Plan, Request};
 use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep};

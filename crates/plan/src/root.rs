@@ -35,7 +35,7 @@ pub(crate) fn prepare(b: &mut Builder<'_>) {
         // The container's mounts lie on the host's then, and only there.
         propagate(b, MountTarget::Slot(Slot::Root), MS_PRIVATE, true);
     }
-    crate::masks::prepare(b, &host_path);
+    crate::linux::masks::prepare(b, &host_path);
     b.init(
         "root.path",
         InitStep::AttachOnHost {
@@ -130,7 +130,7 @@ pub(crate) fn empty_filesystem(b: &mut Builder<'_>) -> InitStep {
         option: None,
     };
     let mut parameters = vec![parameter("nr_inodes", "2", b), parameter("mode", "0755", b)];
-    parameters.extend(crate::labels::parameter(b, "tmpfs"));
+    parameters.extend(crate::process::labels::parameter(b, "tmpfs"));
     InitStep::NewFilesystem(NewMount {
         parameters,
         attributes: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,

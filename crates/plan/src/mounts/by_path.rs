@@ -1,9 +1,11 @@
 //! Mounts by mount(2): what fsconfig(2) can't say.
 
 use crate::builder::Builder;
-use crate::mount_options::Extra;
+use crate::linux::namespaces;
 use crate::mounts::Entry;
-use crate::{labels, mount_data, namespaces};
+use crate::mounts::data;
+use crate::mounts::options::Extra;
+use crate::process::labels;
 use kan_op::InitStep;
 use kan_op::init::MountTarget;
 use linux_raw_sys::general as raw;
@@ -39,7 +41,7 @@ impl Entry<'_> {
         self.options.has(Extra::InodeVersion)
             || data.any(|(_, key, value)| {
                 let value = value.as_ref().map(|value| self.in_bundle(b, key, value));
-                value.is_some_and(|value| mount_data::takes_mount(key, &value))
+                value.is_some_and(|value| data::takes_mount(key, &value))
             })
     }
 
@@ -105,10 +107,10 @@ impl Entry<'_> {
         let data = data.filter(|(_, key, value)| value.is_some() || !is_flag(key));
         let words = data.map(|(_, key, value)| {
             let value = value.as_ref().map(|value| self.in_bundle(b, key, value));
-            mount_data::join(key, value.as_deref())
+            data::join(key, value.as_deref())
         });
         let label = labels::of_mount(b, self.fstype());
-        let label = label.map(|(key, label)| mount_data::join(key, Some(label)));
+        let label = label.map(|(key, label)| data::join(key, Some(label)));
         words.chain(label).collect::<Vec<_>>().join(",")
     }
 }

@@ -1,7 +1,8 @@
 //! `linux.maskedPaths` and `linux.readonlyPaths`: config-linux.md.
 
 use crate::builder::Builder;
-use crate::{hooks, mounts, namespaces};
+use crate::linux::namespaces;
+use crate::{hooks, mounts};
 use kan_op::{InitStep, Slot};
 use std::collections::HashSet;
 use std::ffi::CStr;

@@ -14,7 +14,7 @@ mod unified;
 mod words;
 
 use crate::builder::Builder;
-use crate::cgroups::directory;
+use crate::linux::cgroups::directory;
 use crate::{CgroupFact, Cgroups, Field};
 use kan_op::{HostStep, IfMissing, Limits, Setting};
 use kan_spec::Problem;

@@ -1,8 +1,8 @@
 //! Mounts of control groups: config-linux.md, Default Filesystems; cgroups(7).
 
 use crate::builder::Builder;
-use crate::labels;
 use crate::mounts::Entry;
+use crate::process::labels;
 use crate::{CgroupFact, Cgroups};
 use kan_op::init::{MountChange, MountPoint, NewMount, Parameter, RootPath, TreeSource};
 use kan_op::{InitStep, Slot};

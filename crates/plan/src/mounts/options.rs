@@ -1,6 +1,6 @@
 //! `mounts[].options`: config.md, Linux mount options; mount(8).
 
-use crate::mount_data;
+use crate::mounts::data;
 use linux_raw_sys::general::{
     MOUNT_ATTR__ATIME, MOUNT_ATTR_NOATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME,
     MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
@@ -213,8 +213,8 @@ impl Options {
             Some(Meaning::Default) => {}
             Some(Meaning::Extra(extra)) => self.extras.push((index, extra)),
             None => {
-                let words = mount_data::split(option, fstype).into_iter();
-                let parameters = words.map(mount_data::parameter);
+                let words = data::split(option, fstype).into_iter();
+                let parameters = words.map(data::parameter);
                 self.data
                     .extend(parameters.map(|(key, value)| (index, key, value)));
             }

@@ -1,7 +1,10 @@
 //! `linux.cgroupsPath` and the container's way into its cgroup.
 
 use crate::builder::Builder;
-use crate::{CgroupFact, Cgroups, annotations, resources, systemd, user_namespace};
+use crate::linux::resources;
+use crate::linux::systemd;
+use crate::linux::user_namespace;
+use crate::{CgroupFact, Cgroups, annotations};
 use kan_op::host::CgroupDirectory;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::config::{Config, NamespaceType};

@@ -1,9 +1,11 @@
 //! Bind mounts: config.md, Mounts; mount_setattr(2) for mapped ids.
 
 use crate::builder::Builder;
-use crate::mount_options::Extra;
+use crate::linux::user_namespace;
 use crate::mounts::Entry;
-use crate::{cgroup_mounts, mount_data, user_namespace};
+use crate::mounts::cgroup;
+use crate::mounts::data;
+use crate::mounts::options::Extra;
 use kan_op::HostStep;
 use kan_op::host::{MappedIds, StagedTree};
 use kan_op::init::{MountChange, TreeSource};
@@ -234,12 +236,12 @@ impl Entry<'_> {
         for (index, key, _) in &self.options.data {
             let (at, fstype) = (format!("{}.options[{index}]", self.at), self.fstype());
             match fstype {
-                "cgroup" | "cgroup2" if cgroup_mounts::is_parameter(key) => {
+                "cgroup" | "cgroup2" if cgroup::is_parameter(key) => {
                     let note = format!("{at}: {key} has no effect in a container");
                     b.plan.notes.push(note);
                 }
                 "cgroup" | "cgroup2" => b.problem(at, format!("{fstype} has no option {key:?}")),
-                _ if mount_data::is_ignored(fstype, key) => {
+                _ if data::is_ignored(fstype, key) => {
                     let why = format!("{fstype} has no option {key:?}, and would ignore it");
                     b.problem(at, why);
                 }

@@ -1,6 +1,8 @@
 //! Why init failed, in one line: field, operation, call, reason.
 
-use crate::{Plan, labels, text, text_mounts};
+use crate::process::labels;
+use crate::words::mounts;
+use crate::{Plan, words as text};
 use kan_op::init::{
     FilterInstruction, InitHook, MountChange, Parameter, Program, RootPath, TreeSource,
 };
@@ -31,7 +33,7 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
             },
             _,
         ) if failure.flaw == Flaw::KindsDiffer => {
-            let source = text_mounts::tree_source(source);
+            let source = mounts::tree_source(source);
             format!(
                 "root.path: {source}: not a directory: it has to be that of the root filesystem"
             )
@@ -157,19 +159,19 @@ fn operation(step: &InitStep, failure: Failure) -> String {
             let fstype = text::text(&new.fstype);
             match new.parameters.get(usize::from(failure.part)) {
                 Some(parameter) if failure.call == call(Sysno::fsconfig) => {
-                    format!("set {} of {fstype}", text_mounts::parameter_text(parameter))
+                    format!("set {} of {fstype}", mounts::parameter_text(parameter))
                 }
                 _ => format!("mount {fstype}"),
             }
         }
         InitStep::ChangeMount { change, .. } if is_locked(*change, failure) => {
-            let asked = text_mounts::opposites(*change);
+            let asked = mounts::opposites(*change);
             format!("options {asked}: the source is locked against them by its user namespace")
         }
         // Its data may fill a page.
         InitStep::MountByPath {
             fstype, flags, at, ..
-        } => text_mounts::by_path(fstype, *flags, c"", at),
+        } => mounts::by_path(fstype, *flags, c"", at),
         step => text::init(step),
     }
 }
@@ -210,7 +212,7 @@ fn wrong_kind(step: &InitStep) -> &'static str {
 
 /// Whether the kernel refused to change what a user namespace locks, mount_namespaces(7).
 fn is_locked(change: MountChange, failure: Failure) -> bool {
-    let asked = !text_mounts::opposites(change).is_empty();
+    let asked = !mounts::opposites(change).is_empty();
     asked && Errno::new(failure.errno.into()) == Errno::EPERM
 }
 
@@ -238,7 +240,7 @@ fn mounted(plan: &Plan, index: usize) -> Option<String> {
             ..
         } => Some(match source {
             TreeSource::Staged(name) => staged_source(plan, name)?,
-            source => text_mounts::tree_source(source),
+            source => mounts::tree_source(source),
         }),
         _ => None,
     })

@@ -2,9 +2,12 @@
 //! the unit as well as a value in a file: systemd writes the files anew, from the properties it
 //! knows, whenever it is reloaded. systemd.resource-control(5), org.freedesktop.systemd1(5).
 
+pub(crate) mod variant;
+
 use crate::builder::Builder;
-use crate::variant;
-use crate::{Cgroups, annotations, cgroups, resources};
+use crate::linux::cgroups;
+use crate::linux::resources;
+use crate::{Cgroups, annotations};
 use kan_op::host::{DeviceKind, DeviceRule};
 use kan_op::unit::{Property, Value};
 use kan_op::{HostStep, Limits, Setting};

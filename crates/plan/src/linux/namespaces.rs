@@ -1,7 +1,9 @@
 //! `linux.namespaces`, `hostname`, `domainname`: config-linux.md, Namespaces.
 
 use crate::builder::Builder;
-use crate::{cgroups, resources, user_namespace};
+use crate::linux::cgroups;
+use crate::linux::resources;
+use crate::linux::user_namespace;
 use kan_op::host::Joined;
 use kan_op::{HostStep, InitStep, NamespaceSlot, Slot, Sync};
 use kan_spec::config::{Config, NamespaceType};

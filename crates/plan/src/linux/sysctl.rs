@@ -1,7 +1,7 @@
 //! `linux.sysctl`: config-linux.md, Sysctl; namespaces(7).
 
 use crate::builder::Builder;
-use crate::namespaces;
+use crate::linux::namespaces;
 use kan_op::InitStep;
 
 /// Init: each key, through the host's /proc, whose files follow the namespaces of who opens them.

@@ -2,7 +2,8 @@
 //! links of runtime-linux.md, Dev symbolic links.
 
 use crate::builder::Builder;
-use crate::{mounts, user_namespace};
+use crate::linux::user_namespace;
+use crate::mounts;
 use kan_op::init::{MountPoint, NodeKind, TreeSource};
 use kan_op::{InitStep, Slot};
 use kan_spec::config::{Device, DeviceType};

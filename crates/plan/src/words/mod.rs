@@ -1,10 +1,14 @@
 //! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
 
-use crate::names::{affinity, bits, caps, limit_text, namespaces, signals};
-use crate::text_mounts::{
+pub(crate) mod explain;
+pub(crate) mod mounts;
+pub(crate) mod names;
+
+use crate::words::mounts::{
     by_path, mount_change, mount_point, mount_target, new_filesystem, node, staged_tree,
     tree_source,
 };
+use crate::words::names::{affinity, bits, caps, limit_text, namespaces, signals};
 use crate::{Half, Plan};
 use kan_op::host::{CgroupDirectory, IdRange, Joined, ResctrlGroup};
 use kan_op::init::{RootEntry, RootPath, Scheduling};
@@ -106,7 +110,7 @@ pub fn host(step: &HostStep) -> String {
         }
         HostStep::ConnectConsole { path: None } => "prepare to receive the terminal".into(),
         HostStep::MakeCgroup(directories) => format!("make cgroup {}", cgroups(directories)),
-        HostStep::Limit(limits) => crate::resources::limits_text(limits),
+        HostStep::Limit(limits) => crate::linux::resources::limits_text(limits),
         HostStep::LimitDevices(rules) => format!("limit devices: {}", listed(rules)),
         HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
         HostStep::StageTree(tree) => staged_tree(tree),

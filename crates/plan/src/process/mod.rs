@@ -1,7 +1,14 @@
 //! `process`, without capabilities and the program: config.md, Process.
 
+pub(crate) mod capabilities;
+pub(crate) mod labels;
+pub(crate) mod program;
+pub(crate) mod schedule;
+pub(crate) mod terminal;
+
+use crate::annotations;
 use crate::builder::Builder;
-use crate::{annotations, user_namespace};
+use crate::linux::user_namespace;
 use kan_op::init::Ids;
 use kan_op::{HostStep, InitStep};
 use kan_spec::config::{Process, RlimitType};

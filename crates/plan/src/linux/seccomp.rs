@@ -1,7 +1,8 @@
 //! `linux.seccomp`: config-linux.md, Seccomp; seccomp(2).
 
+use crate::annotations;
 use crate::builder::Builder;
-use crate::{annotations, capabilities};
+use crate::process::capabilities;
 use kan_op::init::{FilterInstruction, Listener};
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_seccomp::{

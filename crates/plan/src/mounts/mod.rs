@@ -1,8 +1,17 @@
 //! `mounts`: config.md, Mounts.
 
+pub(crate) mod bind;
+pub(crate) mod by_path;
+pub(crate) mod cgroup;
+pub(crate) mod data;
+pub(crate) mod options;
+
 use crate::builder::Builder;
-use crate::mount_options::{Extra, Options};
-use crate::{devices, labels, namespaces, user_namespace};
+use crate::linux::devices;
+use crate::linux::namespaces;
+use crate::linux::user_namespace;
+use crate::mounts::options::{Extra, Options};
+use crate::process::labels;
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NewMount, Parameter, RootPath, TreeSource,
 };

@@ -1,7 +1,9 @@
 //! `process.capabilities`: config.md, Linux Process; capabilities(7).
 
 use crate::builder::Builder;
-use crate::{names, seccomp, user_namespace};
+use crate::linux::seccomp;
+use crate::linux::user_namespace;
+use crate::words::names;
 use caps::Capability;
 use kan_op::InitStep;
 use kan_spec::config::Capabilities;
