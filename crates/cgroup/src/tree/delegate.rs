@@ -7,10 +7,10 @@ use rustix::fs::{Mode, Uid, chown, mkdir};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use crate::controllers;
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::place::{Directory, Placement};
+use crate::locate::place::{Directory, Placement};
+use crate::tree::controllers;
 
 /// The files that go with a cgroup's directory, by name; since Linux 4.15.
 const LIST: &str = "/sys/kernel/cgroup/delegate";

@@ -6,7 +6,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::place::Directory;
+use crate::locate::place::Directory;
 
 const FILES: [&str; 2] = ["cpuset.cpus", "cpuset.mems"];
 

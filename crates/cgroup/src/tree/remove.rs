@@ -7,14 +7,14 @@ use rustix::fs::{CWD, rmdir};
 use rustix::io::Errno;
 
 use crate::PATIENCE;
-use crate::empty;
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::kill::busy;
-use crate::layout::is_cgroup;
-use crate::place::{Directory, Placement};
-use crate::procs::{processes_in, refuse_own};
+use crate::locate::layout::is_cgroup;
+use crate::locate::place::{Directory, Placement};
+use crate::processes::kill::busy;
+use crate::processes::{processes_in, refuse_own};
 use crate::tree;
+use crate::tree::empty;
 use crate::wait::{Deadline, pause};
 
 /// Removes the container's cgroup in each hierarchy together with the cgroups that the container

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::Result;
 use crate::file;
-use crate::place::Directory;
+use crate::locate::place::Directory;
 
 /// Enables every controller of the host for a cgroup that was just made or found.
 ///

@@ -5,8 +5,9 @@ use std::path::{Component, Path, PathBuf};
 use rustix::fs::{Access, access};
 
 use crate::error::{Error, Operation, Result};
-use crate::place::{Directory, Placement};
-use crate::{file, proc_cgroup};
+use crate::file;
+use crate::locate::place::{Directory, Placement};
+use crate::locate::proc_cgroup;
 
 /// Which cgroups below the container's a process goes into, by controller: runc's
 /// `[CONTROLLER[,CONTROLLER]:]PATH`.

@@ -7,7 +7,7 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::place::descend;
+use crate::locate::path::descend;
 
 const FILE: &str = "/proc/self/cgroup";
 

@@ -6,12 +6,12 @@ use std::time::Duration;
 use rustix::io;
 
 use crate::error::{Error, Operation, Result};
-use crate::events::Events;
 use crate::file;
-use crate::kill::busy;
-use crate::pidfd::wait_for_all;
-use crate::place::{Directory, Placement};
-use crate::procs::{hold, processes_in};
+use crate::locate::place::{Directory, Placement};
+use crate::processes::kill::busy;
+use crate::processes::pidfd::wait_for_all;
+use crate::processes::{hold, processes_in};
+use crate::stats::events::Events;
 use crate::wait::Deadline;
 
 /// Waits until no process is left in the container's cgroup and the cgroups below it. Nothing is

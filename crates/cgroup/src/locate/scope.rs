@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::layout::Layout;
-use crate::place::{CgroupsPath, Placement, place};
+use crate::locate::layout::Layout;
+use crate::locate::path::CgroupsPath;
+use crate::locate::place::{Placement, place};
 
 /// The unit that a container's processes live in, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,7 +90,7 @@ fn slice_path(slice: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layout::{Hierarchy, Version};
+    use crate::locate::layout::{Hierarchy, Version};
 
     fn unified() -> Layout {
         Layout::Unified(Hierarchy {

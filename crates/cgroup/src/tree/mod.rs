@@ -4,6 +4,13 @@
 //! than this process has descriptors, so the walk holds one descriptor, goes down by single names
 //! and up by `..`. That is safe here: kernfs never moves a cgroup to another parent.
 
+pub(crate) mod controllers;
+pub(crate) mod cpuset;
+pub(crate) mod create;
+pub(crate) mod delegate;
+pub(crate) mod empty;
+pub(crate) mod remove;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
 use crate::error::Result;
-use crate::layout::{Hierarchy, Layout, Version};
-use crate::place::{CgroupsPath, Placement};
+use crate::locate::layout::{Hierarchy, Layout, Version};
+use crate::locate::path::CgroupsPath;
+use crate::locate::place::Placement;
 
 /// What stands in the way of making these cgroups and moving a process from the caller's own into
 /// them, as the end of a sentence; `None` if nothing does. `name=systemd`, and v2 on a hybrid

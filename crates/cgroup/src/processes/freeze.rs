@@ -11,9 +11,9 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 
 use crate::PATIENCE;
 use crate::error::{Error, Operation, Result};
-use crate::events::Events;
 use crate::file;
-use crate::place::{Directory, Placement};
+use crate::locate::place::{Directory, Placement};
+use crate::stats::events::Events;
 use crate::tree;
 use crate::wait::{Deadline, pause};
 

@@ -10,7 +10,7 @@ use rustix::io::{self, Errno};
 
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::place::Placement;
+use crate::locate::place::Placement;
 
 /// How many processes of the container were killed for want of memory since its cgroup was made;
 /// 0 also where that cannot be read. `memory.events` of v2 counts all cgroups below too

@@ -4,11 +4,11 @@ use rustix::fs::{Mode, mkdir};
 use rustix::io::Errno;
 use rustix::process::Pid;
 
-use crate::controllers;
-use crate::cpuset;
 use crate::error::{Error, Operation, Result};
-use crate::place::{Directory, Kind, Placement};
-use crate::procs::join;
+use crate::locate::place::{Directory, Kind, Placement};
+use crate::processes::join;
+use crate::tree::controllers;
+use crate::tree::cpuset;
 
 /// Makes what is missing of a placement whose unit runs, and moves the unit's process there:
 /// hierarchies and controllers that systemd does not know, and a cgroup below the unit's.

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, mkdir, rmdir};
 use rustix::io::Errno;
 
-use crate::controllers;
-use crate::cpuset;
 use crate::error::{Error, Operation, Result};
-use crate::events::Events;
 use crate::file;
-use crate::freeze;
-use crate::place::{Directory, Kind, Placement};
-use crate::procs::processes_in;
+use crate::locate::place::{Directory, Kind, Placement};
+use crate::processes::freeze;
+use crate::processes::processes_in;
+use crate::stats::events::Events;
+use crate::tree::controllers;
+use crate::tree::cpuset;
 
 /// What [`create`] made, for taking it back if the container fails to start.
 #[derive(Debug, Default)]

@@ -8,9 +8,9 @@ use rustix::io::Errno;
 
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::mountinfo::{self, Mount};
-use crate::place::{CgroupsPath, descend};
-use crate::proc_cgroup::{self, Line};
+use crate::locate::mountinfo::{self, Mount};
+use crate::locate::path::{CgroupsPath, descend};
+use crate::locate::proc_cgroup::{self, Line};
 
 /// Where every distribution mounts cgroups (file-hierarchy(7)).
 const ROOT: &str = "/sys/fs/cgroup";

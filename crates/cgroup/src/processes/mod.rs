@@ -1,5 +1,10 @@
 //! `cgroup.procs`: putting processes into a cgroup and listing those it holds.
 
+pub(crate) mod adopt;
+pub(crate) mod freeze;
+pub(crate) mod kill;
+pub(crate) mod pidfd;
+
 use std::path::Path;
 
 use rustix::fs::CWD;
@@ -8,8 +13,8 @@ use rustix::process::Pid;
 
 use crate::error::{Error, Operation, Result};
 use crate::file;
-use crate::pidfd::Held;
-use crate::place::{Directory, Placement};
+use crate::locate::place::{Directory, Placement};
+use crate::processes::pidfd::Held;
 use crate::tree;
 
 const PROCS: &str = "cgroup.procs";

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use crate::PATIENCE;
 use crate::error::{Error, Operation, Result};
-use crate::events::Events;
 use crate::file;
-use crate::freeze::{halt, thaw, thaw_below};
-use crate::pidfd::wait_for_all;
-use crate::place::{Directory, Placement};
-use crate::procs::{hold, processes_in, refuse_own};
+use crate::locate::place::{Directory, Placement};
+use crate::processes::freeze::{halt, thaw, thaw_below};
+use crate::processes::pidfd::wait_for_all;
+use crate::processes::{hold, processes_in, refuse_own};
+use crate::stats::events::Events;
 use crate::wait::Deadline;
 
 /// Kills all processes of the container's cgroup and of all cgroups below it, and waits until none
@@ -100,7 +100,7 @@ pub fn signal_all(placement: &Placement, signal: i32) -> Result<()> {
         return Ok(());
     };
     let path = dir.path();
-    for batch in processes_in(&path)?.chunks(crate::procs::HELD) {
+    for batch in processes_in(&path)?.chunks(crate::processes::HELD) {
         for process in hold(&path, batch)? {
             process.signal(signal);
         }
@@ -109,12 +109,12 @@ pub fn signal_all(placement: &Placement, signal: i32) -> Result<()> {
 }
 
 /// Kills what is listed now: how many were listed, and those of the last batch for waiting.
-fn kill_listed(cgroup: &Path) -> Result<(usize, Vec<crate::pidfd::Held>)> {
+fn kill_listed(cgroup: &Path) -> Result<(usize, Vec<crate::processes::pidfd::Held>)> {
     let pids = processes_in(cgroup)?;
     let mut rest = &pids[..];
     let mut held = Vec::new();
     while !rest.is_empty() {
-        let (batch, later) = rest.split_at(rest.len().min(crate::procs::HELD));
+        let (batch, later) = rest.split_at(rest.len().min(crate::processes::HELD));
         held = hold(cgroup, batch)?;
         for process in &held {
             process

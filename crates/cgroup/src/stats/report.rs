@@ -1,15 +1,9 @@
-//! What a container uses, in the shape of runc's `events`: field names, units, and which fields are
-//! left out when they are 0 (runc's `types/events.go`).
-
-mod keyed;
-mod v1;
-mod v2;
+//! The report of `events` and `state`: runc's field names, units, and fields that are left out when
+//! they are 0 (runc's `types/events.go`).
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
-
-use crate::place::{Kind, Placement};
 
 /// What a container uses.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -300,31 +294,4 @@ pub struct Stall {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
 fn is_zero(number: &u64) -> bool {
     *number == 0
-}
-
-/// What the container uses now. What its cgroups cannot tell, for want of a controller or because
-/// they are gone, is 0, as in runc.
-#[must_use]
-pub fn stats(placement: &Placement) -> Stats {
-    let mut stats = Stats::default();
-    for dir in placement.directories() {
-        let path = dir.path();
-        match dir.kind() {
-            Kind::Unified => v2::all(&path, &mut stats),
-            Kind::Hybrid => v2::beside_v1(&path, &mut stats),
-            Kind::V1 => v1::of_hierarchy(dir, &path, &mut stats),
-            Kind::Named => {}
-        }
-    }
-    stats
-}
-
-/// For conformance/fuzz: a text as each of the small files.
-#[cfg(feature = "fuzzing")]
-pub(crate) fn parse_every_way(text: &str) {
-    keyed::flat(text);
-    keyed::list(text);
-    keyed::device(text);
-    keyed::parse_pressure(text);
-    v2::block_io(text, &mut Stats::default());
 }
