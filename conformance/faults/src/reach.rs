@@ -185,7 +185,7 @@ pub fn run_joined_hooks(stage: &Stage) -> Verdict {
 /// An init that waits for `start` in a pid namespace of its own is alone there, but for whoever enters
 /// it: by then it has left its memory.
 pub fn created_has_left_its_memory(stage: &Stage) -> Verdict {
-    let mut scene = Scene::small(stage, Config::Small)?;
+    let scene = Scene::small(stage, Config::Small)?;
     stage.make_bundle(&stage.bundle(), &scene.config)?;
     scene.watch(&scene.words(Command::Create)?, true)?;
     let pid = Pid::from_raw(stage.pid(&stage.id)?);

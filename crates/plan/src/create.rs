@@ -252,6 +252,7 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
         b.init("", InitStep::LeaveMemory);
     }
     seccomp::at_the_end(b);
+    capabilities::set_last(b);
     if b.plan.host.steps().contains(&HostStep::Wait(Sync::Ready)) {
         b.init("", InitStep::Tell(Sync::Ready));
     }

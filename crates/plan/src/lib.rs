@@ -21,13 +21,13 @@ mod words;
 
 pub use create::{plan_create, plan_create_unsound};
 pub use exec::plan_exec;
-pub use facts::{AppArmor, CgroupFact, Cgroups, Facts, Unit};
+pub use facts::{AppArmor, CgroupFact, Cgroups, Facts, Resctrl, Unit};
 pub use features::implemented;
 pub use hooks::later_hooks;
 pub use hot_plug::{plan_mount, plan_unmount};
 pub use linux::cgroups::{cgroup_below_unit, cgroups_path};
 pub use linux::namespaces::shares_pids;
-pub use linux::resctrl::{Resctrl, resctrl_group, resctrl_groups, resctrl_own_groups};
+pub use linux::resctrl::{resctrl_group, resctrl_groups, resctrl_own_groups};
 pub use linux::resources::{Planned, Present, device_rules, plan_limits};
 pub use linux::systemd::{unit_device_properties, unit_properties};
 pub use words::explain::{explain_init, explain_lost, explain_oom};

@@ -21,6 +21,7 @@ pub mod early {
         false
     }
 }
+mod exit;
 pub mod file;
 pub mod heap;
 pub mod io;

@@ -1,11 +1,13 @@
 //! `doctor`: what this host can do for containers, what it can't, and how to mend that.
 
 mod cgroups;
+mod look;
 mod security;
 mod users;
 
-use crate::diagnose::finding::{Finding, Verdict};
+use crate::diagnose::finding::Finding;
 use kan_sys::namespace as raw;
+use look::{fails, in_path, limited, read, works};
 use std::path::Path;
 
 /// Every kind of namespace: its flag, its file in /proc/PID/ns.
@@ -31,21 +33,9 @@ pub fn examine() -> Vec<Finding> {
     all
 }
 
-fn works(about: &str, found: impl Into<String>) -> Finding {
-    Finding::new(about, Verdict::Works, found)
-}
-
-fn limited(about: &str, found: impl Into<String>) -> Finding {
-    Finding::new(about, Verdict::Limited, found)
-}
-
-fn fails(about: &str, found: impl Into<String>) -> Finding {
-    Finding::new(about, Verdict::Fails, found)
-}
-
-fn read(path: impl AsRef<Path>) -> Option<String> {
-    let text = std::fs::read_to_string(path).ok()?;
-    Some(text.trim_end().to_owned())
+fn kernel() -> Finding {
+    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
+    judge_kernel(&release)
 }
 
 /// What the kernel got after 5.14 and containers may want: docs/kernel.md.
@@ -56,11 +46,6 @@ const LATER: [((u32, u32), &str); 5] = [
     ((6, 3), "mapped ids on tmpfs"),
     ((6, 9), "MPOL_WEIGHTED_INTERLEAVE"),
 ];
-
-fn kernel() -> Finding {
-    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-    judge_kernel(&release)
-}
 
 fn judge_kernel(release: &str) -> Finding {
     let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
@@ -188,16 +173,10 @@ fn criu() -> Finding {
     }
 }
 
-fn in_path(name: &str) -> Option<String> {
-    let path = std::env::var_os("PATH")?;
-    let mut found = std::env::split_paths(&path).map(|dir| dir.join(name));
-    let found = found.find(|file| file.is_file())?;
-    Some(found.display().to_string())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diagnose::finding::Verdict;
 
     #[test]
     fn a_kernel_is_judged_by_its_first_two_numbers() {

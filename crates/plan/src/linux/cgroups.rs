@@ -1,11 +1,11 @@
 //! `linux.cgroupsPath` and the container's way into its cgroup.
 
 use crate::builder::Builder;
+use crate::facts::directories;
 use crate::linux::resources;
 use crate::linux::systemd;
 use crate::linux::user_namespace;
-use crate::{CgroupFact, Cgroups, annotations};
-use kan_op::host::CgroupDirectory;
+use crate::{Cgroups, annotations};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::config::{Config, NamespaceType};
 use linux_raw_sys::general::CLONE_NEWCGROUP;
@@ -23,26 +23,10 @@ pub fn cgroup_below_unit(config: &Config) -> &str {
     annotations::value(config, annotations::SYSTEMD_SUBGROUP).unwrap_or_default()
 }
 
-pub(crate) fn directory(fact: &CgroupFact) -> CgroupDirectory {
-    CgroupDirectory {
-        mount: fact.mount.clone(),
-        path: fact.path.clone(),
-    }
-}
-
-/// The container's cgroup in each hierarchy.
-pub(crate) fn directories(b: &Builder<'_>) -> Vec<CgroupDirectory> {
-    match &b.facts.cgroups {
-        Cgroups::Unified(fact) => vec![directory(fact)],
-        Cgroups::Legacy(facts) => facts.iter().map(directory).collect(),
-        Cgroups::Absent | Cgroups::Own { .. } => Vec::new(),
-    }
-}
-
 /// Host: makes the cgroup, with its limits, before anything runs in it. systemd wants a process
 /// to make one for.
 pub(crate) fn make(b: &mut Builder<'_>) {
-    let directories = directories(b);
+    let directories = directories(b.facts);
     if b.facts.unit.is_none() && !directories.is_empty() {
         b.host("linux.cgroupsPath", HostStep::MakeCgroup(directories));
     }

@@ -3,7 +3,7 @@
 
 use crate::builder::Builder;
 use crate::linux::user_namespace;
-use crate::mounts;
+use crate::mounts::destination;
 use kan_op::init::{MountPoint, NodeKind, TreeSource};
 use kan_op::{InitStep, Slot};
 use kan_spec::config::{Device, DeviceType};
@@ -63,7 +63,7 @@ fn has_foreign_dev(b: &Builder<'_>) -> bool {
                 .options
                 .iter()
                 .any(|option| option == "bind" || option == "rbind");
-        is_bind && mounts::parts(&mounts::inside(b, mount)).eq(["dev"])
+        is_bind && destination::parts(&destination::inside(b, mount)).eq(["dev"])
     })
 }
 
@@ -95,7 +95,7 @@ fn node(b: &mut Builder<'_>, at: &str, device: &Device) {
 
 /// The path without what means nothing in it: a slash at its end would ask for a directory.
 fn tidied(path: &str) -> String {
-    let names = mounts::parts(path);
+    let names = destination::parts(path);
     names.fold(String::new(), |all, name| all + "/" + name)
 }
 

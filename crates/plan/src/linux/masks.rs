@@ -1,11 +1,19 @@
 //! `linux.maskedPaths` and `linux.readonlyPaths`: config-linux.md.
 
 use crate::builder::Builder;
+use crate::hooks;
 use crate::linux::namespaces;
-use crate::{hooks, mounts};
+use crate::mounts::destination;
+use kan_op::init::{NewMount, Parameter};
 use kan_op::{InitStep, Slot};
+use linux_raw_sys::general::{
+    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY,
+};
 use std::collections::HashSet;
 use std::ffi::CStr;
+
+/// No part of the config.
+const NO_ROOT: &str = "/";
 
 /// Init: what will cover masked paths. The empty file system is attached below the root's own
 /// mount, because a mount can be copied only while it is attached (before Linux 6.15); it goes
@@ -16,7 +24,7 @@ pub(crate) fn prepare(b: &mut Builder<'_>, root: &CStr) {
     }
     const FIELD: &str = "linux.maskedPaths";
     b.init(FIELD, InitStep::OpenNull);
-    let empty = crate::root::empty_filesystem(b);
+    let empty = empty_filesystem(b);
     b.init(FIELD, empty);
     b.init(
         FIELD,
@@ -49,7 +57,8 @@ pub(crate) fn apply(b: &mut Builder<'_>) {
 }
 
 fn is_in_proc(path: &str) -> bool {
-    mounts::parts(path).next() == Some("proc") && mounts::parts(path).all(|part| part != "..")
+    destination::parts(path).next() == Some("proc")
+        && destination::parts(path).all(|part| part != "..")
 }
 
 fn apply_to(b: &mut Builder<'_>, is_wanted: impl Fn(&str) -> bool) {
@@ -69,4 +78,20 @@ fn apply_to(b: &mut Builder<'_>, is_wanted: impl Fn(&str) -> bool) {
             b.init(at, InitStep::MaskPath { path: masked });
         }
     }
+}
+
+/// The steps that make an empty, read-only file system, for masking directories.
+fn empty_filesystem(b: &mut Builder<'_>) -> InitStep {
+    let parameter = |key: &str, value: &str, b: &mut Builder<'_>| Parameter {
+        key: b.c_string(NO_ROOT, key),
+        value: Some(b.c_string(NO_ROOT, value)),
+        option: None,
+    };
+    let mut parameters = vec![parameter("nr_inodes", "2", b), parameter("mode", "0755", b)];
+    parameters.extend(crate::process::labels::parameter(b, "tmpfs"));
+    InitStep::NewFilesystem(NewMount {
+        parameters,
+        attributes: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
+        ..NewMount::plain(Slot::Empty, c"tmpfs".into())
+    })
 }

@@ -1,22 +1,10 @@
 //! `linux.intelRdt`: config-linux.md, IntelRdt; Documentation/filesystems/resctrl.rst.
 
 use crate::builder::Builder;
+use crate::facts::Resctrl;
 use kan_op::HostStep;
 use kan_op::host::ResctrlGroup;
 use kan_spec::config::{Config, IntelRdt};
-
-/// What the host's resctrl file system can do. Looked at only where the config wants it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Resctrl {
-    /// Where it is mounted.
-    pub root: String,
-    /// Cache allocation: its `info` has a directory for the L3 cache.
-    pub allocates_cache: bool,
-    /// Memory bandwidth allocation: likewise for `MB`.
-    pub allocates_bandwidth: bool,
-    /// Monitoring: likewise for `L3_MON`.
-    pub monitors: bool,
-}
 
 /// The groups of a container, from the most general one: those that its processes join.
 #[must_use]

@@ -1,18 +1,13 @@
 //! `linux.seccomp`: config-linux.md, Seccomp; seccomp(2).
 
 use crate::annotations;
-use crate::builder::Builder;
-use crate::process::capabilities;
+use crate::builder::{Builder, Compiled};
 use kan_op::init::{FilterInstruction, Listener};
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_seccomp::{
     Actions, Filter, Scope, SeccompData, Syscall, Target, compile, flags, native, number, run,
 };
-use kan_spec::Problem;
 use kan_spec::config::{SeccompArch, SeccompProfile};
-
-/// The profile as a filter, or what is wrong with it.
-pub(crate) type Compiled = Result<Filter, Vec<Problem>>;
 
 /// When init loads the filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,11 +115,7 @@ pub(crate) fn before_capabilities(b: &mut Builder<'_>) {
 /// Init: see [`Moment::AtTheEnd`] and [`Moment::BeforeLastCapabilities`].
 pub(crate) fn at_the_end(b: &mut Builder<'_>) {
     match moment(b) {
-        Some(Moment::AtTheEnd) => load(b),
-        Some(Moment::BeforeLastCapabilities) => {
-            load(b);
-            capabilities::set_last(b);
-        }
+        Some(Moment::AtTheEnd | Moment::BeforeLastCapabilities) => load(b),
         Some(Moment::BeforeCapabilities) | None => {}
     }
 }

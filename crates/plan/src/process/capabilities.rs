@@ -74,6 +74,9 @@ pub(crate) fn set(b: &mut Builder<'_>) {
 
 /// Init: the same sets without what was kept for the filter.
 pub(crate) fn set_last(b: &mut Builder<'_>) {
+    if !seccomp::is_loaded_with_privilege(b) {
+        return;
+    }
     let Sets {
         effective,
         permitted,

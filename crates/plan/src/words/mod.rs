@@ -1,19 +1,20 @@
 //! A plan as text: a line a step, for `kan plan`, for golden files and for error messages.
 
 pub(crate) mod explain;
+pub(crate) mod format;
 pub(crate) mod mounts;
 pub(crate) mod names;
 
+use crate::words::format::{path, ranges, text};
 use crate::words::mounts::{
     by_path, mount_change, mount_point, mount_target, new_filesystem, node, staged_tree,
     tree_source,
 };
 use crate::words::names::{affinity, bits, caps, limit_text, namespaces, signals};
 use crate::{Half, Plan};
-use kan_op::host::{CgroupDirectory, IdRange, Joined, ResctrlGroup};
-use kan_op::init::{RootEntry, RootPath, Scheduling};
+use kan_op::host::{CgroupDirectory, Joined, ResctrlGroup};
+use kan_op::init::{RootEntry, Scheduling};
 use kan_op::{HostStep, InitStep, Side, Slot};
-use std::ffi::CStr;
 use std::fmt::Write as _;
 
 /// A step in words.
@@ -236,14 +237,6 @@ fn resctrl_group(group: &ResctrlGroup) -> String {
     format!("{how} {}{with}{lines}{monitor}", group.path)
 }
 
-pub(crate) fn ranges(ranges: &[IdRange]) -> String {
-    let all = ranges.iter();
-    let all: Vec<_> = all
-        .map(|r| format!("{}+{} from {}", r.inside, r.count, r.outside))
-        .collect();
-    all.join(" ")
-}
-
 fn cgroups(directories: &[CgroupDirectory]) -> String {
     let all = directories.iter();
     let all: Vec<_> = all
@@ -438,14 +431,6 @@ pub(crate) fn init(step: &InitStep) -> String {
         InitStep::TellHooksRun => "tell start that the hooks have run".into(),
         InitStep::Execute(program) => format!("execute {}", arguments(&program.args)),
     }
-}
-
-pub(crate) fn text(string: &CStr) -> String {
-    string.to_string_lossy().into_owned()
-}
-
-pub(crate) fn path(path: &RootPath) -> String {
-    text(&path.0)
 }
 
 fn arguments(args: &[std::ffi::CString]) -> String {

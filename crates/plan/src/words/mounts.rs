@@ -1,7 +1,7 @@
 //! Steps of mounts, devices and links in words.
 
+use crate::words::format::{path, ranges, text};
 use crate::words::names::{attribute_names, flag_list};
-use crate::words::{path, ranges, text};
 use kan_op::Slot;
 use kan_op::host::{MappedIds, StagedTree};
 use kan_op::init::{

@@ -1,6 +1,6 @@
 //! Which cgroups there are, and whether they can be made.
 
-use super::{fails, limited, read, works};
+use super::look::{fails, limited, read, works};
 use crate::diagnose::finding::Finding;
 use kan_cgroup::{CgroupsPath, Layout};
 use kan_sys::credentials::effective_uid;

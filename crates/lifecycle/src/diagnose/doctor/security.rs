@@ -1,6 +1,6 @@
 //! seccomp and the security modules.
 
-use super::{limited, read, works};
+use super::look::{limited, read, works};
 use crate::diagnose::finding::Finding;
 use crate::host::labels;
 use kan_plan::AppArmor;

@@ -1,6 +1,6 @@
 //! Privileges, user namespaces, subordinate ids: user_namespaces(7), subuid(5).
 
-use super::{fails, in_path, limited, read, works};
+use super::look::{fails, in_path, limited, read, works};
 use crate::diagnose::finding::Finding;
 use kan_sys::credentials::effective_uid;
 

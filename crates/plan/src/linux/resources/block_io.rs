@@ -1,6 +1,6 @@
 //! `linux.resources.blockIO`: blkio of v1, io of v2.
 
-use super::{Home, Planner, said};
+use super::planner::{Home, Planner, said};
 use kan_op::{IfMissing, Setting};
 use kan_spec::config::{BlockIo, ThrottleDevice, WeightDevice};
 use std::fmt::Display;

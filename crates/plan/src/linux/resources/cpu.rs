@@ -1,6 +1,6 @@
 //! `linux.resources.cpu`: the cpu and cpuset controllers.
 
-use super::{Home, Planner, said};
+use super::planner::{Home, Planner, said};
 use kan_op::Setting;
 use kan_spec::config::Cpu;
 

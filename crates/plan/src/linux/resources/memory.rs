@@ -1,6 +1,6 @@
 //! `linux.resources.memory`.
 
-use super::{Home, Planner, said};
+use super::planner::{Home, Planner, said};
 use kan_op::{IfMissing, Setting, Usage};
 use kan_spec::config::Memory;
 

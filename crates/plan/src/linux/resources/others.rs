@@ -1,6 +1,6 @@
 //! `linux.resources`: `pids`, `hugepageLimits`, `rdma`, `network`.
 
-use super::{Home, Planner};
+use super::planner::{Home, Planner};
 use kan_op::Setting;
 use kan_spec::config::{HugepageLimit, Network, Pids, Rdma};
 

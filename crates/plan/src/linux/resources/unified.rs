@@ -1,6 +1,6 @@
 //! `linux.resources.unified`: files of cgroup v2 by name.
 
-use super::{Home, Planner};
+use super::planner::{Home, Planner};
 use crate::Cgroups;
 
 /// After all other limits, which it may override. A value of several lines is written line by

@@ -5,7 +5,7 @@
 pub(crate) mod variant;
 
 use crate::builder::Builder;
-use crate::linux::cgroups;
+use crate::facts::directories;
 use crate::linux::resources;
 use crate::{Cgroups, annotations};
 use kan_op::host::{DeviceKind, DeviceRule};
@@ -21,7 +21,7 @@ pub(crate) fn start(b: &mut Builder<'_>) {
     properties.extend(unit_properties(limits.iter().map(|(_, limits)| limits)));
     properties.extend(unit_device_properties(&devices));
     properties.extend(annotated(b));
-    let directories = cgroups::directories(b);
+    let directories = directories(b.facts);
     const FIELD: &str = "linux.cgroupsPath";
     let unit = unit.name.clone();
     b.host(FIELD, HostStep::StartUnit { unit, properties });
