@@ -2,7 +2,6 @@
 //! root file system that go with it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
-mod apart;
 mod attach;
 mod copy_up;
 mod credentials;
@@ -27,6 +26,7 @@ mod scene;
 mod schedule;
 mod sync;
 mod terminal;
+mod visible;
 
 use std::process::ExitCode;
 
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     kinds::prepare();
     let tests = [
         attach::TESTS,
-        apart::TESTS,
+        visible::TESTS,
         race::TESTS,
         mounts::TESTS,
         path_mounts::TESTS,

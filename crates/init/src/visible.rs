@@ -11,10 +11,12 @@
 //! it touched last. So what runs while one waits is in a section of its own, `kan_waiting`, and the
 //! rest of the image is dropped ([`memory::drop_image`]).
 
+use crate::credentials;
 use crate::exec::{ExecStrings, HOME_SIZE, Line};
 use crate::hooks::{self, HookRun};
+use crate::outcome::{Step, Stop};
 use crate::reason::Reason;
-use crate::{Slots, Step, Stop, credentials};
+use crate::slots::Slots;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
 use core::cell::Cell;
@@ -23,7 +25,7 @@ use core::ptr;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use kan_op::init::{FilterInstruction, InitHook, Listener};
 use kan_op::{Board, Flaw, HOOKS_RUN, InitStep, Slot, Sync};
-use kan_sys::apart::{self, Capsule, Place};
+use kan_sys::capsule::{self, Capsule, Place};
 use kan_sys::fd::{AsRawFd, BorrowedFd};
 use kan_sys::process::{self, Strings};
 use kan_sys::{Errno, io, memory, socket, terminal};
@@ -31,7 +33,7 @@ use kan_sys::{Errno, io, memory, socket, terminal};
 /// The steps that may follow. Each does only what a process can do that has the program's
 /// credentials already.
 #[derive(Clone, Copy, Debug)]
-enum ApartStep {
+enum VisibleStep {
     NewSession,
     ControlTerminal,
     LoadFilter {
@@ -55,7 +57,7 @@ enum ApartStep {
 
 /// All that the process has, in the capsule.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Apart {
+pub(crate) struct Visible {
     place: Place,
     page: usize,
     words: &'static [AtomicU64],
@@ -63,7 +65,7 @@ pub(crate) struct Apart {
     sibling: &'static [AtomicU64],
     /// The place of the first of `steps` in the plan.
     first: usize,
-    steps: &'static [ApartStep],
+    steps: &'static [VisibleStep],
     /// Whether each step's time is taken: not once a filter may forbid to ask for it.
     is_traced: bool,
     /// Whether it waits for `start`.
@@ -87,7 +89,7 @@ pub(crate) fn prepare(
     steps: &[InitStep],
     words: &'static [AtomicU64],
     sibling: &'static [AtomicU64],
-) -> kan_sys::Result<Option<&'static mut Apart>> {
+) -> kan_sys::Result<Option<&'static mut Visible>> {
     let is_entry =
         |step: &InitStep| matches!(step, InitStep::EnterPidNamespace | InitStep::LeaveMemory);
     let Some(entry) = steps.iter().position(is_entry) else {
@@ -131,7 +133,7 @@ fn room(steps: &[InitStep]) -> usize {
         _ => 0,
     };
     let all: usize = steps.iter().map(of_step).sum();
-    let own = Capsule::room_for::<ApartStep>(steps.len()) + Capsule::room_for::<Apart>(1);
+    let own = Capsule::room_for::<VisibleStep>(steps.len()) + Capsule::room_for::<Visible>(1);
     all + own + HOME_SIZE
 }
 
@@ -141,10 +143,10 @@ fn fill(
     is_traced: bool,
     words: &'static [AtomicU64],
     sibling: &'static [AtomicU64],
-) -> Option<&'static mut Apart> {
-    let mut apart = Apart {
+) -> Option<&'static mut Visible> {
+    let mut visible = Visible {
         place: capsule.place(),
-        page: apart::page_size(),
+        page: capsule::page_size(),
         words,
         sibling,
         first,
@@ -158,31 +160,31 @@ fn fill(
         found: None,
         descriptors: [-1; Slot::COUNT],
     };
-    apart.home = Cell::from_mut(capsule.put(&[0u8; HOME_SIZE])?).as_slice_of_cells();
-    let home = apart.home.first()?.as_ptr().cast_const().cast();
+    visible.home = Cell::from_mut(capsule.put(&[0u8; HOME_SIZE])?).as_slice_of_cells();
+    let home = visible.home.first()?.as_ptr().cast_const().cast();
     let mut list = Vec::with_capacity(steps.len());
     for step in steps {
         list.push(copy(capsule, step, home)?);
         if let InitStep::Execute(program) = step {
-            apart.candidates = texts(capsule, &program.candidates)?;
-            apart.args = pointers(capsule, &program.args, None)?;
-            apart.env = pointers(capsule, &program.env, program.with_home.then_some(home))?;
+            visible.candidates = texts(capsule, &program.candidates)?;
+            visible.args = pointers(capsule, &program.args, None)?;
+            visible.env = pointers(capsule, &program.env, program.with_home.then_some(home))?;
         }
     }
-    apart.steps = capsule.put(&list)?;
-    capsule.put(&[apart])?.first_mut()
+    visible.steps = capsule.put(&list)?;
+    capsule.put(&[visible])?.first_mut()
 }
 
 /// `home` is the entry of HOME.
-fn copy(capsule: &mut Capsule, step: &InitStep, home: *const c_char) -> Option<ApartStep> {
+fn copy(capsule: &mut Capsule, step: &InitStep, home: *const c_char) -> Option<VisibleStep> {
     Some(match step {
-        InitStep::NewSession => ApartStep::NewSession,
-        InitStep::ControlTerminal => ApartStep::ControlTerminal,
+        InitStep::NewSession => VisibleStep::NewSession,
+        InitStep::ControlTerminal => VisibleStep::ControlTerminal,
         InitStep::LoadFilter {
             program,
             flags,
             listener,
-        } => ApartStep::LoadFilter {
+        } => VisibleStep::LoadFilter {
             program: capsule.put(program)?,
             flags: *flags,
             listener: *listener,
@@ -191,21 +193,21 @@ fn copy(capsule: &mut Capsule, step: &InitStep, home: *const c_char) -> Option<A
             effective,
             permitted,
             inheritable,
-        } => ApartStep::SetCapabilities {
+        } => VisibleStep::SetCapabilities {
             effective: *effective,
             permitted: *permitted,
             inheritable: *inheritable,
         },
-        InitStep::Tell(sync) => ApartStep::Tell(*sync),
-        InitStep::Wait(sync) => ApartStep::Wait(*sync),
-        InitStep::Close(slot) => ApartStep::Close(*slot),
-        InitStep::AwaitStart => ApartStep::AwaitStart,
+        InitStep::Tell(sync) => VisibleStep::Tell(*sync),
+        InitStep::Wait(sync) => VisibleStep::Wait(*sync),
+        InitStep::Close(slot) => VisibleStep::Close(*slot),
+        InitStep::AwaitStart => VisibleStep::AwaitStart,
         InitStep::RunHook(hook) => {
             let run = hook_run(capsule, hook, home)?;
-            ApartStep::RunHook(capsule.put(&[run])?.first()?)
+            VisibleStep::RunHook(capsule.put(&[run])?.first()?)
         }
-        InitStep::TellHooksRun => ApartStep::TellHooksRun,
-        InitStep::Execute(_) => ApartStep::Execute,
+        InitStep::TellHooksRun => VisibleStep::TellHooksRun,
+        InitStep::Execute(_) => VisibleStep::Execute,
         _ => return None,
     })
 }
@@ -253,7 +255,7 @@ fn pointers(
     Some(capsule.put(&copied)?)
 }
 
-impl Apart {
+impl Visible {
     /// Clones the process and ends this one: its pid is where the host half looks for it, once
     /// this process has exited with 0.
     pub(crate) fn clone_process(&'static mut self, slots: &Slots, strings: &ExecStrings<'_>) -> ! {
@@ -303,23 +305,23 @@ impl Apart {
         }
     }
 
-    /// The steps on the way to [`ApartStep::AwaitStart`]. `None` for any other step.
+    /// The steps on the way to [`VisibleStep::AwaitStart`]. `None` for any other step.
     ///
     /// By comparisons, the last of which the compiler cannot combine with the others: a `match` takes
     /// a table outside of `kan_waiting`.
     #[inline(never)]
     #[unsafe(link_section = "kan_waiting")]
-    fn perform_waiting(&mut self, step: &ApartStep) -> Option<Step> {
-        if let ApartStep::Wait(sync) = step {
+    fn perform_waiting(&mut self, step: &VisibleStep) -> Option<Step> {
+        if let VisibleStep::Wait(sync) = step {
             let channel = self.descriptor_at(const { Slot::Channel.index() });
             Some(channel.and_then(|channel| crate::sync::wait(channel, *sync)))
-        } else if let ApartStep::Tell(sync) = step {
+        } else if let VisibleStep::Tell(sync) = step {
             let channel = self.descriptor_at(const { Slot::Channel.index() });
             Some(channel.and_then(|channel| crate::sync::tell(channel, *sync)))
-        } else if let ApartStep::AwaitStart = step {
+        } else if let VisibleStep::AwaitStart = step {
             let fifo = self.descriptor_at(const { Slot::Fifo.index() });
             Some(fifo.and_then(crate::sync::await_start))
-        } else if let ApartStep::LoadFilter {
+        } else if let VisibleStep::LoadFilter {
             program,
             flags,
             listener,
@@ -332,35 +334,35 @@ impl Apart {
     }
 
     #[inline(never)]
-    fn perform(&mut self, step: &ApartStep) -> Step {
+    fn perform(&mut self, step: &VisibleStep) -> Step {
         match *step {
-            ApartStep::NewSession => Ok(process::setsid()?),
-            ApartStep::ControlTerminal => Ok(terminal::control(io::standard(0))?),
-            ApartStep::LoadFilter {
+            VisibleStep::NewSession => Ok(process::setsid()?),
+            VisibleStep::ControlTerminal => Ok(terminal::control(io::standard(0))?),
+            VisibleStep::LoadFilter {
                 program,
                 flags,
                 listener,
             } => self.load_filter(program, flags, listener),
-            ApartStep::SetCapabilities {
+            VisibleStep::SetCapabilities {
                 effective,
                 permitted,
                 inheritable,
             } => credentials::set_capabilities(effective, permitted, inheritable),
-            ApartStep::Tell(sync) => crate::sync::tell(self.descriptor(Slot::Channel)?, sync),
-            ApartStep::Wait(sync) => crate::sync::wait(self.descriptor(Slot::Channel)?, sync),
-            ApartStep::Close(slot) => {
+            VisibleStep::Tell(sync) => crate::sync::tell(self.descriptor(Slot::Channel)?, sync),
+            VisibleStep::Wait(sync) => crate::sync::wait(self.descriptor(Slot::Channel)?, sync),
+            VisibleStep::Close(slot) => {
                 let number = core::mem::replace(&mut self.descriptors[slot.index()], -1);
                 // SAFETY: the slot's entry is gone.
                 unsafe { io::close(number) };
                 Ok(())
             }
-            ApartStep::AwaitStart => crate::sync::await_start(self.descriptor(Slot::Fifo)?),
-            ApartStep::RunHook(hook) => hooks::run(hook, |slot| self.descriptor(slot), None),
-            ApartStep::TellHooksRun => {
+            VisibleStep::AwaitStart => crate::sync::await_start(self.descriptor(Slot::Fifo)?),
+            VisibleStep::RunHook(hook) => hooks::run(hook, |slot| self.descriptor(slot), None),
+            VisibleStep::TellHooksRun => {
                 io::write(self.descriptor(Slot::Fifo)?, &[HOOKS_RUN])?;
                 Ok(())
             }
-            ApartStep::Execute => self.execute(),
+            VisibleStep::Execute => self.execute(),
         }
     }
 
@@ -395,7 +397,7 @@ impl Apart {
 
     #[cold]
     #[inline(never)]
-    fn fail(&self, step: ApartStep, stop: Stop) {
+    fn fail(&self, step: VisibleStep, stop: Stop) {
         let failure = stop.failure();
         self.board().fail(failure);
         let reason = self.reason(step, failure);
@@ -412,9 +414,9 @@ impl Apart {
     /// As [`crate::Init::give_reason`].
     #[cold]
     #[inline(never)]
-    fn reason(&self, step: ApartStep, failure: kan_op::Failure) -> Reason {
+    fn reason(&self, step: VisibleStep, failure: kan_op::Failure) -> Reason {
         let reason = Reason::default();
-        if let (ApartStep::Execute, Some(path)) = (step, self.found) {
+        if let (VisibleStep::Execute, Some(path)) = (step, self.found) {
             reason.look_at_program(path, Errno::new(failure.errno.into()));
         }
         reason.tell(|text| self.board().give_reason(text));
@@ -424,7 +426,7 @@ impl Apart {
     /// As [`crate::Init::complain_if_alone`].
     #[cold]
     #[inline(never)]
-    fn complain_if_alone(&self, step: ApartStep, failure: kan_op::Failure, reason: &Reason) {
+    fn complain_if_alone(&self, step: VisibleStep, failure: kan_op::Failure, reason: &Reason) {
         let Ok(channel) = self.descriptor(Slot::Channel) else {
             return;
         };
@@ -433,11 +435,11 @@ impl Apart {
         }
         let line = match step {
             // kan failed, and has said so.
-            ApartStep::Wait(_) | ApartStep::Tell(_) => return,
-            ApartStep::RunHook(hook) => {
+            VisibleStep::Wait(_) | VisibleStep::Tell(_) => return,
+            VisibleStep::RunHook(hook) => {
                 Line::of_hook((hook.kind, hook.index, hook.timeout), failure)
             }
-            ApartStep::Execute => Line::of_execution(self.found, failure),
+            VisibleStep::Execute => Line::of_execution(self.found, failure),
             _ => Line::of_call(failure),
         };
         let line = line.ended_with(reason);
@@ -449,13 +451,13 @@ impl Apart {
 }
 
 /// On the capsule's stack.
-fn clone_and_exit(apart: &'static mut Apart) -> ! {
-    let (place, board, sibling) = (apart.place, apart.board(), apart.sibling);
-    // SAFETY: this runs on the capsule's stack, and from here on only what `Apart` points at is
+fn clone_and_exit(visible: &'static mut Visible) -> ! {
+    let (place, board, sibling) = (visible.place, visible.board(), visible.sibling);
+    // SAFETY: this runs on the capsule's stack, and from here on only what `Visible` points at is
     // used, which lies in the capsule and on the two shared pages.
-    let cloned = unsafe { place.leave_memory(&[apart.words, sibling]) }
-        .and_then(|()| apart::keep_from_children(sibling))
-        .and_then(|()| apart::clone_sibling(apart, begin));
+    let cloned = unsafe { place.leave_memory(&[visible.words, sibling]) }
+        .and_then(|()| capsule::keep_from_children(sibling))
+        .and_then(|()| capsule::clone_sibling(visible, begin));
     match cloned {
         Ok(pid) => {
             if let Some(word) = sibling.first() {
@@ -471,37 +473,37 @@ fn clone_and_exit(apart: &'static mut Apart) -> ! {
 }
 
 /// On the capsule's stack.
-fn leave_and_begin(apart: &'static mut Apart) -> ! {
-    // SAFETY: this runs on the capsule's stack, and from here on only what `Apart` points at is
+fn leave_and_begin(visible: &'static mut Visible) -> ! {
+    // SAFETY: this runs on the capsule's stack, and from here on only what `Visible` points at is
     // used, which lies in the capsule and on the status page.
-    if let Err(error) = unsafe { apart.place.leave_memory(&[apart.words]) } {
-        apart.board().fail(Stop::from(error).failure());
+    if let Err(error) = unsafe { visible.place.leave_memory(&[visible.words]) } {
+        visible.board().fail(Stop::from(error).failure());
         process::exit(255)
     }
-    begin(apart)
+    begin(visible)
 }
 
 /// The process that the container sees, until it is the program.
 #[unsafe(link_section = "kan_waiting")]
-fn begin(apart: &mut Apart) -> ! {
-    if apart.waits {
+fn begin(visible: &mut Visible) -> ! {
+    if visible.waits {
         // SAFETY: one thread, which changes no instructions and no constants.
-        unsafe { memory::drop_image(apart.page) };
+        unsafe { memory::drop_image(visible.page) };
     }
-    apart.stamp(apart.first - 1);
-    for (index, step) in apart.steps.iter().enumerate() {
-        let index = apart.first + index;
-        apart.board().begin(index);
-        let done = match apart.perform_waiting(step) {
+    visible.stamp(visible.first - 1);
+    for (index, step) in visible.steps.iter().enumerate() {
+        let index = visible.first + index;
+        visible.board().begin(index);
+        let done = match visible.perform_waiting(step) {
             Some(done) => done,
-            None => apart.perform(step),
+            None => visible.perform(step),
         };
         if let Err(stop) = done {
-            apart.fail(*step, stop);
+            visible.fail(*step, stop);
             break;
         }
-        apart.is_traced &= !matches!(step, ApartStep::LoadFilter { .. });
-        apart.stamp(index);
+        visible.is_traced &= !matches!(step, VisibleStep::LoadFilter { .. });
+        visible.stamp(index);
     }
     process::exit(255)
 }

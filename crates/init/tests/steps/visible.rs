@@ -14,11 +14,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering::SeqCst;
 
 pub const TESTS: &[Test] = &tests![
-    crate::apart::the_process_has_nothing_of_its_makers_memory,
-    crate::apart::a_waiting_process_has_left_its_memory,
-    crate::apart::a_step_that_may_not_follow_is_refused,
-    crate::apart::a_pid_namespace_without_init_is_an_error,
-    crate::apart::a_procfs_shows_a_pid_namespace_that_is_not_entered,
+    crate::visible::the_process_has_nothing_of_its_makers_memory,
+    crate::visible::a_waiting_process_has_left_its_memory,
+    crate::visible::a_step_that_may_not_follow_is_refused,
+    crate::visible::a_pid_namespace_without_init_is_an_error,
+    crate::visible::a_procfs_shows_a_pid_namespace_that_is_not_entered,
 ];
 
 /// Never in the file of this program, so that it is found in memory alone.
