@@ -82,3 +82,62 @@ fn lifecycle_imports_one_way() {
     ];
     one_way("crates/lifecycle", &order);
 }
+
+/// The crates of `crates/` that each of them depends on.
+fn dependencies(name: &str) -> Vec<String> {
+    let text = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+    let from = text.find("[dependencies]").unwrap_or(text.len());
+    let section = &text[from..];
+    let end = section[1..].find("\n[").map_or(section.len(), |at| at + 1);
+    let lines = section[..end].lines();
+    let own = lines.filter_map(|line| line.strip_prefix("kan-")?.split(['.', ' ', '=']).next());
+    let mut all: Vec<_> = own.map(str::to_owned).collect();
+    all.sort();
+    all
+}
+
+/// Each line `crate ─▶ others` in the picture of ARCHITECTURE.md.
+#[test]
+fn the_picture_of_the_crates_is_true() {
+    let text = fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    let mut checked = Vec::new();
+    for line in text.lines() {
+        let Some((left, right)) = line.split_once("─▶ ") else {
+            continue;
+        };
+        let left = left.trim_end_matches('─').trim();
+        if !line.starts_with("    ") || !left.split(", ").all(|name| exists(name)) {
+            continue;
+        }
+        for name in left.split(", ") {
+            let mut told: Vec<_> = right.split_whitespace().map(str::to_owned).collect();
+            if right.starts_with("none") {
+                told.clear();
+            }
+            told.sort();
+            assert_eq!(told, dependencies(name), "ARCHITECTURE.md: {name}");
+            checked.push(name.to_owned());
+        }
+    }
+    for name in [
+        "cli",
+        "lifecycle",
+        "plan",
+        "init",
+        "cgroup",
+        "seccomp",
+        "dbus",
+        "sys",
+        "op",
+        "spec",
+    ] {
+        assert!(
+            checked.iter().any(|other| other == name),
+            "{name} is not in the picture"
+        );
+    }
+}
+
+fn exists(name: &str) -> bool {
+    root().join("crates").join(name).join("Cargo.toml").exists()
+}
