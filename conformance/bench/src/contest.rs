@@ -26,24 +26,6 @@ pub struct Contest {
 /// Something that can be measured by itself: the name that `--only` knows it by, and how.
 type Part<'a> = (&'static str, Box<dyn Fn() -> Growth + 'a>);
 
-/// The names of all parts, in their order.
-pub const PARTS: [&str; 15] = [
-    "hybrid",
-    "limit",
-    "run",
-    "seccomp",
-    "podman",
-    "life",
-    "commands",
-    "version",
-    "memory",
-    "calls",
-    "instructions",
-    "size",
-    "items",
-    "together",
-    "alive",
-];
 /// Those that take minutes, which `--full` adds.
 const LONG: [&str; 4] = ["limit", "items", "together", "alive"];
 
@@ -221,6 +203,7 @@ pub fn program(options: &Options, name: &str, beside: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::PARTS;
 
     fn wanted(words: &[&str]) -> Vec<&'static str> {
         let words = words.iter().map(|word| (*word).to_owned());

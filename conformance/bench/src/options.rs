@@ -2,7 +2,24 @@
 
 use std::path::PathBuf;
 
-use crate::contest::PARTS;
+/// The names of all parts, in their order.
+pub const PARTS: [&str; 15] = [
+    "hybrid",
+    "limit",
+    "run",
+    "seccomp",
+    "podman",
+    "life",
+    "commands",
+    "version",
+    "memory",
+    "calls",
+    "instructions",
+    "size",
+    "items",
+    "together",
+    "alive",
+];
 
 /// What `bench --help` prints.
 pub const USAGE: &str = "\

@@ -1,10 +1,10 @@
 //! Every command, for [`crate::blocking`].
 
 use crate::blocking::Judge;
-use crate::cases::Body;
 use crate::helpers;
 use crate::leftovers;
 use crate::outcome::{Outcome, Verdict, check};
+use crate::stage::Body;
 use crate::stage::{Config, Stage};
 use crate::sweep::await_status;
 use crate::tracer::{self, Ended};

@@ -6,7 +6,7 @@ use crate::race;
 use crate::reach;
 use crate::seal;
 use crate::secrecy;
-use crate::stage::{Config, Stage, View};
+use crate::stage::{Body, Config, Stage, View};
 use crate::sweep::{Blow, Sweep, Verb};
 
 /// A named case, performed in a process of its own.
@@ -18,9 +18,6 @@ pub struct Case {
     /// What is done.
     pub deed: Deed,
 }
-
-/// A case that is no sweep.
-pub type Body = fn(&Stage) -> Verdict;
 
 /// What a case does.
 #[derive(Clone, Copy)]

@@ -1,13 +1,14 @@
 //! Configs for which kan needs helpers of its own or of others, and those others: processes that lend
 //! namespaces, and one that takes what arrives at a socket.
 
-use std::cell::{Cell, RefCell};
+use std::fs;
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use nix::unistd::Pid;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use crate::manager;
 use crate::outcome::{Outcome, check};
@@ -15,44 +16,6 @@ use crate::stage::{Config, Stage};
 
 /// The argument of the process that listens.
 pub const LISTEN: &str = "--listen";
-
-/// Processes of the case's own, for as long as it lasts.
-#[derive(Debug, Default)]
-pub struct Companions {
-    all: RefCell<Vec<Child>>,
-    console: RefCell<Option<PathBuf>>,
-    has_systemd: Cell<bool>,
-}
-
-impl Companions {
-    /// The console socket, if the config wants one.
-    pub fn console(&self) -> Option<PathBuf> {
-        self.console.borrow().clone()
-    }
-
-    /// Whether one of them is systemd's manager, and makes the cgroups.
-    pub fn has_systemd(&self) -> bool {
-        self.has_systemd.get()
-    }
-
-    fn add(&self, mut command: Command) -> Outcome<u32> {
-        command.env_clear().stdin(Stdio::null());
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let child = command.spawn()?;
-        let pid = child.id();
-        self.all.borrow_mut().push(child);
-        Ok(pid)
-    }
-}
-
-impl Drop for Companions {
-    fn drop(&mut self) {
-        for child in self.all.get_mut() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-}
 
 /// Accepts connections without end, and closes each when its other end is closed.
 pub fn listen(path: &str) -> ExitCode {
@@ -286,4 +249,83 @@ fn add_hooks(stage: &Stage, config: &mut Value) -> Outcome {
         }]);
     }
     Ok(())
+}
+
+impl Stage {
+    /// A config with this program and these arguments.
+    ///
+    /// # Errors
+    /// If `kan spec` fails.
+    pub fn config(&self, which: Config, args: &[&str]) -> Outcome<Value> {
+        let at = TempDir::with_prefix("kan-faults-spec-")?;
+        let spec = [self.kan.as_os_str(), "spec".as_ref(), "--bundle".as_ref()];
+        let mut command = Command::new(spec[0]);
+        command.args(&spec[1..]).arg(at.path());
+        check!(command.status()?.success(), "kan spec failed");
+        let text = fs::read(at.path().join("config.json"))?;
+        let mut config: Value = serde_json::from_slice(&text)?;
+        let all: Vec<_> = ["/program"].iter().chain(args).collect();
+        config["process"]["args"] = json!(all);
+        config["process"]["terminal"] = json!(false);
+        config["process"]["env"] = json!([format!("KAN_FAULTS={}", self.id)]);
+        config["linux"]["cgroupsPath"] = json!(format!("/{}/{}", self.parent, self.id));
+        if which == Config::Limited {
+            config["linux"]["resources"]["unified"] = json!({"cgroup.max.depth": "9"});
+            if Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists() {
+                config["linux"]["resources"] = json!({
+                    "devices": [{"allow": false}],
+                    "pids": {"limit": 50},
+                    "memory": {"limit": 67_108_864, "swap": 67_108_864},
+                    "cpu": {"quota": 90000, "period": 100_000, "cpus": "0"},
+                });
+            }
+        }
+        if which != Config::Default {
+            config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
+            config["linux"]["namespaces"] =
+                json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}]);
+            config["linux"]["maskedPaths"] = json!(["/proc/kcore"]);
+            config["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
+            // On a tmpfs, because devices and their links would otherwise stay in the rootfs.
+            let dev = json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"});
+            if let Some(mounts) = config["mounts"].as_array_mut() {
+                mounts.push(dev);
+            }
+        }
+        match which {
+            Config::Bare => {
+                config["linux"]["namespaces"] = json!([{"type": "pid"}, {"type": "uts"}]);
+                config["linux"]["maskedPaths"] = json!([]);
+                config["linux"]["readonlyPaths"] = json!([]);
+            }
+            Config::Users => self.add_users(&mut config)?,
+            Config::Small | Config::Default | Config::Limited => {}
+            _ => add(self, which, &mut config)?,
+        }
+        Ok(config)
+    }
+
+    /// The container's root is another user, who has to reach the rootfs.
+    fn add_users(&self, config: &mut Value) -> Outcome {
+        use std::os::unix::fs::PermissionsExt as _;
+        for dir in self.place.dir.ancestors() {
+            let mode = fs::metadata(dir)?.permissions().mode();
+            if mode & 0o001 == 0 {
+                fs::set_permissions(dir, fs::Permissions::from_mode(mode | 0o011))?;
+            }
+        }
+        let range = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
+        config["linux"]["uidMappings"] = range.clone();
+        config["linux"]["gidMappings"] = range;
+        let bind = json!({
+            "destination": "/tmp", "type": "bind", "source": "/usr", "options": ["rbind", "ro"],
+        });
+        let user = json!({"type": "user"});
+        for (pointer, entry) in [("/linux/namespaces", user), ("/mounts", bind)] {
+            if let Some(list) = config.pointer_mut(pointer).and_then(Value::as_array_mut) {
+                list.push(entry);
+            }
+        }
+        Ok(())
+    }
 }

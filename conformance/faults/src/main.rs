@@ -13,9 +13,11 @@
 mod blocking;
 mod blocking_commands;
 mod cases;
+mod companions;
 mod helpers;
 mod leftovers;
 mod manager;
+mod moment;
 mod outcome;
 mod payload;
 mod race;

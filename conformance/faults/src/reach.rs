@@ -8,11 +8,11 @@ use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use crate::helpers;
+use crate::moment::Moment;
 use crate::outcome::{Fault, Outcome, Verdict, check, fail};
 use crate::reach_scene::{Command, Scene, canary, name};
 use crate::reach_seen::{Look, Seen};
 use crate::stage::{Config, Stage};
-use crate::tracer::Moment;
 
 /// CAP_SYS_ADMIN, capabilities(7).
 const SYS_ADMIN: u64 = 1 << 21;

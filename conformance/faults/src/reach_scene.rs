@@ -8,11 +8,12 @@ use serde_json::{Value, json};
 
 use crate::helpers;
 use crate::leftovers;
+use crate::moment::Moment;
 use crate::outcome::{Outcome, Verdict, check, fail};
 use crate::reach_seen::{Allowed, Look, Seen};
 use crate::registers;
 use crate::stage::{Config, Stage};
-use crate::tracer::{self, Ended, Moment};
+use crate::tracer::{self, Ended};
 
 /// What is done to a container.
 #[derive(Clone, Copy)]

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use nix::unistd::Pid;
 
+use crate::moment::Moment;
 use crate::outcome::Outcome;
 use crate::secrecy;
-use crate::tracer::Moment;
 
 /// Lines of /proc/PID/status that say what a process may do.
 const CREDENTIALS: [&str; 9] = [

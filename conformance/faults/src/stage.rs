@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use nix::sched::{CloneFlags, unshare};
 use rustix::mount::{MountPropagationFlags, mount_bind, mount_change};
 use rustix::process::{Pid, getpid, set_child_subreaper};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::helpers;
+use crate::companions::Companions;
 use crate::leftovers::{self, Place};
 use crate::outcome::{Outcome, Verdict, check, fail};
 
@@ -75,7 +75,7 @@ pub struct Stage {
     /// The parent of the containers' cgroups, below every hierarchy.
     pub parent: String,
     /// Who listens, or lends a namespace.
-    companions: helpers::Companions,
+    companions: Companions,
     outputs: TempDir,
     _dir: TempDir,
 }
@@ -125,7 +125,7 @@ impl Stage {
             id,
             place,
             parent,
-            companions: helpers::Companions::default(),
+            companions: Companions::default(),
             outputs: TempDir::with_prefix("kan-faults-out-")?,
             _dir: dir,
         };
@@ -134,7 +134,7 @@ impl Stage {
     }
 
     /// Processes that the config needs.
-    pub fn companions(&self) -> &helpers::Companions {
+    pub fn companions(&self) -> &Companions {
         &self.companions
     }
 
@@ -169,83 +169,6 @@ impl Stage {
             fs::copy(&own, &program)?;
         }
         fs::write(dir.join("config.json"), serde_json::to_vec_pretty(config)?)?;
-        Ok(())
-    }
-
-    /// A config with this program and these arguments.
-    ///
-    /// # Errors
-    /// If `kan spec` fails.
-    pub fn config(&self, which: Config, args: &[&str]) -> Outcome<Value> {
-        let at = TempDir::with_prefix("kan-faults-spec-")?;
-        let spec = [self.kan.as_os_str(), "spec".as_ref(), "--bundle".as_ref()];
-        let mut command = Command::new(spec[0]);
-        command.args(&spec[1..]).arg(at.path());
-        check!(command.status()?.success(), "kan spec failed");
-        let text = fs::read(at.path().join("config.json"))?;
-        let mut config: Value = serde_json::from_slice(&text)?;
-        let all: Vec<_> = ["/program"].iter().chain(args).collect();
-        config["process"]["args"] = json!(all);
-        config["process"]["terminal"] = json!(false);
-        config["process"]["env"] = json!([format!("KAN_FAULTS={}", self.id)]);
-        config["linux"]["cgroupsPath"] = json!(format!("/{}/{}", self.parent, self.id));
-        if which == Config::Limited {
-            config["linux"]["resources"]["unified"] = json!({"cgroup.max.depth": "9"});
-            if Path::new("/sys/fs/cgroup/pids/cgroup.procs").exists() {
-                config["linux"]["resources"] = json!({
-                    "devices": [{"allow": false}],
-                    "pids": {"limit": 50},
-                    "memory": {"limit": 67_108_864, "swap": 67_108_864},
-                    "cpu": {"quota": 90000, "period": 100_000, "cpus": "0"},
-                });
-            }
-        }
-        if which != Config::Default {
-            config["mounts"] = json!([{"destination": "/proc", "type": "proc", "source": "proc"}]);
-            config["linux"]["namespaces"] =
-                json!([{"type": "pid"}, {"type": "mount"}, {"type": "uts"}]);
-            config["linux"]["maskedPaths"] = json!(["/proc/kcore"]);
-            config["linux"]["readonlyPaths"] = json!(["/proc/sys"]);
-            // On a tmpfs, because devices and their links would otherwise stay in the rootfs.
-            let dev = json!({"destination": "/dev", "type": "tmpfs", "source": "tmpfs"});
-            if let Some(mounts) = config["mounts"].as_array_mut() {
-                mounts.push(dev);
-            }
-        }
-        match which {
-            Config::Bare => {
-                config["linux"]["namespaces"] = json!([{"type": "pid"}, {"type": "uts"}]);
-                config["linux"]["maskedPaths"] = json!([]);
-                config["linux"]["readonlyPaths"] = json!([]);
-            }
-            Config::Users => self.add_users(&mut config)?,
-            Config::Small | Config::Default | Config::Limited => {}
-            _ => helpers::add(self, which, &mut config)?,
-        }
-        Ok(config)
-    }
-
-    /// The container's root is another user, who has to reach the rootfs.
-    fn add_users(&self, config: &mut Value) -> Outcome {
-        use std::os::unix::fs::PermissionsExt as _;
-        for dir in self.place.dir.ancestors() {
-            let mode = fs::metadata(dir)?.permissions().mode();
-            if mode & 0o001 == 0 {
-                fs::set_permissions(dir, fs::Permissions::from_mode(mode | 0o011))?;
-            }
-        }
-        let range = json!([{"containerID": 0, "hostID": 100_000, "size": 65_536}]);
-        config["linux"]["uidMappings"] = range.clone();
-        config["linux"]["gidMappings"] = range;
-        let bind = json!({
-            "destination": "/tmp", "type": "bind", "source": "/usr", "options": ["rbind", "ro"],
-        });
-        let user = json!({"type": "user"});
-        for (pointer, entry) in [("/linux/namespaces", user), ("/mounts", bind)] {
-            if let Some(list) = config.pointer_mut(pointer).and_then(Value::as_array_mut) {
-                list.push(entry);
-            }
-        }
         Ok(())
     }
 
@@ -422,3 +345,6 @@ fn separate_mounts(view: View) -> Outcome {
     )?;
     Ok(())
 }
+
+/// A case that is no sweep.
+pub type Body = fn(&Stage) -> Verdict;

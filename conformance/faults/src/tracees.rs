@@ -5,8 +5,8 @@ use nix::sys::ptrace;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::moment::{Moment, Watch};
 use crate::outcome::{Outcome, fail};
-use crate::tracer::{Moment, Watch};
 
 /// Tracees that this process has adopted: a process that is killed before it reports a clone leaves
 /// a child that is traced and that nobody has announced.

@@ -14,6 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use crate::moment::{Moment, Watch};
 use crate::outcome::{Fault, Outcome};
 use crate::registers;
 use crate::tracees::{adopted_tracees, is_clone, release};
@@ -60,20 +61,6 @@ pub struct Strike<'a> {
     /// What happens then.
     pub deed: Deed<'a>,
 }
-
-/// Where a process stands while a [`Watch`] looks at it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
-    /// Before its first instruction.
-    Begin,
-    /// At the entry of a call, by number.
-    Call(u64),
-    /// After its execve(2), before the program's first instruction.
-    Executed,
-}
-
-/// Looks at every process but the command itself, whenever one stands still.
-pub type Watch<'a> = &'a mut dyn FnMut(Pid, Moment);
 
 /// Looks at each call of the command itself, by number: at its entry (`true`) and at its exit.
 pub type Audit<'a> = &'a mut dyn FnMut(Pid, u64, bool);

@@ -14,9 +14,10 @@ use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 
-use harness::case::{Case, Fault, Outcome};
+use harness::case::Case;
 use harness::container::Ctx;
 use harness::leftovers::Snapshot;
+use harness::outcome::{Fault, Outcome};
 use harness::reaper;
 use harness::runtime::Runtime;
 use harness::world::World;

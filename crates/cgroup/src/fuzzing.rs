@@ -1,6 +1,9 @@
 //! For conformance/fuzz: the kernel's files, as far as they are read here.
 
-use crate::{events, mountinfo, proc_cgroup, procs, stats};
+use crate::locate::mountinfo;
+use crate::locate::proc_cgroup;
+use crate::stats::events;
+use crate::{processes as procs, stats};
 use std::path::Component;
 
 /// `/proc/self/mountinfo`.

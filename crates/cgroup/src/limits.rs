@@ -15,9 +15,9 @@ use kan_op::{IfMissing, Limits, Setting, Usage};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::{self, Errno};
 
-use crate::controllers;
 use crate::error::{Error, Operation};
 use crate::file;
+use crate::tree::controllers;
 
 pub use error::LimitError;
 

@@ -16,6 +16,7 @@ pub mod fuzzing;
 mod log;
 mod output;
 mod trace;
+mod verb;
 
 pub use args::{command, examples_of as examples};
 pub use exit::ExitCode;
@@ -52,9 +53,9 @@ pub fn main(line: Vec<OsString>) -> ExitCode {
         output::complain(&why);
         return own_failure(&words, ExitCode::FAILURE);
     }
-    match commands::dispatch(&words, &matches, &globals, &log) {
+    match dispatch(&words, &matches, &globals, &log) {
         Ok(code) => code,
-        Err(commands::Failure { message, code }) => {
+        Err(verb::Failure { message, code }) => {
             log.failure(&message);
             // As a shell would have it, had kan been killed: 128 and the signal's number.
             let signal = kan_lifecycle::stopped_by().and_then(|signal| u8::try_from(signal).ok());
@@ -89,4 +90,36 @@ fn complain(words: &args::Words, message: &str) -> ExitCode {
     let (log, format) = args::log_flags(&words.all);
     log::Log::new(log, format, log::Level::default()).failure(message);
     ExitCode::FAILURE
+}
+
+/// Runs the command that the words name.
+fn dispatch(
+    words: &args::Words,
+    matches: &clap::ArgMatches,
+    globals: &args::Globals,
+    log: &log::Log,
+) -> verb::Outcome {
+    let (Some(verb), Some((_, matches))) = (words.verb, matches.subcommand()) else {
+        output::print(&args::help(None));
+        return Ok(ExitCode::SUCCESS);
+    };
+    (verb.run)(&verb::Call {
+        words: &words.all,
+        matches,
+        globals,
+        log,
+        store: kan_lifecycle::Store::new(&globals.root),
+        help,
+    })
+}
+
+/// The help of kan, or of the command of this name.
+fn help(name: Option<&str>) -> Result<String, String> {
+    match name {
+        Some(name) => match commands::find(name) {
+            Some(verb) => Ok(args::help(Some(verb))),
+            None => Err(args::unknown_command(name)),
+        },
+        None => Ok(args::help(None)),
+    }
 }

@@ -4,8 +4,10 @@
 //! on it.
 
 use crate::devices::PROC_SUPER_MAGIC;
-use crate::mounts::{SLAVE, configured_filesystem};
-use crate::{Slots, Step};
+use crate::mounts::configured_filesystem;
+use crate::outcome::Step;
+use crate::pivot::SLAVE;
+use crate::slots::Slots;
 use core::ffi::CStr;
 use kan_sys::file::{self, O_DIRECTORY, O_PATH, O_RDONLY};
 use kan_sys::io;

@@ -1,7 +1,7 @@
 //! `tmpcopyup`: what a new tmpfs covers is copied into it first.
 
+use crate::outcome::{Step, Stop};
 use crate::rootpath::{self, Text};
-use crate::{Step, Stop};
 use core::ffi::CStr;
 use kan_op::Flaw;
 use kan_op::init::RootPath;

@@ -1,10 +1,10 @@
 //! Users, groups, capabilities, the working directory.
 
-use crate::{Init, Step};
+use crate::outcome::Step;
 use core::ffi::CStr;
-use kan_op::init::{FilterInstruction, Ids, Listener};
-use kan_op::{Flaw, Slot};
-use kan_sys::fd::{AsRawFd, OwnedFd};
+use kan_op::Flaw;
+use kan_op::init::{FilterInstruction, Ids};
+use kan_sys::fd::OwnedFd;
 use kan_sys::{Errno, credentials, file};
 
 /// The bits of a capability set, as numbers.
@@ -52,13 +52,13 @@ pub(crate) fn set_capabilities(effective: u64, permitted: u64, inheritable: u64)
 pub(crate) fn raise_ambient(capabilities: u64) -> Step {
     for (part, capability) in numbers(capabilities).enumerate() {
         credentials::raise_ambient(capability)
-            .map_err(|error| crate::Stop::from(error).in_part(part))?;
+            .map_err(|error| crate::outcome::Stop::from(error).in_part(part))?;
     }
     Ok(())
 }
 
 /// A kernel without keys, or a seccomp filter around kan that refuses keyctl(2), has no keyring
-/// to keep apart.
+/// to keep visible.
 pub(crate) fn new_keyring(name: &CStr) -> Step {
     const POSSESSOR_ALL: u32 = 0x3f00_0000;
     const USER_SEARCH_READ_VIEW: u32 = 0x000b_0000;
@@ -77,61 +77,14 @@ pub(crate) fn new_keyring(name: &CStr) -> Step {
 pub(crate) fn load(
     program: &[FilterInstruction],
     flags: u32,
-) -> Result<Option<OwnedFd>, crate::Stop> {
+) -> Result<Option<OwnedFd>, crate::outcome::Stop> {
     let (instructions, length) = (program.as_ptr().cast(), program.len());
     // SAFETY: `FilterInstruction` has the kernel's layout.
     Ok(unsafe { credentials::load_filter(instructions, length, flags) }?)
 }
 
-impl Init<'_> {
-    /// Root may enter what the user may not, and on network file systems the other way round.
-    pub(crate) fn enter_directory(&mut self, path: &CStr) -> Step {
-        match file::chdir(path) {
-            Ok(()) => lies_inside(),
-            Err(error) if error.errno == Errno::EACCES => {
-                self.directory_refused = true;
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    /// From here on a call may be forbidden, or wait for the agent: nothing is called but what the
-    /// plan says.
-    pub(crate) fn load_filter(
-        &mut self,
-        program: &[FilterInstruction],
-        flags: u32,
-        handed: Option<Listener>,
-    ) -> Step {
-        self.slots.sweep_no_more();
-        let listener = load(program, flags)?;
-        let (Some(handed), Some(listener)) = (handed, listener) else {
-            return Ok(());
-        };
-        match handed {
-            Listener::Offered => self.board.offer(listener.as_raw_fd()),
-            Listener::Sent => {
-                let channel = self.slots.get(Slot::Channel)?;
-                kan_sys::socket::send_descriptor(channel, c"listener", &listener)?;
-            }
-        }
-        self.slots.fill(Slot::Listener, listener);
-        Ok(())
-    }
-
-    /// Where root could enter, nothing is called: a filter may be loaded that forbids it.
-    pub(crate) fn confirm_directory(&mut self, path: &CStr) -> Step {
-        if !self.directory_refused {
-            return Ok(());
-        }
-        file::chdir(path)?;
-        lies_inside()
-    }
-}
-
 /// A directory outside the root has a path that does not start with `/` (CVE-2024-21626).
-fn lies_inside() -> Step {
+pub(crate) fn lies_inside() -> Step {
     let mut buffer = [0; 4096];
     match file::current_directory(&mut buffer) {
         Ok(found) if found.first() == Some(&b'/') => Ok(()),

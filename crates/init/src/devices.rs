@@ -1,7 +1,7 @@
 //! Device nodes, links, and files of the host's /proc.
 
+use crate::outcome::{Step, Stop};
 use crate::rootpath::LastDirectory;
-use crate::{Step, Stop};
 use core::ffi::CStr;
 use kan_op::Flaw;
 use kan_op::init::{NodeKind, RootPath};

@@ -1,7 +1,7 @@
 //! Finding and executing the container's program.
 
+use crate::outcome::{Step, Stop};
 use crate::reason::Reason;
-use crate::{Step, Stop};
 use alloc::boxed::Box;
 use alloc::ffi::CString;
 use alloc::vec::Vec;
@@ -123,7 +123,7 @@ impl<'p> ExecStrings<'p> {
     }
 }
 
-/// One line, written by one call so that it is not torn apart.
+/// One line, written by one call so that it is not torn visible.
 pub(crate) struct Line {
     bytes: [u8; 4200],
     length: usize,
@@ -198,7 +198,7 @@ impl Line {
 
     fn push_number(&mut self, number: usize) {
         let number = i32::try_from(number).unwrap_or(i32::MAX);
-        self.push(crate::hooks::decimal(number, &mut [0; 10]));
+        self.push(decimal(number, &mut [0; 10]));
     }
 
     /// In lower case: engines match Go's spelling.
@@ -247,5 +247,18 @@ impl Stop {
                 errno: Errno::ENOENT | Errno::ENOTDIR
             })
         )
+    }
+}
+
+/// A number in decimal, at the end of the buffer.
+pub(crate) fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
+    let (mut rest, mut start) = (number.unsigned_abs(), buffer.len());
+    loop {
+        start -= 1;
+        buffer[start] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+        rest /= 10;
+        if rest == 0 {
+            return &buffer[start..];
+        }
     }
 }

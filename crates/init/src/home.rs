@@ -1,7 +1,7 @@
 //! The user's home directory, from the container's /etc/passwd: passwd(5).
 
 use crate::exec::{ExecStrings, HOME_SIZE};
-use crate::{Step, Stop};
+use crate::outcome::{Step, Stop};
 use kan_op::Flaw;
 use kan_sys::fd::OwnedFd;
 use kan_sys::file::{self, O_NOCTTY, O_NONBLOCK, O_RDONLY, S_IFREG};

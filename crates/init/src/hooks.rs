@@ -1,12 +1,12 @@
 //! Hooks in the container's namespaces: createContainer and startContainer.
 
-use crate::exec::pointers;
-use crate::{Init, Step, Stop};
+use crate::exec::{decimal, pointers};
+use crate::outcome::{Step, Stop};
 use alloc::vec::Vec;
 use core::ffi::{CStr, c_char};
 use core::ptr;
 use core::time::Duration;
-use kan_op::init::{InitHook, Stream};
+use kan_op::init::Stream;
 use kan_op::{Flaw, InitStep, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{self, O_WRONLY};
@@ -21,7 +21,7 @@ const SIGKILL: i32 = 9;
 
 /// argv and environment of each hook, in the order of the steps. Made before the clone.
 #[derive(Debug)]
-pub(crate) struct HookStrings(Vec<(Vec<*const c_char>, Vec<*const c_char>)>);
+pub(crate) struct HookStrings(pub(crate) Vec<(Vec<*const c_char>, Vec<*const c_char>)>);
 
 impl HookStrings {
     /// `home` is the entry of HOME, which is filled in later.
@@ -86,37 +86,6 @@ impl Output<'_> {
     }
 }
 
-impl Init<'_> {
-    pub(crate) fn run_hook(&mut self, hook: &InitHook) -> Step {
-        let (args, env) = self
-            .hooks
-            .0
-            .get(self.hooks_run)
-            .ok_or(Stop::from(Flaw::OutOfStep))?;
-        let hook = HookRun {
-            kind: hook.kind,
-            index: hook.index,
-            path: &hook.path,
-            args,
-            env,
-            state_before: &hook.state_before,
-            state_after: &hook.state_after,
-            timeout: hook.timeout,
-            stdout: hook.stdout,
-            stderr: hook.stderr,
-            in_root: hook.in_root,
-        };
-        self.hooks_run += 1;
-        // While kan is still at work on the container, nobody would find it if kan ended now.
-        let kan = if hook.kind == "startContainer" {
-            None
-        } else {
-            self.slots.get(Slot::Channel).ok()
-        };
-        run(&hook, |slot| self.slots.get(slot), kan)
-    }
-}
-
 /// Runs a hook and waits for it. `descriptor` is what a slot holds; `kan` is at its end when kan is,
 /// which then ends the wait.
 pub(crate) fn run<'f>(
@@ -147,7 +116,7 @@ pub(crate) fn run<'f>(
     let until = hook.timeout.map(|seconds| {
         memory::monotonic_ns().saturating_add(seconds.saturating_mul(1_000_000_000))
     });
-    let child = process::fork_plainly(crate::alone(), &mut launch, become_hook)?;
+    let child = process::fork_plainly(crate::alone::alone(), &mut launch, become_hook)?;
     drop(launch);
     let in_time = Talk::new(hook, state)?.until_end(&child.pidfd, kan, until);
     if !matches!(in_time, Ok(true)) {
@@ -255,18 +224,6 @@ fn judge(ended: Ended) -> Step {
         Ended::Exited(0) => Ok(()),
         Ended::Exited(code) => stop(Flaw::HookExited, code),
         Ended::Signalled(signal) => stop(Flaw::HookSignalled, signal),
-    }
-}
-
-pub(crate) fn decimal(number: i32, buffer: &mut [u8; 10]) -> &[u8] {
-    let (mut rest, mut start) = (number.unsigned_abs(), buffer.len());
-    loop {
-        start -= 1;
-        buffer[start] = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-        rest /= 10;
-        if rest == 0 {
-            return &buffer[start..];
-        }
     }
 }
 

@@ -1,13 +1,15 @@
 //! The container's mounts.
 
+use crate::outcome::{Step, Stop};
+use crate::procfs;
 use crate::rootpath::{self, INSIDE, LastDirectory, Make, Text};
-use crate::{Slots, Step, Stop, procfs};
+use crate::slots::Slots;
 use core::ffi::CStr;
 use kan_op::init::{
-    MountChange, MountPoint, MountTarget, NewMount, Parameter, RootEntry, RootPath, TreeSource,
+    MountChange, MountPoint, MountTarget, NewMount, Parameter, RootPath, TreeSource,
 };
 use kan_op::{Flaw, Slot};
-use kan_sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use kan_sys::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{
     self, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, S_IFCHR, S_IFDIR, S_IFLNK,
@@ -392,43 +394,6 @@ fn look_up_present(root: BorrowedFd<'_>, path: &RootPath) -> Result<Option<Owned
         Err(error) if error.errno == Errno::ENOENT => Ok(None),
         other => Ok(Some(other?)),
     }
-}
-
-pub(crate) fn enter_root(slots: &mut Slots, entry: RootEntry) -> Step {
-    let root = slots.take(Slot::Root)?;
-    file::fchdir(&root)?;
-    drop(root);
-    match entry {
-        RootEntry::Pivot { slave_first } => pivot(slave_first)?,
-        RootEntry::Move => {
-            crate::bare::hide(slots)?;
-            let here = file::open(c".", O_PATH | O_DIRECTORY, 0)?;
-            let over = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
-            mount::attach(here.as_fd(), over)?;
-            file::chroot(c".")?;
-        }
-        RootEntry::Chroot => file::chroot(c".")?,
-    }
-    Ok(file::chdir(c"/")?)
-}
-
-pub(crate) const SLAVE: Change = Change {
-    set: 0,
-    clear: 0,
-    propagation: 1 << 19,
-};
-
-/// With `.` for both, the old root lies on top of the new one, where umount2(2) finds it as `.`:
-/// pivot_root(2), notes. Other calls find the new one there, so that the old one is opened before.
-pub(crate) fn pivot(slave_first: bool) -> Result<(), Error> {
-    if slave_first {
-        let old = file::open(c"/", O_PATH | O_DIRECTORY, 0)?;
-        mount::pivot_root(c".", c".")?;
-        mount::change(old, SLAVE, Depth::Recursive)?;
-    } else {
-        mount::pivot_root(c".", c".")?;
-    }
-    mount::detach(c".")
 }
 
 /// The name is not looked up any further: neither a link nor a path leads elsewhere.

@@ -1,13 +1,18 @@
 //! One step of the plan: which function performs it.
 
-use crate::apart::Apart;
+use crate::interpreter::Init;
+use crate::outcome::{Step, Stop};
 use crate::rootpath::Make;
+use crate::visible::Visible;
 use crate::{
-    Init, Step, Stop, copy_up, credentials, devices, mounts, rootpath, schedule, terminal,
+    copy_up, credentials, devices, hooks, mounts, root, rootpath, schedule, sync, terminal,
 };
-use kan_op::{Flaw, InitStep, Slot};
+use core::ffi::CStr;
+use kan_op::init::{FilterInstruction, InitHook, Listener};
+use kan_op::{Flaw, HOOKS_RUN, InitStep, Slot, Sync};
+use kan_sys::fd::AsRawFd;
 use kan_sys::file::{self, O_DIRECTORY, O_PATH};
-use kan_sys::{io, namespace, process, resource, signal};
+use kan_sys::{Errno, io, namespace, process, resource, signal, socket};
 
 impl<'p> Init<'p> {
     #[expect(
@@ -105,7 +110,7 @@ impl<'p> Init<'p> {
             } => devices::make_link(directories, slots.get(Slot::Root)?, at, target, *replace),
             InitStep::MaskPath { path } => mounts::mask(slots, path),
             InitStep::LockPath { path } => mounts::lock(slots, path),
-            InitStep::EnterRoot(entry) => mounts::enter_root(slots, *entry),
+            InitStep::EnterRoot(entry) => root::enter_root(slots, *entry),
             InitStep::OpenRoot => {
                 slots.fill(Slot::Root, file::open(c"/", O_PATH | O_DIRECTORY, 0)?);
                 Ok(())
@@ -168,21 +173,21 @@ impl<'p> Init<'p> {
 
     /// Does not come back but for a plan that must not be.
     fn enter_pid_namespace(&mut self) -> Step {
-        let apart = self.take_apart()?;
-        apart.clone_process(&self.slots, &self.strings)
+        let visible = self.take_visible()?;
+        visible.clone_process(&self.slots, &self.strings)
     }
 
     /// Does not come back but for a plan that must not be.
     fn leave_memory(&mut self) -> Step {
-        let apart = self.take_apart()?;
-        apart.leave_memory(&self.slots, &self.strings)
+        let visible = self.take_visible()?;
+        visible.leave_memory(&self.slots, &self.strings)
     }
 
     /// The remaining steps, once every descriptor that is in no slot is closed.
-    fn take_apart(&mut self) -> Result<&'static mut Apart, Stop> {
+    fn take_visible(&mut self) -> Result<&'static mut Visible, Stop> {
         self.last_directory.forget(&self.slots);
         self.slots.sweep()?;
-        self.apart.take().ok_or(Flaw::OutOfStep.into())
+        self.visible.take().ok_or(Flaw::OutOfStep.into())
     }
 
     /// Closes what was spent, if it is time, and the directory that was kept, which is in no slot.
@@ -247,4 +252,118 @@ fn reset_signals(ignored: u64) -> Step {
         }
     }
     Ok(signal::set_mask(0)?)
+}
+
+/// Steps that need more of init than its slots.
+impl Init<'_> {
+    /// Root may enter what the user may not, and on network file systems the other way round.
+    pub(crate) fn enter_directory(&mut self, path: &CStr) -> Step {
+        match file::chdir(path) {
+            Ok(()) => credentials::lies_inside(),
+            Err(error) if error.errno == Errno::EACCES => {
+                self.directory_refused = true;
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// From here on a call may be forbidden, or wait for the agent: nothing is called but what the
+    /// plan says.
+    pub(crate) fn load_filter(
+        &mut self,
+        program: &[FilterInstruction],
+        flags: u32,
+        handed: Option<Listener>,
+    ) -> Step {
+        self.slots.sweep_no_more();
+        let listener = credentials::load(program, flags)?;
+        let (Some(handed), Some(listener)) = (handed, listener) else {
+            return Ok(());
+        };
+        match handed {
+            Listener::Offered => self.board.offer(listener.as_raw_fd()),
+            Listener::Sent => {
+                let channel = self.slots.get(Slot::Channel)?;
+                kan_sys::socket::send_descriptor(channel, c"listener", &listener)?;
+            }
+        }
+        self.slots.fill(Slot::Listener, listener);
+        Ok(())
+    }
+
+    /// Where root could enter, nothing is called: a filter may be loaded that forbids it.
+    pub(crate) fn confirm_directory(&mut self, path: &CStr) -> Step {
+        if !self.directory_refused {
+            return Ok(());
+        }
+        file::chdir(path)?;
+        credentials::lies_inside()
+    }
+
+    pub(crate) fn run_hook(&mut self, hook: &InitHook) -> Step {
+        let (args, env) = self
+            .hooks
+            .0
+            .get(self.hooks_run)
+            .ok_or(Stop::from(Flaw::OutOfStep))?;
+        let hook = hooks::HookRun {
+            kind: hook.kind,
+            index: hook.index,
+            path: &hook.path,
+            args,
+            env,
+            state_before: &hook.state_before,
+            state_after: &hook.state_after,
+            timeout: hook.timeout,
+            stdout: hook.stdout,
+            stderr: hook.stderr,
+            in_root: hook.in_root,
+        };
+        self.hooks_run += 1;
+        // While kan is still at work on the container, nobody would find it if kan ended now.
+        let kan = if hook.kind == "startContainer" {
+            None
+        } else {
+            self.slots.get(Slot::Channel).ok()
+        };
+        hooks::run(&hook, |slot| self.slots.get(slot), kan)
+    }
+
+    /// Reads one byte, the point that the host has reached. An end of file means that the host died
+    /// before it had saved the state: init must die as well, for nobody would ever find it.
+    pub(crate) fn wait(&self, sync: Sync) -> Step {
+        sync::wait(self.slots.get(Slot::Channel)?, sync)
+    }
+
+    /// The namespace comes with the message; if it does not, the host could not make one for init.
+    pub(crate) fn enter_network(&self) -> Step {
+        match socket::receive(self.slots.get(Slot::Channel)?)? {
+            (0, _) => Err(Flaw::OutOfStep.into()),
+            (_, Some(made)) => {
+                namespace::setns(&made, namespace::CLONE_NEWNET)?;
+                self.slots.spend(made);
+                Ok(())
+            }
+            (_, None) => {
+                namespace::unshare(namespace::CLONE_NEWNET)?;
+                Ok(kan_sys::socket::raise_loopback()?)
+            }
+        }
+    }
+
+    pub(crate) fn tell(&self, sync: Sync) -> Step {
+        sync::tell(self.slots.get(Slot::Channel)?, sync)
+    }
+
+    /// The FIFO is open for reading and writing here, so that opening it never blocked and its
+    /// end of file never comes: only a byte ends the wait.
+    pub(crate) fn await_start(&self) -> Step {
+        sync::await_start(self.slots.get(Slot::Fifo)?)
+    }
+
+    pub(crate) fn tell_hooks_run(&self) -> Step {
+        io::write(self.slots.get(Slot::Fifo)?, &[HOOKS_RUN])?;
+        Ok(())
+    }
 }

@@ -7,12 +7,13 @@
 //! it opens is worth nothing without the privileges that it does not have: this process goes on
 //! with it.
 
-use crate::mounts::pivot;
-use crate::{Stop, credentials};
+use crate::credentials;
+use crate::outcome::Stop;
+use crate::pivot::pivot;
 use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use core::time::Duration;
 use kan_op::Flaw;
-use kan_sys::apart::{self, Capsule, Place};
+use kan_sys::capsule::{self, Capsule, Place};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
 use kan_sys::io::Standard;
 use kan_sys::mount::{self, Change, Depth};
@@ -58,7 +59,7 @@ fn make_and_await(pids: BorrowedFd<'_>, kan: Option<BorrowedFd<'_>>) -> Result<O
         socket: theirs,
         opener: Some(opener.ok_or(Stop::from(Flaw::OutOfStep))?),
     };
-    let made = process::fork_plainly(crate::alone(), &mut maker, make_opener)?;
+    let made = process::fork_plainly(crate::alone::alone(), &mut maker, make_opener)?;
     drop(maker);
     // Nobody sees this one, so that it can't be stopped. Killed, it could leave the other one behind.
     await_end(&made.pidfd, None)?;
@@ -158,17 +159,17 @@ fn enter_nothing(maker: &Maker<'_>) -> Result<(), Stop> {
 fn clone_opener(opener: &'static mut Opener) -> ! {
     let (place, sibling) = (opener.place, opener.sibling);
     // SAFETY: this runs on the capsule's stack, and from here on uses nothing else but the word.
-    let is_alone =
-        unsafe { place.leave_memory(&[sibling]) }.and_then(|()| apart::keep_from_children(sibling));
+    let is_alone = unsafe { place.leave_memory(&[sibling]) }
+        .and_then(|()| capsule::keep_from_children(sibling));
     if is_alone.is_err() {
         process::exit(1)
     }
     let own = CLONE_NEWUSER | CLONE_NEWNS;
-    let cloned = apart::clone_sibling_in(own, opener, open_and_exit).or_else(|_| {
+    let cloned = capsule::clone_sibling_in(own, opener, open_and_exit).or_else(|_| {
         let admin = 1 << CAP_SYS_ADMIN;
         let _ = credentials::set_capabilities(admin, admin, 0);
         let _ = process::set_dumpable(false);
-        apart::clone_sibling_in(0, opener, open_and_exit)
+        capsule::clone_sibling_in(0, opener, open_and_exit)
     });
     if let (Ok(pid), Some(word)) = (cloned, sibling.first()) {
         word.store(u64::from(pid.unsigned_abs()), SeqCst);

@@ -1,6 +1,7 @@
 //! Paths inside the container: every lookup starts at the root's descriptor and cannot leave it.
 
-use crate::{Slots, Stop};
+use crate::outcome::Stop;
+use crate::slots::Slots;
 use core::ffi::CStr;
 use kan_op::{Flaw, Slot, init::RootPath};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -1,6 +1,6 @@
 //! Where and when the container's process runs.
 
-use crate::Step;
+use crate::outcome::Step;
 use kan_op::init::Scheduling;
 use kan_sys::file::{self, O_RDONLY};
 use kan_sys::namespace::{self, CLONE_NEWTIME};

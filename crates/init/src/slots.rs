@@ -1,6 +1,6 @@
 //! The descriptors that the steps pass to each other.
 
-use crate::{Step, Stop};
+use crate::outcome::{Step, Stop};
 use core::cell::Cell;
 use kan_op::{Flaw, Slot};
 use kan_sys::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

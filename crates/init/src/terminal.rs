@@ -1,7 +1,8 @@
 //! The container's terminal, made in its own devpts.
 
+use crate::outcome::Step;
 use crate::rootpath::INSIDE;
-use crate::{Slots, Step};
+use crate::slots::Slots;
 use kan_op::{Flaw, Slot};
 use kan_sys::fd::OwnedFd;
 use kan_sys::file::{

@@ -1,7 +1,10 @@
 //! For conformance/fuzz: files and messages that a later command, or the kernel's answer, brings.
 
-use crate::record::Record;
-use crate::{container, netlink, process, resctrl};
+use crate::os::netlink;
+use crate::resctrl;
+use crate::state::container;
+use crate::state::process;
+use crate::state::record::Record;
 
 /// `state.json`: what was read is written and read again as the same.
 ///

@@ -2,7 +2,7 @@
 //! hand, performed as `create` performs one, and a look at what it did before that is taken back.
 
 use crate::host::Host;
-use crate::record::Record;
+use crate::state::record::Record;
 use crate::{Store, Timeline};
 use kan_plan::Plan;
 use std::path::PathBuf;

@@ -1,5 +1,6 @@
 //! The steps of the host half.
 
+pub use crate::cgroup::CgroupDirectory;
 use crate::init::Scheduling;
 use crate::mount::MountChange;
 use crate::unit::Property;
@@ -56,15 +57,6 @@ pub struct Joined {
     pub slot: Slot,
     /// Its CLONE_NEW* flag.
     pub flag: u32,
-}
-
-/// A cgroup directory, in one hierarchy.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CgroupDirectory {
-    /// Where the hierarchy is mounted.
-    pub mount: String,
-    /// The cgroup's path below it, without a leading slash.
-    pub path: String,
 }
 
 /// The device files that a rule speaks of.

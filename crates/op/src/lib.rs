@@ -8,6 +8,7 @@
 #![no_std]
 extern crate alloc;
 
+mod cgroup;
 pub mod host;
 pub mod init;
 mod init_slots;

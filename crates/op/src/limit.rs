@@ -1,7 +1,7 @@
 //! Limits of a container's cgroup: which value goes into which file. The planner has resolved
 //! them for this host's version of cgroups.
 
-use crate::host::CgroupDirectory;
+use crate::cgroup::CgroupDirectory;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;

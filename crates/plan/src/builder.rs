@@ -1,13 +1,16 @@
 //! What the planner functions share: the plan so far, and the problems so far.
 
-use crate::seccomp::Compiled;
 use crate::{Facts, Field, Plan, Request};
 use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep};
+use kan_seccomp::Filter;
 use kan_spec::config::{Config, Linux, NamespaceType, Process};
 use kan_spec::{Problem, Problems};
 use std::cell::OnceCell;
 use std::ffi::CString;
+
+/// A seccomp profile as a filter, or what is wrong with it.
+pub(crate) type Compiled = Result<Filter, Vec<Problem>>;
 
 /// A plan in the making.
 pub(crate) struct Builder<'a> {

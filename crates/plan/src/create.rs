@@ -2,13 +2,23 @@
 
 use crate::annotations;
 use crate::builder::Builder;
-use crate::{
-    Facts, Plan, Request, capabilities, cgroups, devices, hooks, labels, masks, mounts, namespaces,
-    net_devices,
-};
-use crate::{
-    process, program, resctrl, resources, root, schedule, seccomp, sysctl, terminal, user_namespace,
-};
+use crate::linux::cgroups;
+use crate::linux::devices;
+use crate::linux::masks;
+use crate::linux::namespaces;
+use crate::linux::net_devices;
+use crate::linux::resctrl;
+use crate::linux::resources;
+use crate::linux::seccomp;
+use crate::linux::sysctl;
+use crate::linux::user_namespace;
+use crate::process::capabilities;
+use crate::process::labels;
+use crate::process::program;
+use crate::process::schedule;
+use crate::process::terminal;
+use crate::{Facts, Plan, Request, hooks, mounts};
+use crate::{process, root};
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;
 use kan_spec::config::{Config, NamespaceType};
@@ -242,6 +252,7 @@ pub(crate) fn become_the_process(b: &mut Builder<'_>) {
         b.init("", InitStep::LeaveMemory);
     }
     seccomp::at_the_end(b);
+    capabilities::set_last(b);
     if b.plan.host.steps().contains(&HostStep::Wait(Sync::Ready)) {
         b.init("", InitStep::Tell(Sync::Ready));
     }

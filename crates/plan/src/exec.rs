@@ -4,10 +4,15 @@ use crate::builder::Builder;
 use crate::create::{
     become_the_process, keyring, leave_the_caller, publish, receive_process, when_ready,
 };
-use crate::{
-    Facts, Plan, Request, cgroups, labels, namespaces, process, program, resctrl, schedule,
-    terminal, user_namespace,
-};
+use crate::linux::cgroups;
+use crate::linux::namespaces;
+use crate::linux::resctrl;
+use crate::linux::user_namespace;
+use crate::process::labels;
+use crate::process::program;
+use crate::process::schedule;
+use crate::process::terminal;
+use crate::{Facts, Plan, Request, process};
 use kan_op::init::RootEntry;
 use kan_op::{HostStep, InitStep, Slot, Sync};
 use kan_spec::Problem;

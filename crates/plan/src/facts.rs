@@ -1,6 +1,6 @@
 //! What the planner knows of the host. Golden plans are made with fixed facts.
 
-use crate::Resctrl;
+use kan_op::host::CgroupDirectory;
 
 /// The cgroup that the container will have, in one hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,5 +130,35 @@ impl Facts {
                 monitors: true,
             }),
         }
+    }
+}
+
+/// What the host's resctrl file system can do. Looked at only where the config wants it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resctrl {
+    /// Where it is mounted.
+    pub root: String,
+    /// Cache allocation: its `info` has a directory for the L3 cache.
+    pub allocates_cache: bool,
+    /// Memory bandwidth allocation: likewise for `MB`.
+    pub allocates_bandwidth: bool,
+    /// Monitoring: likewise for `L3_MON`.
+    pub monitors: bool,
+}
+
+/// The directory of a fact, as steps name it.
+pub(crate) fn directory(fact: &CgroupFact) -> CgroupDirectory {
+    CgroupDirectory {
+        mount: fact.mount.clone(),
+        path: fact.path.clone(),
+    }
+}
+
+/// The container's cgroup in each hierarchy.
+pub(crate) fn directories(facts: &Facts) -> Vec<CgroupDirectory> {
+    match &facts.cgroups {
+        Cgroups::Unified(fact) => vec![directory(fact)],
+        Cgroups::Legacy(facts) => facts.iter().map(directory).collect(),
+        Cgroups::Absent | Cgroups::Own { .. } => Vec::new(),
     }
 }

@@ -3,8 +3,11 @@
 //! Asked of the planner itself, by its tables and by plans of small configs, so that the document
 //! says what `create` does.
 
-use crate::{Facts, Plan, Request, Unit, annotations, capabilities, mount_options};
-use crate::{plan_create, systemd};
+use crate::linux::systemd;
+use crate::mounts::options as mount_options;
+use crate::plan_create;
+use crate::process::capabilities;
+use crate::{Facts, Plan, Request, Unit, annotations};
 use kan_op::HostStep;
 use kan_spec::Problem;
 use kan_spec::config::{

@@ -1,7 +1,8 @@
 //! `hooks`: config.md, POSIX-platform hooks; runtime.md, Lifecycle.
 
+use crate::annotations;
 use crate::builder::Builder;
-use crate::{annotations, program};
+use crate::process::program;
 use kan_op::host::HostHook;
 use kan_op::init::{InitHook, Stream};
 use kan_op::{HostStep, InitStep, Slot, Sync};

@@ -1,7 +1,9 @@
 //! `mounts add` and `mounts remove`: entries of `mounts` for a container that is there already.
 
 use crate::builder::Builder;
-use crate::{Facts, Plan, Request, mounts, namespaces, user_namespace};
+use crate::linux::namespaces;
+use crate::linux::user_namespace;
+use crate::{Facts, Plan, Request, mounts};
 use kan_op::init::RootPath;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_spec::Problem;

@@ -1,17 +1,12 @@
 //! `root` and `linux.rootfsPropagation`: config.md, Root.
 
 use crate::builder::Builder;
-use kan_op::init::{MountChange, MountTarget, NewMount, Parameter, RootEntry, TreeSource};
+use kan_op::init::{MountChange, MountTarget, RootEntry, TreeSource};
 use kan_op::{InitStep, Slot};
 use kan_spec::config::{NamespaceType, RootfsPropagation};
-use linux_raw_sys::general::{
-    MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_NOSUID, MOUNT_ATTR_RDONLY, MS_PRIVATE,
-    MS_SHARED, MS_SLAVE, MS_UNBINDABLE,
-};
+use linux_raw_sys::general::{MOUNT_ATTR_RDONLY, MS_PRIVATE, MS_SHARED, MS_SLAVE, MS_UNBINDABLE};
 
 use std::ffi::CStr;
-
-const NO_ROOT: &str = "/";
 
 /// Init: a mount tree of the root file system, attached at root.path in init's mount namespace,
 /// so that hooks find it there and bind sources may lie in it.
@@ -35,7 +30,7 @@ pub(crate) fn prepare(b: &mut Builder<'_>) {
         // The container's mounts lie on the host's then, and only there.
         propagate(b, MountTarget::Slot(Slot::Root), MS_PRIVATE, true);
     }
-    crate::masks::prepare(b, &host_path);
+    crate::linux::masks::prepare(b, &host_path);
     b.init(
         "root.path",
         InitStep::AttachOnHost {
@@ -120,20 +115,4 @@ pub(crate) fn enter(b: &mut Builder<'_>) {
     {
         propagate(b, MountTarget::EnteredRoot, propagation, false);
     }
-}
-
-/// The steps that make an empty, read-only file system, for masking directories.
-pub(crate) fn empty_filesystem(b: &mut Builder<'_>) -> InitStep {
-    let parameter = |key: &str, value: &str, b: &mut Builder<'_>| Parameter {
-        key: b.c_string(NO_ROOT, key),
-        value: Some(b.c_string(NO_ROOT, value)),
-        option: None,
-    };
-    let mut parameters = vec![parameter("nr_inodes", "2", b), parameter("mode", "0755", b)];
-    parameters.extend(crate::labels::parameter(b, "tmpfs"));
-    InitStep::NewFilesystem(NewMount {
-        parameters,
-        attributes: MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC,
-        ..NewMount::plain(Slot::Empty, c"tmpfs".into())
-    })
 }

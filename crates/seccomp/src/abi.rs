@@ -3,6 +3,7 @@
 
 use kan_spec::config::SeccompArch;
 
+use crate::column::Column;
 use crate::table::Syscall;
 
 /// Set in the number of every x32 system call (`__X32_SYSCALL_BIT`, asm/unistd.h).
@@ -11,29 +12,6 @@ pub(crate) const X32_BIT: u32 = 0x4000_0000;
 const WIDE: u32 = 0x8000_0000;
 const LITTLE_ENDIAN: u32 = 0x4000_0000;
 const MIPS_N32: u32 = 0x2000_0000;
-
-/// A column of `tables/syscalls.tsv`, in its order.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Column {
-    X86,
-    X86_64,
-    X32,
-    Arm,
-    Aarch64,
-    Mips,
-    Mips64,
-    Mips64n32,
-    Ppc,
-    Ppc64,
-    S390,
-    S390x,
-    Parisc,
-    Parisc64,
-    Riscv64,
-    Loongarch64,
-    M68k,
-    Sh,
-}
 
 /// Architectures of one family can run on one kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

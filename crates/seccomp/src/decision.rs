@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use kan_spec::{Problem, Problems};
 
-use crate::abi::{Abi, Column, X32_BIT};
+use crate::abi::{Abi, X32_BIT};
 use crate::action::{KILL_THREAD, enosys};
+use crate::column::Column;
 use crate::condition::{Condition, precedence};
 use crate::rules::{Alternative, Calls, Rules};
 

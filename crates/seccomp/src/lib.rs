@@ -39,6 +39,7 @@
 mod abi;
 mod action;
 mod assembler;
+mod column;
 mod condition;
 mod decision;
 pub mod flags;

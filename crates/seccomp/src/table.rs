@@ -3,7 +3,7 @@
 //! The names are one string in alphabetical order and the numbers rows of 16 bits: 25 kilobytes in
 //! all for 18 tables, where a table of strings for each would take ten times as much.
 
-use crate::abi::Column;
+use crate::column::Column;
 
 include!(concat!(env!("OUT_DIR"), "/syscalls.rs"));
 

@@ -6,9 +6,9 @@
 #![no_std]
 extern crate alloc;
 
-pub mod apart;
 pub mod bpf;
 mod call;
+pub mod capsule;
 pub mod credentials;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 pub mod early;
@@ -21,6 +21,7 @@ pub mod early {
         false
     }
 }
+mod exit;
 pub mod file;
 pub mod heap;
 pub mod io;

@@ -43,12 +43,12 @@ pub fn end_at(signal: u32) -> Result<()> {
 
 #[unsafe(link_section = "kan_waiting")]
 unsafe extern "C" fn end(signal: core::ffi::c_int) {
-    crate::process::exit(128 + signal)
+    crate::exit::exit(128 + signal)
 }
 
 #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
 unsafe extern "C" fn never() {
-    crate::process::exit(255)
+    crate::exit::exit(255)
 }
 
 /// rt_sigaction(2): whether `signal` (1 to 64) is ignored.

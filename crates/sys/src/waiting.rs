@@ -6,7 +6,7 @@
 //! another way while they are blocked can't be stopped.
 
 use crate::call::{call, owned, raw};
-use crate::{Errno, Error, Result, Sysno, io, memory, process, signal};
+use crate::{Errno, Error, Result, Sysno, io, memory, signal};
 use core::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
 use core::time::Duration;
 use linux_raw_sys::general::{
@@ -207,7 +207,7 @@ fn take_signal() -> Result<()> {
         return Err(interrupted());
     }
     if now.saturating_sub(CAUGHT_AT.load(Relaxed)) > ONE_BLOW {
-        process::exit(128 + signal)
+        crate::exit::exit(128 + signal)
     }
     Ok(())
 }

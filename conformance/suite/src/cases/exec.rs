@@ -277,7 +277,7 @@ fn detach_and_pid_file(ctx: &mut Ctx) -> Outcome {
     let pid = pid_of(&file)?;
     done.wait_for("ready")?;
     expect_member(ctx, pid)?;
-    crate::harness::container::send(pid, rustix::process::Signal::TERM)?;
+    crate::harness::command::send(pid, rustix::process::Signal::TERM)?;
     let gone = crate::harness::command::wait_for_exit(pid, Duration::from_secs(5))?;
     check!(gone, "{pid} did not end on TERM");
     ctx.expect_status("running")
@@ -294,7 +294,7 @@ fn pid_file_in_the_foreground(ctx: &mut Ctx) -> Outcome {
     crate::harness::command::until("a pid file", || Ok(file.exists()))?;
     let pid = pid_of(&file)?;
     expect_member(ctx, pid)?;
-    crate::harness::container::send(pid, rustix::process::Signal::TERM)?;
+    crate::harness::command::send(pid, rustix::process::Signal::TERM)?;
     running.wait()?.exits(3).map(drop)
 }
 

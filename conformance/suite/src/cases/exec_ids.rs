@@ -211,7 +211,7 @@ fn runtime_binary_is_out_of_reach(ctx: &mut Ctx) -> Outcome {
         let inner = inner_pid(pid).unwrap_or_default();
         fs::write(bundle.inside("target"), format!("{inner}\n"))?;
         std::thread::sleep(std::time::Duration::from_millis(300));
-        let _ = crate::harness::container::send(pid, rustix::process::Signal::KILL);
+        let _ = crate::harness::command::send(pid, rustix::process::Signal::KILL);
         std::thread::sleep(std::time::Duration::from_millis(300));
     }
     check!(

@@ -291,7 +291,7 @@ fn tty_in_the_foreground(ctx: &mut Ctx) -> Outcome {
     term.master.read_until("size 40 120")?;
     crate::harness::command::until("a pid file", || Ok(file.exists()))?;
     let pid = crate::harness::bundle::read(&file)?.parse()?;
-    crate::harness::container::send(pid, rustix::process::Signal::TERM)?;
+    crate::harness::command::send(pid, rustix::process::Signal::TERM)?;
     running.wait()?.ok()?;
     ctx.expect_status("running")
 }

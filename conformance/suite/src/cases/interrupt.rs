@@ -227,7 +227,7 @@ fn second_signal(ctx: &mut Ctx) -> Outcome {
     running.signal(Signal::INT)?;
     running.wait()?.exits(130)?;
     let pid: i32 = fs::read_to_string(&second)?.trim().parse()?;
-    crate::harness::container::send(pid, Signal::KILL)?;
+    crate::harness::command::send(pid, Signal::KILL)?;
     ctx.expect_nothing_left()
 }
 

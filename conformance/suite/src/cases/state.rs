@@ -4,8 +4,9 @@ use std::fs;
 
 use rustix::process::Signal;
 
+use crate::harness::command::send;
 use crate::harness::command::{TIMEOUT, until, wait_for_exit};
-use crate::harness::container::{send, text};
+use crate::harness::container::text;
 use crate::harness::prelude::*;
 use crate::harness::reaper::state_and_parent;
 

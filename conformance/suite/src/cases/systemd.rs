@@ -8,8 +8,9 @@ use rustix::process::Signal;
 
 use super::cgroup::places;
 use crate::harness::bundle::read;
+use crate::harness::command::send;
 use crate::harness::command::{TIMEOUT, until, wait_for_exit};
-use crate::harness::container::{send, text};
+use crate::harness::container::text;
 use crate::harness::prelude::*;
 
 pub fn cases() -> Vec<Case> {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use super::case::{Fault, Outcome, fail};
 use super::config;
+use super::outcome::{Fault, Outcome, fail};
 
 /// A bundle; `save` writes the config, and the container verbs call it.
 pub struct Bundle {

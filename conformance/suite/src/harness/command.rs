@@ -11,8 +11,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 
 use super::bundle::read;
-use super::case::{Fault, Outcome, check, equal, fail};
 use super::foresight::Foresight;
+use super::outcome::{Fault, Outcome, check, equal, fail};
 use super::reaper;
 use super::runtime::Runtime;
 
@@ -458,4 +458,15 @@ pub fn until(what: &str, mut condition: impl FnMut() -> Result<bool, Fault>) -> 
         std::thread::sleep(Duration::from_millis(2));
     }
     Ok(())
+}
+
+/// Sends a signal to a process by its id.
+///
+/// # Errors
+/// The kernel's.
+pub fn send(pid: i32, signal: rustix::process::Signal) -> Outcome {
+    match rustix::process::Pid::from_raw(pid) {
+        Some(pid) => Ok(rustix::process::kill_process(pid, signal)?),
+        None => fail!("not a process id: {pid}"),
+    }
 }

@@ -5,13 +5,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::process::Signal;
 use serde_json::Value;
 
 use super::bundle::Bundle;
-use super::case::{Fault, Outcome, check, equal, fail, skip};
 use super::command::{Cmd, Done, TIMEOUT, wait_for_exit};
 use super::foresight;
+use super::outcome::{Fault, Outcome, check, equal, fail, skip};
 use super::report::Report;
 use super::runtime::Runtime;
 use super::world::World;
@@ -420,17 +419,6 @@ impl Cmd {
     #[must_use]
     pub fn args(self, args: &[&str]) -> Self {
         args.iter().fold(self, |cmd, arg| cmd.arg(arg))
-    }
-}
-
-/// Sends a signal to a process by its id.
-///
-/// # Errors
-/// The kernel's.
-pub fn send(pid: i32, signal: Signal) -> Outcome {
-    match rustix::process::Pid::from_raw(pid) {
-        Some(pid) => Ok(rustix::process::kill_process(pid, signal)?),
-        None => fail!("not a process id: {pid}"),
     }
 }
 

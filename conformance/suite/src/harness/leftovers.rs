@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
+use super::command::send;
 use super::command::wait_for_exit;
-use super::container::send;
 use super::reaper;
 
 /// Root of the cgroup hierarchies.

@@ -8,6 +8,7 @@ pub mod config;
 pub mod container;
 pub mod foresight;
 pub mod leftovers;
+pub mod outcome;
 pub mod reaper;
 pub mod report;
 pub mod runtime;
@@ -19,7 +20,8 @@ pub mod prelude {
     pub use serde_json::{Value, json};
 
     pub use super::bundle::Bundle;
-    pub use super::case::{Case, Fault, Outcome, equal};
-    pub(crate) use super::case::{check, fail, skip};
+    pub use super::case::Case;
     pub use super::container::Ctx;
+    pub use super::outcome::{Fault, Outcome, equal};
+    pub(crate) use super::outcome::{check, fail, skip};
 }

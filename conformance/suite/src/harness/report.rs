@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::case::{Fault, Outcome, equal, fail};
+use super::outcome::{Fault, Outcome, equal, fail};
 
 /// What the probe saw.
 #[derive(Debug)]

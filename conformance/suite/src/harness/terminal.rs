@@ -18,8 +18,8 @@ use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg}
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Termios, Winsize, tcgetattr, tcgetwinsize, tcsetwinsize};
 
-use super::case::{Fault, Outcome, check, fail};
 use super::command::{Cmd, TIMEOUT};
+use super::outcome::{Fault, Outcome, check, fail};
 
 /// The master side of a terminal, and everything that has come out of it.
 pub struct Master {

@@ -9,7 +9,7 @@ use std::fmt;
 
 use kan_op::host::{DeviceKind, DeviceRule};
 
-use super::DevicesError;
+use super::error::DevicesError;
 use super::rules::{ACCESSES, Crossings, EVERY_ACCESS, Last, Pattern, READ, WRITE, access};
 
 /// An exception, written as the kernel reads it.

@@ -12,8 +12,8 @@ use super::rules::{MKNOD, Pattern, READ, WRITE};
 use super::{DevicesError, NAME, failed, list, load, open, write_list};
 use crate::error::{Error, Operation};
 use crate::file;
-use crate::freeze::{freeze, frozen, thaw};
-use crate::place::{Directory, Placement};
+use crate::locate::place::{Directory, Placement};
+use crate::processes::freeze::{freeze, frozen, thaw};
 
 /// Gives a cgroup other rules than it has. In v2 the new program takes the place of the old one
 /// at once. In v1 what both lists allow is never denied and what both deny is never allowed: where

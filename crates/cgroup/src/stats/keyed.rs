@@ -5,8 +5,8 @@ use std::path::Path;
 
 use rustix::fs::CWD;
 
-use super::{Pressure, Stall};
 use crate::file;
+use crate::stats::report::{Pressure, Stall};
 
 /// A file's text; empty where there is none or it cannot be read.
 pub(super) fn text(dir: &Path, name: &str) -> String {

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::keyed::{device, flat, list, number, text};
-use super::{BlkioEntry, Hugetlb, MemoryEntry, Stats};
-use crate::place::Directory;
+use crate::locate::place::Directory;
+use crate::stats::report::{BlkioEntry, Hugetlb, MemoryEntry, Stats};
 
 /// The nanoseconds of a tick of `cpuacct.stat`: USER_HZ is 100 on every architecture.
 const TICK: u64 = 10_000_000;

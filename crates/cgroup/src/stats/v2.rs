@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::keyed::{device, flat, list, number, pressure, text};
-use super::{BlkioEntry, Hugetlb, MemoryEntry, Stats};
+use crate::stats::report::{BlkioEntry, Hugetlb, MemoryEntry, Stats};
 
 pub(super) fn all(dir: &Path, stats: &mut Stats) {
     cpu(dir, stats);

@@ -1,6 +1,6 @@
 //! The flags of every command.
 
-use super::{flag, path};
+use crate::args::shapes::{flag, path};
 use crate::log::{Destination, Format, Level};
 use clap::{Arg, ArgAction, ArgMatches};
 use kan_lifecycle::{CgroupManager, CgroupOptions};

@@ -1,6 +1,6 @@
 //! What is said of a command line that can't be read: one line.
 
-use super::Words;
+use crate::args::words::Words;
 use crate::commands;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 

@@ -1,9 +1,10 @@
 //! The words of a command line before clap reads them: which command they name, and long options
 //! as Go programs take them.
 
-use super::{root, with_args, with_verb};
-use crate::commands::{self, Verb};
+use crate::args::declare::{root, with_args, with_verb};
+use crate::commands;
 use crate::log::{Destination, Format};
+use crate::verb::Verb;
 use clap::{Arg, Command};
 use std::ffi::{OsStr, OsString};
 

@@ -1,9 +1,9 @@
 //! `check`: everything that would make `create` or `start` of a bundle fail on this host.
 
 use super::report::{self, Report};
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{bundle, bundle_arg, config_arg, flag, given_path, has};
+use crate::args::shapes::{bundle, bundle_arg, config_arg, flag, given_path, has};
+use crate::verb::{Call, Count, Outcome, Verb};
 use clap::{Arg, value_parser};
 use kan_lifecycle::{Checked, Finding, Verdict};
 use std::path::{Path, PathBuf};

@@ -1,8 +1,8 @@
 //! `console`: the other end of `--console-socket`.
 
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::given_path;
+use crate::args::shapes::given_path;
+use crate::verb::{Call, Count, Outcome, Verb};
 use clap::{Arg, value_parser};
 use std::path::PathBuf;
 

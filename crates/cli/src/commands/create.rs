@@ -1,9 +1,9 @@
 //! `create`, and what `run` has in common with it.
 
 use super::timed::{record, seal, timeline, warn};
-use super::{Call, Count, Failure, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{self, absolute, bundle, flag, has, id, path};
+use crate::args::shapes::{self, absolute, bundle, flag, has, id, path};
+use crate::verb::{Call, Count, Failure, Outcome, Verb};
 use clap::Command;
 use kan_lifecycle::{Activation, CreateOptions};
 
@@ -22,8 +22,8 @@ pub(super) const VERB: Verb = Verb {
 /// The flags of `create` and `run`.
 pub(super) fn making(command: Command) -> Command {
     command.args([
-        args::bundle_arg(),
-        args::config_arg(),
+        shapes::bundle_arg(),
+        shapes::config_arg(),
         path("pid-file", "FILE", "write the container's pid to a file"),
         path(
             "console-socket",
@@ -35,13 +35,13 @@ pub(super) fn making(command: Command) -> Command {
             "SOCKET",
             "send a pidfd of the container over this socket",
         ),
-        args::preserve_fds(),
+        shapes::preserve_fds(),
         flag(
             "no-pivot",
             "don't use pivot_root, for hosts that run from an initramfs",
         ),
         flag("no-new-keyring", "keep the caller's session keyring"),
-        args::id_arg(),
+        shapes::id_arg(),
     ])
 }
 

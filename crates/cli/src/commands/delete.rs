@@ -1,9 +1,9 @@
 //! `delete`.
 
 use super::select::{first_error, ids, regex};
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{all_of, flag, has, id_arg};
+use crate::args::shapes::{all_of, flag, has, id_arg};
+use crate::verb::{Call, Count, Outcome, Verb};
 
 pub(super) const VERB: Verb = Verb {
     name: "delete",

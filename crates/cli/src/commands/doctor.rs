@@ -1,9 +1,9 @@
 //! `doctor`: what this host can do for containers.
 
 use super::report::{self, Report};
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{flag, has};
+use crate::args::shapes::{flag, has};
+use crate::verb::{Call, Count, Outcome, Verb};
 use kan_lifecycle::Verdict;
 
 pub(super) const VERB: Verb = Verb {

@@ -1,9 +1,9 @@
 //! `events`: what a container uses, a line of JSON at a time, and when it was out of memory.
 
-use super::{Call, Count, Outcome, Verb, failure};
 use crate::ExitCode;
-use crate::args::{flag, has, id, id_arg, text};
+use crate::args::shapes::{flag, has, id, id_arg, text};
 use crate::output;
+use crate::verb::{Call, Count, Outcome, Verb, failure};
 use kan_lifecycle::{Event, Stats};
 use serde::Serialize;
 use std::time::Duration;

@@ -1,9 +1,11 @@
 //! `exec`: another process in a container.
 
 use super::timed::{record, seal, timeline, warn};
-use super::{Call, Count, Failure, Outcome, Verb, failure};
 use crate::ExitCode;
-use crate::args::{self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text};
+use crate::args::shapes::{
+    self, absolute, all_of, flag, given_path, has, id, id_arg, many, path, text,
+};
+use crate::verb::{Call, Count, Failure, Outcome, Verb, failure};
 use clap::{Arg, ArgMatches, Command, value_parser};
 use kan_lifecycle::{Below, ExecOptions};
 use kan_spec::config::{NO_ID, NO_ID_WHY};
@@ -63,7 +65,7 @@ fn args(command: Command) -> Command {
             "[CONTROLLER:]PATH",
             "a cgroup below the container's that it goes into",
         ),
-        args::preserve_fds(),
+        shapes::preserve_fds(),
         id_arg(),
         Arg::new("args")
             .value_name("COMMAND")

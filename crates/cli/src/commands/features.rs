@@ -1,8 +1,8 @@
 //! `kan features`: features.md.
 
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
 use crate::output;
+use crate::verb::{Call, Count, Outcome, Verb};
 use kan_seccomp::flags;
 use kan_spec::config::{ClosedSet, SeccompFlag};
 use kan_sys::credentials::knows_filter_flags;

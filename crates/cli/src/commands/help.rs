@@ -1,8 +1,8 @@
 //! `help`: of kan, or of one command.
 
-use super::{Call, Count, Outcome, Verb, failure, find};
 use crate::ExitCode;
-use crate::{args, output};
+use crate::output;
+use crate::verb::{Call, Count, Outcome, Verb, failure};
 use clap::Arg;
 
 pub(super) const VERB: Verb = Verb {
@@ -16,10 +16,7 @@ pub(super) const VERB: Verb = Verb {
 
 fn run(call: &Call<'_>) -> Outcome {
     let name = call.matches.get_one::<String>("command");
-    let verb = match name {
-        Some(name) => Some(find(name).ok_or_else(|| failure(args::unknown_command(name)))?),
-        None => None,
-    };
-    output::print(&args::help(verb));
+    let text = (call.help)(name.map(String::as_str)).map_err(failure)?;
+    output::print(&text);
     Ok(ExitCode::SUCCESS)
 }

@@ -1,9 +1,9 @@
 //! `kill`.
 
 use super::select::{first_error, ids, regex};
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{flag, has, id, id_arg};
+use crate::args::shapes::{flag, has, id, id_arg};
+use crate::verb::{Call, Count, Outcome, Verb};
 use clap::Arg;
 
 pub(super) const VERB: Verb = Verb {

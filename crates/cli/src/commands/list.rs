@@ -1,9 +1,9 @@
 //! `list`: runc's table, or one line of JSON.
 
-use super::{Call, Count, Outcome, Verb, failure};
 use crate::ExitCode;
-use crate::args::{flag, has, text};
+use crate::args::shapes::{flag, has, text};
 use crate::output::{self, Table};
+use crate::verb::{Call, Count, Outcome, Verb, failure};
 use kan_lifecycle::Found;
 
 pub(super) const VERB: Verb = Verb {

@@ -1,8 +1,8 @@
 //! `mounts add` and `mounts remove`, as crun has them.
 
 use super::timed::seal;
-use super::{Call, Count, Failure, Outcome, Verb, done, failure, read_document};
-use crate::args::{given_path, id, id_arg};
+use crate::args::shapes::{given_path, id, id_arg};
+use crate::verb::{Call, Count, Failure, Outcome, Verb, done, failure, read_document};
 use clap::{Arg, value_parser};
 use kan_spec::config::Mount;
 use std::path::{Path, PathBuf};

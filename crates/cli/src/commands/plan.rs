@@ -1,9 +1,9 @@
 //! `plan`: what `create` would do.
 
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{bundle, bundle_arg, config_arg, flag, given_path, has, id, id_arg};
+use crate::args::shapes::{bundle, bundle_arg, config_arg, flag, given_path, has, id, id_arg};
 use crate::output;
+use crate::verb::{Call, Count, Outcome, Verb};
 use kan_op::Side;
 
 pub(super) const VERB: Verb = Verb {

@@ -1,9 +1,9 @@
 //! `ps`: a container's processes, as ps(1) of the host shows them, or as numbers.
 
-use super::{Call, Count, Outcome, Verb, failure};
 use crate::ExitCode;
-use crate::args::{all_of, id, id_arg, text};
+use crate::args::shapes::{all_of, id, id_arg, text};
 use crate::output;
+use crate::verb::{Call, Count, Outcome, Verb, failure};
 use clap::Arg;
 
 pub(super) const VERB: Verb = Verb {

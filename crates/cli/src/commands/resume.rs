@@ -1,7 +1,7 @@
 //! `resume`.
 
-use super::{Call, Count, Outcome, Verb, done};
-use crate::args::{id, id_arg};
+use crate::args::shapes::{id, id_arg};
+use crate::verb::{Call, Count, Outcome, Verb, done};
 
 pub(super) const VERB: Verb = Verb {
     name: "resume",

@@ -2,9 +2,9 @@
 
 use super::create::{making, options};
 use super::timed::{record, seal, timeline, warn};
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::flag;
+use crate::args::shapes::flag;
+use crate::verb::{Call, Count, Outcome, Verb};
 
 pub(super) const VERB: Verb = Verb {
     name: "run",

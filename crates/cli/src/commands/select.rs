@@ -1,8 +1,8 @@
 //! Which containers a command is about: those that are named, or with crun's `--regex` those
 //! whose ids fit.
 
-use super::{Call, Failure, failure};
-use crate::args::{flag, has};
+use crate::args::shapes::{flag, has};
+use crate::verb::{Call, Failure, failure};
 use clap::Arg;
 use regex_lite::Regex;
 

@@ -1,8 +1,8 @@
 //! `spec`: a config.json to start from.
 
-use super::{Call, Count, Outcome, Verb, failure};
 use crate::ExitCode;
-use crate::args::{bundle, bundle_arg, flag, has};
+use crate::args::shapes::{bundle, bundle_arg, flag, has};
+use crate::verb::{Call, Count, Outcome, Verb, failure};
 
 pub(super) const VERB: Verb = Verb {
     name: "spec",

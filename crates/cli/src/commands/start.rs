@@ -1,9 +1,9 @@
 //! `start`.
 
 use super::timed::{record, timeline, warn};
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{id, id_arg};
+use crate::args::shapes::{id, id_arg};
+use crate::verb::{Call, Count, Outcome, Verb};
 
 pub(super) const VERB: Verb = Verb {
     name: "start",

@@ -1,9 +1,9 @@
 //! `state`: runtime.md, Query State.
 
-use super::{Call, Count, Outcome, Verb};
 use crate::ExitCode;
-use crate::args::{id, id_arg};
+use crate::args::shapes::{id, id_arg};
 use crate::output;
+use crate::verb::{Call, Count, Outcome, Verb};
 
 pub(super) const VERB: Verb = Verb {
     name: "state",

@@ -1,7 +1,7 @@
 //! What commands that take steps have in common: the record of what happened when.
 
-use super::{Call, Failure, failure};
 use crate::trace;
+use crate::verb::{Call, Failure, failure};
 use kan_lifecycle::{Span, Timeline};
 use kan_op::Side;
 

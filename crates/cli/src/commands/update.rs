@@ -1,8 +1,8 @@
 //! `update`: other limits for a container.
 
-use super::{Call, Count, Failure, Outcome, Verb, failure, read_document};
 use crate::ExitCode;
-use crate::args::{given_path, id, id_arg, path, text};
+use crate::args::shapes::{given_path, id, id_arg, path, text};
+use crate::verb::{Call, Count, Failure, Outcome, Verb, failure, read_document};
 use clap::{ArgMatches, Command};
 use kan_lifecycle::Update;
 use serde_json::{Map, Value, json};

@@ -2,7 +2,6 @@
 //! root file system that go with it.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test program")]
 
-mod apart;
 mod attach;
 mod copy_up;
 mod credentials;
@@ -28,6 +27,7 @@ mod scene;
 mod schedule;
 mod sync;
 mod terminal;
+mod visible;
 
 use std::process::ExitCode;
 
@@ -35,8 +35,8 @@ fn main() -> ExitCode {
     kinds::prepare();
     let tests = [
         attach::TESTS,
-        apart::TESTS,
         procfs::TESTS,
+        visible::TESTS,
         race::TESTS,
         mounts::TESTS,
         path_mounts::TESTS,

@@ -2,7 +2,7 @@
 
 use crate::harness::{Test, in_child, start, tests};
 use kan_sys::fd::{AsFd, AsRawFd};
-use kan_sys::{Errno, apart, file, io, memory};
+use kan_sys::{Errno, capsule, file, io, memory};
 use std::fs;
 use std::hint::black_box;
 use std::sync::atomic::Ordering::SeqCst;
@@ -105,14 +105,14 @@ fn a_program_works_without_its_unused_pages() {
         let before = resident(exe);
         let child = start(|| {
             // SAFETY: one thread.
-            unsafe { memory::drop_image(apart::page_size()) };
+            unsafe { memory::drop_image(capsule::page_size()) };
             let after = resident(exe);
             assert!(after < before, "{after:?} of {before:?}: the program");
             assert!(local.iter().all(|word| *word == 7));
             assert_eq!(heap.iter().sum::<u64>(), 49_995_000);
             assert_eq!(deep(150), sum);
             // SAFETY: likewise.
-            unsafe { memory::drop_image(apart::page_size()) };
+            unsafe { memory::drop_image(capsule::page_size()) };
             assert_eq!(format!("{:?}", Some(deep(150))), format!("Some({sum})"));
         });
         child.pass();
