@@ -141,3 +141,58 @@ fn the_picture_of_the_crates_is_true() {
 fn exists(name: &str) -> bool {
     root().join("crates").join(name).join("Cargo.toml").exists()
 }
+
+/// Every Markdown file of the repository.
+fn documents() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![root()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() && !name.starts_with('.') && !name.starts_with("target") {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// `a/{b,c}.rs` names two files.
+fn expanded(path: &str) -> Vec<String> {
+    match path.split_once('{').zip(path.split_once('}')) {
+        Some(((before, _), (inside, after))) => {
+            let inside = inside.split_once('{').map_or(inside, |(_, inside)| inside);
+            let all = inside.split(',');
+            all.map(|one| format!("{before}{one}{after}")).collect()
+        }
+        None => vec![path.to_owned()],
+    }
+}
+
+#[test]
+fn documents_name_source_files_that_exist() {
+    let mut wrong = Vec::new();
+    let mut named = 0;
+    for document in documents() {
+        let text = fs::read_to_string(&document).unwrap();
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let is_path = ["crates/", "conformance/"]
+                .iter()
+                .any(|first| quoted.starts_with(first));
+            if !is_path || quoted.contains([' ', '*', '…', '<', '\n']) {
+                continue;
+            }
+            for path in expanded(quoted) {
+                named += 1;
+                if !root().join(&path).exists() {
+                    wrong.push(format!("{}: {path}", document.display()));
+                }
+            }
+        }
+    }
+    assert!(named > 40, "only {named} paths");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}

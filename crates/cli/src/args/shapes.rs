@@ -36,9 +36,13 @@ pub(crate) fn id_arg() -> Arg {
 
 /// `--bundle`
 pub(crate) fn bundle_arg() -> Arg {
-    path("bundle", "DIR", "the bundle: a folder with config.json")
-        .short('b')
-        .default_value(".")
+    path(
+        "bundle",
+        "DIR",
+        "the bundle directory, which contains config.json",
+    )
+    .short('b')
+    .default_value(".")
 }
 
 /// `--config`
@@ -46,7 +50,7 @@ pub(crate) fn config_arg() -> Arg {
     path(
         "config",
         "FILE",
-        "another file in place of the bundle's config.json",
+        "a config to use instead of the bundle's config.json",
     )
     .short('f')
 }
@@ -56,7 +60,7 @@ pub(crate) fn preserve_fds() -> Arg {
     text(
         "preserve-fds",
         "N",
-        "hand N descriptors on to the container, beside stdio and $LISTEN_FDS",
+        "pass N more descriptors to the container, besides stdio and $LISTEN_FDS",
     )
     .value_parser(value_parser!(u32))
     .default_value("0")

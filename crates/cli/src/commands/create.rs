@@ -28,7 +28,7 @@ pub(super) fn making(command: Command) -> Command {
         path(
             "console-socket",
             "SOCKET",
-            "send the terminal's master over this socket",
+            "send the PTY master over this socket",
         ),
         path(
             "pidfd-socket",
@@ -38,7 +38,7 @@ pub(super) fn making(command: Command) -> Command {
         shapes::preserve_fds(),
         flag(
             "no-pivot",
-            "don't use pivot_root, for hosts that run from an initramfs",
+            "do not use pivot_root; for hosts that run from an initramfs",
         ),
         flag("no-new-keyring", "keep the caller's session keyring"),
         shapes::id_arg(),

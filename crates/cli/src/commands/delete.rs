@@ -12,7 +12,7 @@ pub(super) const VERB: Verb = Verb {
     count: Count::AtLeast(1),
     args: |command| {
         command.args([
-            flag("force", "end it first if it runs").short('f'),
+            flag("force", "kill the container first if it is running").short('f'),
             regex(),
             id_arg().num_args(1..),
         ])

@@ -18,12 +18,12 @@ pub(super) const VERB: Verb = Verb {
             text(
                 "interval",
                 "TIME",
-                "between statistics, such as 500ms, 5s or 1m30s",
+                "interval between statistics, such as 500ms, 5s or 1m30s",
             )
             .default_value("5s")
             .allow_hyphen_values(true)
             .value_parser(interval),
-            flag("stats", "print the statistics of now, and no more"),
+            flag("stats", "print the current statistics and exit"),
             id_arg(),
         ])
     },

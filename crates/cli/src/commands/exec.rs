@@ -29,41 +29,50 @@ fn args(command: Command) -> Command {
         path(
             "process",
             "FILE",
-            "the process as JSON, instead of the flags below",
+            "read the process from a JSON file instead of the flags below",
         )
         .short('p'),
-        text("cwd", "DIR", "its working directory").value_parser(value_parser!(OsString)),
-        many("env", "NAME=VALUE", "added to the container's environment")
-            .short('e')
+        text("cwd", "DIR", "working directory of the process")
             .value_parser(value_parser!(OsString)),
-        flag("tty", "give it a terminal").short('t'),
-        text("user", "UID[:GID]", "its user and group")
+        many(
+            "env",
+            "NAME=VALUE",
+            "add a variable to the container's environment",
+        )
+        .short('e')
+        .value_parser(value_parser!(OsString)),
+        flag("tty", "allocate a PTY").short('t'),
+        text("user", "UID[:GID]", "user and group of the process")
             .short('u')
             .value_parser(user),
-        many("additional-gids", "GID", "its supplementary groups")
-            .short('g')
-            .value_parser(user_or_group),
-        many("cap", "CAPABILITY", "added to its capabilities").short('c'),
-        text("process-label", "LABEL", "its SELinux context"),
-        text("apparmor", "PROFILE", "its AppArmor profile"),
-        flag("no-new-privs", "let it gain no privileges by execve"),
-        flag("detach", "return once it runs").short('d'),
-        flag("ignore-paused", "also in a paused container"),
-        path("pid-file", "FILE", "write its pid to a file"),
+        many(
+            "additional-gids",
+            "GID",
+            "supplementary groups of the process",
+        )
+        .short('g')
+        .value_parser(user_or_group),
+        many("cap", "CAPABILITY", "add a capability").short('c'),
+        text("process-label", "LABEL", "SELinux label of the process"),
+        text("apparmor", "PROFILE", "AppArmor profile of the process"),
+        flag("no-new-privs", "set no_new_privs"),
+        flag("detach", "return once the process runs").short('d'),
+        flag("ignore-paused", "allow exec in a paused container"),
+        path("pid-file", "FILE", "write the pid of the process to a file"),
         path(
             "console-socket",
             "SOCKET",
-            "send its terminal's master over this socket",
+            "send the PTY master over this socket",
         ),
         path(
             "pidfd-socket",
             "SOCKET",
-            "send a pidfd of it over this socket",
+            "send a pidfd of the process over this socket",
         ),
         many(
             "cgroup",
             "[CONTROLLER:]PATH",
-            "a cgroup below the container's that it goes into",
+            "run the process in a cgroup below the container's",
         ),
         shapes::preserve_fds(),
         id_arg(),

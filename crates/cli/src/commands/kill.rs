@@ -18,7 +18,7 @@ pub(super) const VERB: Verb = Verb {
                 .value_name("SIGNAL")
                 .default_value("TERM")
                 .help("a name or a number"),
-            flag("all", "to all of its processes").short('a'),
+            flag("all", "send the signal to all processes of the container").short('a'),
             regex(),
         ])
     },

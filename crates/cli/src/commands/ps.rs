@@ -22,7 +22,7 @@ pub(super) const VERB: Verb = Verb {
                 .num_args(0..)
                 .trailing_var_arg(true)
                 .allow_hyphen_values(true)
-                .help("for ps(1) of the host [-ef]; its output must have a column PID"),
+                .help("options for the host's ps(1) [-ef]; its output must have a column PID"),
         ])
     },
     run,

@@ -17,8 +17,11 @@ pub(super) const VERB: Verb = Verb {
     args: |command| {
         making(command).args([
             flag("detach", "return once the container runs").short('d'),
-            flag("keep", "don't delete the container when it ends"),
-            flag("no-subreaper", "don't adopt the container's orphans"),
+            flag("keep", "do not delete the container when it exits"),
+            flag(
+                "no-subreaper",
+                "do not become the subreaper of the container's processes",
+            ),
         ])
     },
     run,

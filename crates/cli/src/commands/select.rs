@@ -9,7 +9,7 @@ use regex_lite::Regex;
 pub(super) fn regex() -> Arg {
     flag(
         "regex",
-        "the id is a regular expression, for many containers",
+        "treat ID as a regular expression that may match several containers",
     )
     .short('r')
 }

@@ -122,7 +122,7 @@ const FLAGS: [Flag; 16] = [
         "memory-reservation",
         ["memory", "reservation"],
         Kind::Size,
-        "memory that is left to it when it becomes scarce",
+        "soft limit of memory",
     ),
     limit(
         "memory-swap",
@@ -134,13 +134,13 @@ const FLAGS: [Flag; 16] = [
         "kernel-memory",
         ["memory", "kernel"],
         Kind::Size,
-        "ignored: kernels have no such limit any more",
+        "ignored: kernels no longer have this limit",
     ),
     limit(
         "kernel-memory-tcp",
         ["memory", "kernelTCP"],
         Kind::Size,
-        "ignored likewise",
+        "ignored: kernels no longer have this limit",
     ),
     limit(
         "pids-limit",
@@ -157,7 +157,7 @@ fn args(command: Command) -> Command {
     let resources = path(
         "resources",
         "FILE",
-        "a resources document as in config.json; - for standard input; the flags below don't count then",
+        "a resources document as in config.json; - for standard input; the flags below are then ignored",
     );
     let flags = FLAGS.iter().map(|flag| {
         let value = match flag.kind {
