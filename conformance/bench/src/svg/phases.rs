@@ -68,7 +68,7 @@ fn span(event: &Value) -> Option<Span> {
     let begin = event["ts"].as_f64()?;
     let field = event["args"]["field"].as_str().unwrap_or_default();
     let device =
-        |label: &str| label.starts_with("make character device") || label.starts_with("link ");
+        |label: &str| label.starts_with("create character device") || label.starts_with("link ");
     let key = match field.split('[').next() {
         None | Some("") if device(&label) => "default devices",
         None | Some("") => &label,

@@ -108,7 +108,7 @@ impl<'p> Host<'p> {
     ) -> Result<Self> {
         let stamps = if traced { plan.init.steps().len() } else { 0 };
         let words = memory::shared_words(Board::WORDS + stamps).map_err(during("share memory"))?;
-        let (channel, init_end) = socket::pair().map_err(during("make a socket pair"))?;
+        let (channel, init_end) = socket::pair().map_err(during("create a socket pair"))?;
         let mut slots = Slots::default();
         slots.fill(Slot::Channel, init_end);
         Ok(Self {
@@ -220,7 +220,7 @@ impl<'p> Host<'p> {
                 hard,
             } => self.limit_child(*resource, *soft, *hard),
             HostStep::MakeHookPipe => {
-                let (own, init_end) = io::pipe().map_err(during("make a pipe"))?;
+                let (own, init_end) = io::pipe().map_err(during("create a pipe"))?;
                 self.slots.fill(Slot::HookErrors, init_end);
                 self.hook_errors = Some(own);
                 Ok(())
@@ -328,7 +328,7 @@ impl<'p> Host<'p> {
             Some(path) => console::connect(Path::new(path))?,
             None => {
                 let (own, init_end) =
-                    socket::stream_pair().map_err(during("make a socket pair"))?;
+                    socket::stream_pair().map_err(during("create a socket pair"))?;
                 self.console = Some(own);
                 init_end
             }

@@ -94,7 +94,9 @@ impl Relay {
     /// Why nobody hears what the container says.
     pub(crate) fn warning(&self) -> Option<String> {
         let why = self.manager.as_ref().err()?;
-        Some(format!("{why}: nobody is told when the container is ready"))
+        Some(format!(
+            "{why}: no one is notified when the container is ready"
+        ))
     }
 
     /// Passes on what the container says until it is ready, or has ended. The manager then is
@@ -155,9 +157,9 @@ impl Relay {
         let Ok(manager) = &self.manager else {
             return Ok(());
         };
-        let (own, theirs) = io::pipe().map_err(during("make a pipe"))?;
+        let (own, theirs) = io::pipe().map_err(during("create a pipe"))?;
         let sent = socket::send_descriptor(manager, c"BARRIER=1", &theirs);
-        sent.map_err(during("tell the service manager"))?;
+        sent.map_err(during("notify the service manager"))?;
         drop::<OwnedFd>(theirs);
         let mut watched = [Watched::end(own.as_fd())];
         waiting::wait(&mut watched, Some(BARRIER), "the service manager").map(drop)

@@ -33,7 +33,7 @@ impl Stage {
             origin: Origin::remember()?,
             namespaces: Vec::new(),
         };
-        namespace::unshare(CLONE_NEWNS).map_err(during("make a mount namespace"))?;
+        namespace::unshare(CLONE_NEWNS).map_err(during("create a mount namespace"))?;
         match enter_empty(over) {
             Ok(()) => Ok(stage),
             // What kan has to take back now lies below the stage.
@@ -187,9 +187,9 @@ fn place(tree: &OwnedFd, name: &CStr) -> Result<()> {
 /// A user namespace with these mappings, held by its descriptor alone: the process that it is
 /// made with ends at once.
 fn user_namespace(uids: &[IdRange], gids: &[IdRange]) -> Result<OwnedFd> {
-    let (mut waits, tells) = io::pipe().map_err(during("make a pipe"))?;
+    let (mut waits, tells) = io::pipe().map_err(during("create a pipe"))?;
     let kept = [waits.as_raw_fd()];
-    let what = "make a user namespace";
+    let what = "create a user namespace";
     let holder = helper::start(what, CLONE_NEWUSER, &kept, &mut waits, |waits| {
         let _ = io::read(&*waits, &mut [0]);
         process::exit(0)
@@ -213,7 +213,7 @@ struct Copier<'c> {
 /// namespace, for nobody comes back from there; that can't be looked into meanwhile, and hands
 /// over what it has made.
 fn copy_into(container: BorrowedFd<'_>) -> Result<(OwnedFd, OwnedFd)> {
-    let (hears, tells) = socket::pair().map_err(during("make a socket pair"))?;
+    let (hears, tells) = socket::pair().map_err(during("create a socket pair"))?;
     let parent = process::own_pid();
     let mut copier = Copier {
         container,

@@ -162,7 +162,7 @@ impl Host<'_> {
             return Error::Init(text + &reason + &hint + &self.hook_words());
         }
         if self.child.is_none() {
-            return Error::Step("init was not made".into());
+            return Error::Step("init was not created".into());
         }
         // At once: systemd removes a cgroup, and its counters, when the last process has ended.
         let kills = kan_cgroup::oom_kills(&self.record.cgroups);

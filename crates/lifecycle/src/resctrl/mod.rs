@@ -41,7 +41,7 @@ pub(crate) fn make(group: &ResctrlGroup) -> Result<()> {
     let is_there = path.is_dir();
     if group.must_exist && !is_there {
         let why = format!(
-            "{}: no such class of service, and no schema to make one",
+            "{}: no such class of service, and no schema to create one",
             group.path
         );
         return Err(Error::Step(why));
@@ -100,7 +100,7 @@ pub(crate) fn remove(groups: &[String]) -> Result<()> {
 fn make_directory(path: &Path) -> Result<()> {
     match std::fs::create_dir(path) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        other => other.map_err(with("make", path)),
+        other => other.map_err(with("create", path)),
     }
 }
 

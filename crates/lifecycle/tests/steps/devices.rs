@@ -18,7 +18,7 @@ fn a_device_moves_with_its_address() {
         let is_made =
             ip("link add kan0 type veth peer name kan1") || ip("link add kan0 type dummy");
         if !is_made {
-            skip("no network device can be made: ip(8), or veth and dummy of the kernel");
+            skip("no network device can be created: ip(8), or veth and dummy of the kernel");
         }
         assert!(ip("addr add 10.9.8.7/24 dev kan0") && ip("link set kan0 up"));
         let step = HostStep::MoveNetDevice {

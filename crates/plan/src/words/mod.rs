@@ -84,10 +84,12 @@ fn listed<T: ToString>(all: &[T]) -> String {
 )]
 pub fn host(step: &HostStep) -> String {
     match step {
-        HostStep::MakeContainer { id } => format!("make and lock the directory of container {id}"),
+        HostStep::MakeContainer { id } => {
+            format!("create and lock the directory of container {id}")
+        }
         HostStep::SaveState => "save the state".into(),
         HostStep::SaveConfig => "keep a copy of config.json".into(),
-        HostStep::MakeFifo => "make the FIFO that start opens".into(),
+        HostStep::MakeFifo => "create the FIFO that start opens".into(),
         HostStep::PublishFifo => "let start find the FIFO".into(),
         HostStep::OpenContainer {
             namespaces: flags,
@@ -110,7 +112,7 @@ pub fn host(step: &HostStep) -> String {
             format!("connect to console socket {path}")
         }
         HostStep::ConnectConsole { path: None } => "prepare to receive the terminal".into(),
-        HostStep::MakeCgroup(directories) => format!("make cgroup {}", cgroups(directories)),
+        HostStep::MakeCgroup(directories) => format!("create cgroup {}", cgroups(directories)),
         HostStep::Limit(limits) => crate::linux::resources::limits_text(limits),
         HostStep::LimitDevices(rules) => format!("limit devices: {}", listed(rules)),
         HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
@@ -152,9 +154,9 @@ pub fn host(step: &HostStep) -> String {
             };
             format!("open {path} for the {what} of hooks")
         }
-        HostStep::MakeHookPipe => "make a pipe for the errors of hooks".into(),
+        HostStep::MakeHookPipe => "create a pipe for the errors of hooks".into(),
         HostStep::RunHook(hook) => format!("run {} hook {}", hook.kind, hook.path),
-        HostStep::MakeNetwork => "new namespaces: network; tell network-made; bring lo up".into(),
+        HostStep::MakeNetwork => "new namespaces: network; notify network-made; bring lo up".into(),
         HostStep::ReceiveProcess => "wait for the process that the child clones".into(),
         HostStep::TakeListener => "take the seccomp listener".into(),
         HostStep::SetScheduler(wanted) => scheduling(*wanted),
@@ -166,11 +168,11 @@ pub fn host(step: &HostStep) -> String {
         HostStep::JoinResctrlGroups(groups) => {
             format!("move the child into {}", groups.join(", "))
         }
-        HostStep::Tell(sync) => format!("tell {}", sync.name()),
+        HostStep::Tell(sync) => format!("notify {}", sync.name()),
         HostStep::Wait(sync) => format!("wait {}", sync.name()),
         HostStep::WritePidFile { path } => format!("write the pid to {path}"),
         HostStep::SendPidfd { path, what: _ } => format!("send a pidfd of the process to {path}"),
-        HostStep::MakeNotifySocket { listen: _ } => "make the socket for sd_notify".into(),
+        HostStep::MakeNotifySocket { listen: _ } => "create the socket for sd_notify".into(),
         HostStep::MapIds {
             uids,
             gids,
@@ -227,8 +229,8 @@ fn clone(flags: u32, into_cgroup: bool, join: &[Joined]) -> String {
 fn resctrl_group(group: &ResctrlGroup) -> String {
     let how = match (group.must_exist, group.is_shared) {
         (true, _) => "take class of service",
-        (false, true) => "make or take class of service",
-        (false, false) => "make class of service",
+        (false, true) => "create or use class of service",
+        (false, false) => "create class of service",
     };
     let lines = group.schemata.join(", ");
     let with = if lines.is_empty() { "" } else { " with " };
@@ -253,7 +255,7 @@ fn cgroups(directories: &[CgroupDirectory]) -> String {
 pub(crate) fn init(step: &InitStep) -> String {
     match step {
         InitStep::Wait(sync) => format!("wait {}", sync.name()),
-        InitStep::Tell(sync) => format!("tell {}", sync.name()),
+        InitStep::Tell(sync) => format!("notify {}", sync.name()),
         InitStep::CloseInherited { preserved: 0 } => "close inherited descriptors".into(),
         InitStep::CloseInherited { preserved } => {
             let first = preserved.saturating_add(3);
@@ -317,7 +319,7 @@ pub(crate) fn init(step: &InitStep) -> String {
         }
         InitStep::Close(slot) => format!("close {slot:?}").to_lowercase(),
         InitStep::OpenNull => "open the host's /dev/null".into(),
-        InitStep::MakeDirectory { at } => format!("make directory {}", path(at)),
+        InitStep::MakeDirectory { at } => format!("create directory {}", path(at)),
         InitStep::MakeNode {
             at,
             kind,
@@ -326,7 +328,7 @@ pub(crate) fn init(step: &InitStep) -> String {
             gid,
         } => {
             format!(
-                "make {} {} mode {mode:04o} owner {uid}:{gid}",
+                "create {} {} mode {mode:04o} owner {uid}:{gid}",
                 node(*kind),
                 path(at)
             )
@@ -428,7 +430,7 @@ pub(crate) fn init(step: &InitStep) -> String {
             )
         }
         InitStep::AwaitStart => "wait for start".into(),
-        InitStep::TellHooksRun => "tell start that the hooks have run".into(),
+        InitStep::TellHooksRun => "notify start that the hooks have run".into(),
         InitStep::Execute(program) => format!("execute {}", arguments(&program.args)),
     }
 }

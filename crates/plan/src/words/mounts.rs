@@ -50,7 +50,7 @@ pub(crate) fn mount_point(point: MountPoint) -> &'static str {
         MountPoint::Any | MountPoint::Directory => "",
         MountPoint::Ordinary => ", which must be an ordinary directory",
         MountPoint::Link => ", on the link itself if that is one",
-        MountPoint::CopiedLink => ", or if it is a link make the same there",
+        MountPoint::CopiedLink => ", or if it is a link create the same there",
     }
 }
 

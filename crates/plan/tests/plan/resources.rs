@@ -483,7 +483,7 @@ fn limits_hold_from_the_clone_on() {
             let found = steps.iter().position(|step| step.starts_with(start));
             found.unwrap_or_else(|| panic!("no {start}: {steps:?}"))
         };
-        assert!(at("make cgroup") < at("limit memory: "));
+        assert!(at("create cgroup") < at("limit memory: "));
         assert!(at("limit memory: ") < at("limit pids: pids.max=3 for pids.limit"));
         assert!(at("limit pids: ") < at("clone"));
         let limit = plan

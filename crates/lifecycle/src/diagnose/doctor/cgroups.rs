@@ -1,4 +1,4 @@
-//! Which cgroups there are, and whether they can be made.
+//! Which cgroups there are, and whether they can be created.
 
 use super::look::{fails, limited, read, works};
 use crate::diagnose::finding::Finding;
@@ -46,7 +46,7 @@ fn mode(layout: &Layout) -> Finding {
     }
 }
 
-/// Whether a cgroup can be made where a container's would lie.
+/// Whether a cgroup can be created where a container's would lie.
 fn reach() -> Finding {
     let about = "delegation";
     let placed = CgroupsPath::parse(None, "kan-doctor").and_then(|wanted| {
@@ -54,7 +54,7 @@ fn reach() -> Finding {
         kan_cgroup::obstacle(&placement)
     });
     match placed {
-        Ok(None) => works(about, "cgroups can be made"),
+        Ok(None) => works(about, "cgroups can be created"),
         Ok(Some(why)) if effective_uid() == 0 => fails(about, why)
             .advise("mount the cgroup file systems writable, or use --cgroup-manager disabled"),
         Ok(Some(why)) => limited(about, why).advise(
@@ -70,5 +70,5 @@ fn systemd() -> Finding {
     if kan_dbus::is_running() {
         return works("systemd", "runs: --systemd-cgroup works");
     }
-    limited("systemd", "does not run: no --systemd-cgroup").advise("let kan make cgroups itself")
+    limited("systemd", "does not run: no --systemd-cgroup").advise("let kan create cgroups itself")
 }

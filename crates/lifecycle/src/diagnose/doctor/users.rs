@@ -62,7 +62,7 @@ fn user_namespaces() -> Finding {
     match most.as_deref() {
         None => return limited(about, "the kernel has none").advise("use one that has"),
         Some("0") => {
-            return limited(about, "none may be made")
+            return limited(about, "none may be created")
                 .advise("sysctl user.max_user_namespaces=15000");
         }
         Some(_) => {}

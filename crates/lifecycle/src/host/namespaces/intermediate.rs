@@ -30,7 +30,7 @@ pub(crate) fn clone(
     cgroup: Option<BorrowedFd<'_>>,
     init: &mut Init<'_>,
 ) -> Result<Child> {
-    let (hears, tells) = io::pipe().map_err(during("make a pipe"))?;
+    let (hears, tells) = io::pipe().map_err(during("create a pipe"))?;
     let mut intermediate = Intermediate {
         join,
         flags,

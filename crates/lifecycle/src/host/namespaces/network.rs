@@ -19,7 +19,7 @@ impl Host<'_> {
         if !is_in_first_user_namespace() && namespace::setns(&own, CLONE_NEWNET).is_err() {
             return self.tell(Sync::NetworkMade);
         }
-        namespace::unshare(CLONE_NEWNET).map_err(during("make a network namespace"))?;
+        namespace::unshare(CLONE_NEWNET).map_err(during("create a network namespace"))?;
         let handed = open().and_then(|made| self.hand_over(made));
         let is_up = handed.and_then(|()| raise_loopback());
         go_back(&own)?;
