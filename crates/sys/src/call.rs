@@ -39,6 +39,13 @@ fn lowercase_first(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// The result of a system call.
 pub type Result<T> = core::result::Result<T, Error>;
 
+/// fstatat(2), by the name that the kernel's headers give it here.
+#[cfg(any(target_arch = "aarch64", target_arch = "loongarch64"))]
+pub const FSTATAT: Sysno = Sysno::fstatat;
+/// fstatat(2), by the name that the kernel's headers give it here.
+#[cfg(not(any(target_arch = "aarch64", target_arch = "loongarch64")))]
+pub const FSTATAT: Sysno = Sysno::newfstatat;
+
 /// Makes the call and names it in the error. The caller answers for its pointers.
 macro_rules! call {
     ($name:ident $(, $arg:expr)* $(,)?) => {
