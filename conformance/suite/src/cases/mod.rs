@@ -41,6 +41,7 @@ mod linux_fields;
 mod list;
 mod logs;
 mod loopback;
+mod mapped_ids;
 mod messages;
 mod mount_compat;
 mod mount_kinds;
@@ -105,6 +106,7 @@ pub fn all() -> Vec<Case> {
         mounts::cases(),
         mount_options::cases(),
         messages::cases(),
+        mapped_ids::cases(),
         mount_compat::cases(),
         mount_kinds::cases(),
         propagation::cases(),

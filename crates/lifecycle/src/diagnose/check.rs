@@ -11,13 +11,13 @@ use crate::diagnose::dry_run::{self, Attempt};
 use crate::diagnose::finding::{Finding, Verdict};
 use crate::host::facts;
 use crate::host::namespaces::net_devices;
+use crate::os::files::as_path;
 use crate::{CgroupOptions, Result};
 use kan_op::init::{Program, TreeSource};
 use kan_op::{HostStep, InitStep};
 use kan_plan::{Facts, Plan, plan_create_unsound};
 use kan_spec::{Bundle, Problem};
 use std::ffi::CStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -300,10 +300,6 @@ impl Checker<'_> {
                       looked for";
         Some((found, advice.into()))
     }
-}
-
-fn as_path(text: &CStr) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(text.to_bytes()))
 }
 
 fn executable(file: &Path) -> std::result::Result<(), &'static str> {

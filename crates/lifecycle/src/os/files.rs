@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use kan_sys::file::{O_NONBLOCK, O_RDONLY};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -69,4 +69,9 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
     }
+}
+
+/// A path as the kernel takes it.
+pub(crate) fn as_path(text: &CStr) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(text.to_bytes()))
 }
