@@ -25,6 +25,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod kernel;
 mod os;
 mod outer_filter;
 mod resctrl;
