@@ -59,6 +59,7 @@ mod rootless;
 mod rootless_cgroups;
 mod run;
 mod schedule;
+mod schemas;
 mod seccomp;
 mod siege;
 mod start;
@@ -125,6 +126,7 @@ pub fn all() -> Vec<Case> {
         bounded::cases(),
         trust::cases(),
         schedule::cases(),
+        schemas::cases(),
         seccomp::cases(),
         features::cases(),
         default_config::cases(),
