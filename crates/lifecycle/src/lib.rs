@@ -48,7 +48,7 @@ pub use commands::receiver::receive_console;
 pub use commands::start::start;
 pub use commands::update::request::Update;
 pub use commands::update::update;
-pub use diagnose::check::{Checked, check};
+pub use diagnose::check::{Checked, check, check_store};
 pub use diagnose::doctor::examine;
 pub use diagnose::finding::{Finding, Verdict};
 pub use error::{Error, Result, lowercase as io_error_text};
