@@ -332,6 +332,11 @@ impl Entry<'_> {
             let why = "idmap needs uidMappings and gidMappings, or a user namespace whose it takes";
             b.problem(format!("{}.uidMappings", self.at), why);
         }
+        if wants && !b.facts.has_capability(CAP_SYS_ADMIN) {
+            // runc: "id-mapped mounts are not supported for rootless containers".
+            let why = "only root can map the ids of a mount: mount_setattr(2), CAP_SYS_ADMIN";
+            b.problem(format!("{}.uidMappings", self.at), why);
+        }
         let earlier = self.mount_of_source(b);
         if let Some(earlier) = earlier.filter(|_| wants && user_namespace::is_used(b)) {
             let why = format!(
