@@ -8,7 +8,7 @@
 //! - [`host`]: performs the host half of a plan,
 //! - [`resctrl`]: Intel RDT,
 //! - [`state`]: the state root, and what is recorded of each container,
-//! - [`timeline`], [`os`], [`error`] and [`outer_filter`]: used by all.
+//! - [`timeline`], [`os`], [`error`], [`outer_filter`] and [`kernel`]: used by all.
 //!
 //! A container's directory holds `state.json`, which has all that `delete` needs, a copy of its
 //! `config.json`, and until `start` the FIFO on which its init waits. Its status is never stored: it

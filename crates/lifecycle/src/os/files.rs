@@ -53,6 +53,11 @@ pub(crate) fn read_small<'b>(path: &str, buffer: &'b mut [u8]) -> std::io::Resul
     Ok(&buffer[..count])
 }
 
+/// A path as the kernel takes it.
+pub(crate) fn as_path(text: &CStr) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(text.to_bytes()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,9 +74,4 @@ mod tests {
         }
         std::fs::remove_file(&path).unwrap();
     }
-}
-
-/// A path as the kernel takes it.
-pub(crate) fn as_path(text: &CStr) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(text.to_bytes()))
 }
