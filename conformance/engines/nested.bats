@@ -59,6 +59,16 @@ outer() { # FLAG… -- FLAG…
     done
 }
 
+@test "a filter hides a call: doctor names it" {
+    local call
+    for call in clone3 openat2 fsopen mount_setattr; do
+        printf '{"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [{"names": ["%s"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}' \
+            $call >"$STAGE/tmp/filter.json"
+        run ! prun --rm --cap-add all --security-opt "seccomp=$STAGE/tmp/filter.json" -v "$RUNTIME:/kan:ro" $IMAGE /kan doctor
+        expect_in "without $call" "$output" "missing: $call ("
+    done
+}
+
 @test "nothing is left" {
     nothing_left "libpod-[0-9a-f]*"
 }

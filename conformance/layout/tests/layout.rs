@@ -79,6 +79,7 @@ fn lifecycle_imports_one_way() {
         "os",
         "error",
         "outer_filter",
+        "kernel",
     ];
     one_way("crates/lifecycle", &order);
 }

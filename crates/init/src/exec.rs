@@ -11,7 +11,7 @@ use kan_op::init::Program;
 use kan_op::{Failure, Flaw, InitStep};
 use kan_sys::file::{self, S_IFDIR};
 use kan_sys::process::{self, Strings};
-use kan_sys::{Errno, Error, Sysno};
+use kan_sys::{Errno, Error, FSTATAT, Sysno};
 
 /// Room for `HOME=`, a path and a NUL.
 pub(crate) const HOME_SIZE: usize = 5 + 4096;
@@ -243,7 +243,7 @@ impl Stop {
         matches!(
             self.error,
             Some(Error {
-                call: Sysno::newfstatat,
+                call: FSTATAT,
                 errno: Errno::ENOENT | Errno::ENOTDIR
             })
         )

@@ -11,7 +11,7 @@ use kan_op::init::{
 use kan_op::{Flaw, Slot};
 use kan_sys::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use kan_sys::file::{
-    self, O_DIRECTORY, O_NOFOLLOW, O_PATH, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
+    self, O_DIRECTORY, O_NOFOLLOW, O_PATH, O_RDONLY, RESOLVE_BENEATH, RESOLVE_NO_MAGICLINKS,
     RESOLVE_NO_SYMLINKS, S_IFCHR, S_IFDIR, S_IFLNK,
 };
 use kan_sys::mount::{self, Change, Depth, MS_REMOUNT};
@@ -185,6 +185,11 @@ pub(crate) fn clone_tree(
         }
         TreeSource::Slot(slot) => mount::clone_tree(slots.get(*slot)?, c"", depth)?,
     })
+}
+
+pub(crate) fn map_ids(tree: BorrowedFd<'_>, namespace: &CStr, recursive: bool) -> Step {
+    let namespace = file::open(namespace, O_RDONLY, 0)?;
+    Ok(mount::map_ids(tree, &namespace, depth(recursive))?)
 }
 
 /// Fails unless the tree is a directory.

@@ -59,6 +59,11 @@ impl<'p> Init<'p> {
                 slots.fill(*out, tree);
                 Ok(())
             }
+            InitStep::MapIds {
+                tree,
+                namespace,
+                recursive,
+            } => mounts::map_ids(slots.get(*tree)?, namespace, *recursive),
             InitStep::Attach { tree, at, point } => {
                 let tree = slots.take(*tree)?;
                 mounts::attach(slots, directories, tree, at, *point)
@@ -209,6 +214,7 @@ fn is_of_the_file_system(step: &InitStep) -> bool {
             | InitStep::NewFilesystem(_)
             | InitStep::EnterNetwork
             | InitStep::CloneTree { .. }
+            | InitStep::MapIds { .. }
             | InitStep::Attach { .. }
             | InitStep::AttachOnHost { .. }
             | InitStep::MountByPath { .. }

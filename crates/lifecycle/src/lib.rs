@@ -8,7 +8,7 @@
 //! - [`host`]: performs the host half of a plan,
 //! - [`resctrl`]: Intel RDT,
 //! - [`state`]: the state root, and what is recorded of each container,
-//! - [`timeline`], [`os`], [`error`] and [`outer_filter`]: used by all.
+//! - [`timeline`], [`os`], [`error`], [`outer_filter`] and [`kernel`]: used by all.
 //!
 //! A container's directory holds `state.json`, which has all that `delete` needs, a copy of its
 //! `config.json`, and until `start` the FIFO on which its init waits. Its status is never stored: it
@@ -25,6 +25,7 @@ mod error;
 #[doc(hidden)]
 pub mod fuzzing;
 mod host;
+mod kernel;
 mod os;
 mod outer_filter;
 mod resctrl;
@@ -47,7 +48,7 @@ pub use commands::receiver::receive_console;
 pub use commands::start::start;
 pub use commands::update::request::Update;
 pub use commands::update::update;
-pub use diagnose::check::{Checked, check};
+pub use diagnose::check::{Checked, check, check_store};
 pub use diagnose::doctor::examine;
 pub use diagnose::finding::{Finding, Verdict};
 pub use error::{Error, Result, lowercase as io_error_text};

@@ -1,6 +1,7 @@
 //! What to do where a seccomp filter that kan itself runs under, an outer container's as a rule,
 //! denies it a system call. Nothing here is read before a call has failed.
 
+use crate::kernel;
 use kan_op::{Failure, Flaw};
 use kan_sys::{Errno, Sysno};
 
@@ -28,8 +29,14 @@ const DENIED_BY_PROFILES: [Sysno; 16] = [
 /// The bit of `CAP_SYS_ADMIN`, capabilities(7).
 const SYS_ADMIN: u64 = 1 << 21;
 
-/// What to write behind the error of a call that failed: nothing, where that is no filter's answer.
+/// What to write behind the error of a call that failed: nothing, where that is neither a filter's
+/// answer nor an old kernel's.
 pub(crate) fn hint(call: Sysno, errno: Errno) -> String {
+    if errno == Errno::ENOSYS
+        && let Some(hint) = kernel::hint(&kernel::release(), call, errno)
+    {
+        return format!(" ({hint})");
+    }
     if !matches!(errno, Errno::ENOSYS | Errno::EPERM) || !DENIED_BY_PROFILES.contains(&call) {
         return String::new();
     }

@@ -25,6 +25,8 @@ pub struct Timeline {
     spans: Vec<Span>,
     /// What a user should know but what stopped nothing.
     pub warnings: Vec<String>,
+    /// The same, of what happened after the container had ended.
+    pub late_warnings: Vec<String>,
     /// Keys of config.json that kan does not know, which it ignores (config.md, Extensibility).
     pub ignored: Vec<String>,
     /// What only `--debug` says.
@@ -39,6 +41,7 @@ impl Timeline {
             wanted,
             spans: Vec::new(),
             warnings: Vec::new(),
+            late_warnings: Vec::new(),
             ignored: Vec::new(),
             notes: Vec::new(),
         }

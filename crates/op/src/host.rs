@@ -203,6 +203,14 @@ pub enum HostStep {
     OpenStage,
     /// Puts a tree on the stage.
     StageTree(StagedTree),
+    /// Puts a user namespace with these mappings on the stage: a file of this name, for init to map
+    /// the ids of a tree that it clones itself.
+    StageIds {
+        /// Its name on the stage.
+        name: String,
+        /// Its mappings.
+        ranges: IdRanges,
+    },
     /// Goes on in a copy of the stage's mount namespace that belongs to the container's user
     /// namespace, in which the kernel locks the flags of every mount.
     LockStage,

@@ -252,6 +252,15 @@ pub enum InitStep {
         /// Whether the mounts below come along.
         recursive: bool,
     },
+    /// Maps the ids of the tree in a slot, which is attached nowhere yet.
+    MapIds {
+        /// The tree.
+        tree: Slot,
+        /// The name on the stage of the user namespace whose mappings it gets.
+        namespace: CString,
+        /// Whether the mounts below get them as well.
+        recursive: bool,
+    },
     /// Attaches the tree in a slot, at a path inside the container.
     Attach {
         /// The tree; its slot is empty afterwards.

@@ -32,6 +32,11 @@ impl InitStep {
                 recursive: _,
             } => [slot_of_source(source).map(Reads), Some(Fills(*out))],
             Self::ChangeMount { target, change: _ } => [slot_of_target(target).map(Reads), None],
+            Self::MapIds {
+                tree,
+                namespace: _,
+                recursive: _,
+            } => [Some(Reads(*tree)), None],
             Self::CopyUp { tree, from: _ } => [Some(Reads(Slot::Root)), Some(Reads(*tree))],
             Self::Attach {
                 tree,

@@ -103,6 +103,11 @@ impl<S> Half<S> {
         self.steps.retain(keeps);
     }
 
+    /// Changes steps in place: for a plan that is tried out.
+    pub fn change(&mut self, change: impl FnMut(&mut S)) {
+        self.steps.iter_mut().for_each(change);
+    }
+
     /// What asked for the step at `index`; empty where kan itself needs it.
     #[must_use]
     pub fn field(&self, index: usize) -> &str {

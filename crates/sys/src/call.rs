@@ -39,6 +39,13 @@ fn lowercase_first(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 /// The result of a system call.
 pub type Result<T> = core::result::Result<T, Error>;
 
+/// fstatat(2), by the name that the kernel's headers give it here.
+#[cfg(any(target_arch = "aarch64", target_arch = "loongarch64"))]
+pub const FSTATAT: Sysno = Sysno::fstatat;
+/// fstatat(2), by the name that the kernel's headers give it here.
+#[cfg(not(any(target_arch = "aarch64", target_arch = "loongarch64")))]
+pub const FSTATAT: Sysno = Sysno::newfstatat;
+
 /// Makes the call and names it in the error. The caller answers for its pointers.
 macro_rules! call {
     ($name:ident $(, $arg:expr)* $(,)?) => {
@@ -47,6 +54,36 @@ macro_rules! call {
     };
 }
 pub(crate) use call;
+
+/// Whether the kernel has a call, and a seccomp filter does not pretend otherwise (ENOSYS): one of
+/// those that refuse unknown flags, unreadable pointers or descriptors that are not open. All of its
+/// arguments are -1. For other calls the answer is no.
+#[must_use]
+pub fn is_known(call: Sysno) -> bool {
+    const REFUSING: [Sysno; 13] = [
+        Sysno::clone3,
+        Sysno::close_range,
+        Sysno::fsconfig,
+        Sysno::fsmount,
+        Sysno::fsopen,
+        Sysno::fspick,
+        Sysno::mount_setattr,
+        Sysno::move_mount,
+        Sysno::open_tree,
+        Sysno::openat2,
+        Sysno::pidfd_getfd,
+        Sysno::pidfd_open,
+        Sysno::pidfd_send_signal,
+    ];
+    if !REFUSING.contains(&call) {
+        return false;
+    }
+    let all = usize::MAX;
+    // SAFETY: flags, sizes and pointers of only set bits are refused by each of these calls before it
+    // does anything.
+    let answer = unsafe { ::syscalls::syscall!(call, all, all, all, all, all, all) };
+    answer.err() != Some(Errno::ENOSYS)
+}
 
 /// The descriptor that a call just returned.
 ///

@@ -1,7 +1,7 @@
 //! Files and directories, resolved below a descriptor: openat2(2) and its kin.
 
 use crate::call::{call, owned, ptr, raw};
-use crate::{Errno, Error, Result, Sysno};
+use crate::{Errno, Error, FSTATAT, Result, Sysno};
 use core::ffi::CStr;
 use linux_raw_sys::general::{
     AT_EACCESS, AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O_CLOEXEC, open_how, stat,
@@ -208,7 +208,7 @@ pub fn status(at: impl AsFd, name: &CStr) -> Result<Status> {
     let mut found: stat = unsafe { core::mem::zeroed() };
     let flags = AT_SYMLINK_NOFOLLOW | if name.is_empty() { AT_EMPTY_PATH } else { 0 };
     // SAFETY: the name is a live C string and the buffer has the size the kernel writes.
-    unsafe { call!(newfstatat, raw(&at), ptr(name), &raw mut found, flags) }?;
+    unsafe { fstatat(raw(&at), name, &raw mut found, flags) }?;
     Ok(Status {
         mode: found.st_mode,
         uid: found.st_uid,
@@ -217,6 +217,18 @@ pub fn status(at: impl AsFd, name: &CStr) -> Result<Status> {
         filesystem: found.st_dev,
         inode: found.st_ino,
     })
+}
+
+/// # Safety
+/// `found` points at a stat that may be written.
+pub(crate) unsafe fn fstatat(at: isize, path: &CStr, found: *mut stat, flags: u32) -> Result<()> {
+    // SAFETY: promised by the caller; the path is a live C string.
+    unsafe { ::syscalls::syscall!(FSTATAT, at, ptr(path), found, flags) }
+        .map(drop)
+        .map_err(|errno| Error {
+            call: FSTATAT,
+            errno,
+        })
 }
 
 /// statx(2) with STATX_MNT_ID (Linux 5.8): the id of the mount that an open file lies on.
@@ -242,7 +254,7 @@ pub fn status_of_path(path: &CStr) -> Result<Status> {
     let mut found: stat = unsafe { core::mem::zeroed() };
     let at = linux_raw_sys::general::AT_FDCWD as isize;
     // SAFETY: the path is a live C string and the buffer has the size the kernel writes.
-    unsafe { call!(newfstatat, at, ptr(path), &raw mut found, 0) }?;
+    unsafe { fstatat(at, path, &raw mut found, 0) }?;
     Ok(Status {
         mode: found.st_mode,
         uid: found.st_uid,

@@ -37,5 +37,5 @@ pub mod start;
 pub mod terminal;
 pub mod waiting;
 
-pub use call::{Errno, Error, Result, Sysno};
+pub use call::{Errno, Error, FSTATAT, Result, Sysno, is_known};
 pub use rustix::fd;

@@ -35,14 +35,13 @@ impl Alone {
     /// # Errors
     /// /proc can't be read; EBUSY if there are more threads.
     pub fn check() -> Result<Self> {
-        // One for each, and `.` and `..`.
-        match links(c"/proc/self/task")? {
-            3 => Ok(Self(PhantomData)),
-            _ => Err(Error {
-                call: crate::Sysno::clone,
-                errno: Errno::EBUSY,
-            }),
+        if has_one_entry(c"/proc/self/task")? {
+            return Ok(Self(PhantomData));
         }
+        Err(Error {
+            call: crate::Sysno::clone,
+            errno: Errno::EBUSY,
+        })
     }
 
     /// For a process that can't look, such as one whose root is a container's.
@@ -139,14 +138,15 @@ pub fn fork_sibling<T>(
     Ok(pid as i32)
 }
 
-/// How many links a directory has.
-fn links(directory: &CStr) -> Result<u64> {
+/// From the directory's number of links: one for each entry, and `.` and `..`. The number's type
+/// differs between architectures.
+fn has_one_entry(directory: &CStr) -> Result<bool> {
     let at = linux_raw_sys::general::AT_FDCWD as isize;
     // SAFETY: the all-zero pattern is a valid stat.
     let mut found: linux_raw_sys::general::stat = unsafe { core::mem::zeroed() };
-    // SAFETY: the path is a live C string and the buffer has the size the kernel writes.
-    unsafe { call!(newfstatat, at, ptr(directory), &raw mut found, 0) }?;
-    Ok(found.st_nlink)
+    // SAFETY: the buffer has the size the kernel writes.
+    unsafe { crate::file::fstatat(at, directory, &raw mut found, 0) }?;
+    Ok(found.st_nlink == 3)
 }
 
 /// What happens to a child when its parent ends.

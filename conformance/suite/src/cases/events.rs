@@ -155,7 +155,11 @@ fn oom_is_told(ctx: &mut Ctx) -> Outcome {
     launched.wait_for(&ended)?;
     events.wait_for(&format!("{{\"type\":\"oom\",\"id\":\"{}\"}}\n", ctx.id))?;
     ctx.verb(&["delete", "--force"])?.ok()?;
-    events.wait()?.ok()?;
+    let told = events.wait()?.ok()?.stdout;
+    if ctx.runtime().name == "kan" {
+        told.lines()
+            .try_for_each(|line| super::schemas::conforms("events", line))?;
+    }
     Ok(())
 }
 

@@ -23,6 +23,11 @@ pub fn cases() -> Vec<Case> {
         Case::new("hooks::endless_create_container", endless_create_container).only("kan", "runc's and crun's create goes on waiting for the hook"),
         Case::new("hooks::killed_in_start_container", killed_in_start_container).deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "the poststart hook ran").deviates("crun 1.8", "config.md, Poststart: called after the user-specified program is executed", "the poststart hook ran"),
         Case::new("hooks::failing_poststart", failing_poststart).deviates("crun 1.8", "runtime.md, Lifecycle: an error; it was a warning in older versions", "exit status: 0, want exit code 1").deviates("runc 1.1", "config.md, Poststart: called after the program is executed; runc calls it within create", "create failed: error running hook #0"),
+        Case::new("hooks::failing_poststop_is_told", failing_poststop_is_told).deviates(
+            "crun 1.8",
+            "runtime.md, Lifecycle: MUST log a warning",
+            "run: ",
+        ),
         Case::new("hooks::failing_poststop", failing_poststop).deviates("runc 1.1", "runtime.md, Lifecycle: the remaining hooks continue as if the hook had succeeded", "the hook after it did not run"),
         Case::new("hooks::failing_start_hooks_destroy", failing_start_hooks_destroy).only("kan", "runtime.md of 1.3, Lifecycle, 7 and 9; runc and crun leave a stopped container"),
         Case::new("hooks::failing_runs_poststop", failing_runs_poststop).lacks("kan", "poststop hooks after a failed create", "no poststop hook ran").deviates("crun 1.8", "runtime.md, Lifecycle: an error of a hook continues at the destruction, with its hooks", "no poststop hook ran"),
@@ -181,6 +186,26 @@ fn failing_poststop(ctx: &mut Ctx) -> Outcome {
     ctx.delete()?;
     ctx.expect_nothing_left()?;
     check!(second.exists(), "the hook after it did not run");
+    Ok(())
+}
+
+/// The warning of the same sentence, whoever deletes the container.
+fn failing_poststop_is_told(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "7"]);
+    add(&mut bundle, "poststop", failing());
+    let ran = ctx.run(&bundle)?.exits(7)?;
+    check!(ran.stderr.contains("exit status 3"), "run: {}", ran.stderr);
+    let log = ctx.dir.join("log");
+    let args = ["run", "--bundle", text(&bundle.dir)?, &ctx.id];
+    let global = ["--log", text(&log)?];
+    ctx.oci_with(&global, &args).run()?.exits(7)?;
+    let logged = std::fs::read_to_string(&log)?;
+    check!(logged.contains("exit status 3"), "the log: {logged}");
+    ctx.launch(&bundle)?;
+    ctx.wait_stopped()?;
+    let deleted = ctx.verb(&["delete"])?.ok()?.stderr;
+    check!(deleted.contains("exit status 3"), "delete: {deleted}");
     Ok(())
 }
 

@@ -8,6 +8,9 @@ use crate::harness::container::text;
 use crate::harness::prelude::*;
 use crate::harness::report::Report;
 
+const CANNOT_BE_GRANTED: &str =
+    "config.md, Capabilities: what cannot be granted MUST be logged as a warning";
+
 pub fn cases() -> Vec<Case> {
     vec![
         Case::new("leniency::versions_that_mean_1", versions).lacks(
@@ -42,6 +45,9 @@ pub fn cases() -> Vec<Case> {
             "config.md, Capabilities: unknown ones are passed over with a warning",
             "log lacks",
         ),
+        Case::new("leniency::ambient_capability_that_cannot_be", ambient)
+            .deviates("runc 1.1", CANNOT_BE_GRANTED, "lacks a warning")
+            .deviates("crun 1.8", CANNOT_BE_GRANTED, "lacks a warning"),
         Case::new("leniency::log_that_cannot_be_written", unusable_log),
     ]
 }
@@ -148,6 +154,17 @@ fn warnings_in_log(ctx: &mut Ctx) -> Outcome {
     drop(done);
     let said = fs::read_to_string(&log)?;
     check!(said.contains(UNKNOWN), "log lacks {UNKNOWN}: {said}");
+    Ok(())
+}
+
+/// capabilities(7): an ambient capability has to be permitted and inheritable.
+fn ambient(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "7"]);
+    bundle.set("/process/capabilities/ambient", json!(["CAP_CHOWN"]));
+    bundle.set("/process/capabilities/inheritable", json!([]));
+    let said = ctx.run(&bundle)?.exits(7)?.stderr;
+    check!(said.contains("ambient"), "stderr lacks a warning: {said}");
     Ok(())
 }
 

@@ -136,8 +136,18 @@ fn runtime_directory(ctx: &mut Ctx) -> Outcome {
     let id = USER.to_string();
     let user = ["setpriv", "--reuid", &id, "--regid", &id, "--clear-groups"];
     let run = ctx.command(&run).wrapped(&user).env("XDG_RUNTIME_DIR", "");
-    run.run()?
-        .refuses(&["set XDG_RUNTIME_DIR to a directory that is yours"])
+    let advice = "set XDG_RUNTIME_DIR to a directory that is yours";
+    run.run()?.refuses(&[advice])?;
+    for (verb, code) in [(&["check", "--bundle", bundle][..], 1), (&["doctor"], 0)] {
+        let words = [&[text(&runtime)?], verb].concat();
+        let looked = ctx
+            .command(&words)
+            .wrapped(&user)
+            .env("XDG_RUNTIME_DIR", "");
+        let said = looked.run()?.exits(code)?.stdout;
+        check!(said.contains(advice), "{verb:?}: {said}");
+    }
+    Ok(())
 }
 
 /// user_namespaces(7): where setgroups(2) is denied, no groups need no call. The namespace is that of

@@ -41,6 +41,7 @@ mod linux_fields;
 mod list;
 mod logs;
 mod loopback;
+mod mapped_ids;
 mod messages;
 mod mount_compat;
 mod mount_kinds;
@@ -58,6 +59,7 @@ mod rootless;
 mod rootless_cgroups;
 mod run;
 mod schedule;
+mod schemas;
 mod seccomp;
 mod siege;
 mod start;
@@ -105,6 +107,7 @@ pub fn all() -> Vec<Case> {
         mounts::cases(),
         mount_options::cases(),
         messages::cases(),
+        mapped_ids::cases(),
         mount_compat::cases(),
         mount_kinds::cases(),
         propagation::cases(),
@@ -123,6 +126,7 @@ pub fn all() -> Vec<Case> {
         bounded::cases(),
         trust::cases(),
         schedule::cases(),
+        schemas::cases(),
         seccomp::cases(),
         features::cases(),
         default_config::cases(),

@@ -12,7 +12,7 @@ use crate::harness::container::text;
 use crate::harness::prelude::*;
 use crate::harness::report::Report;
 
-const NO_IDMAP: &str = "config.md, Linux mount options: idmap, ridmap";
+pub const NO_IDMAP: &str = "config.md, Linux mount options: idmap, ridmap";
 
 pub fn cases() -> Vec<Case> {
     vec![
@@ -97,7 +97,7 @@ pub fn cases() -> Vec<Case> {
 }
 
 /// A directory with a file of somebody's.
-fn volume(ctx: &Ctx, uid: u32, gid: u32) -> Result<PathBuf, Fault> {
+pub fn volume(ctx: &Ctx, uid: u32, gid: u32) -> Result<PathBuf, Fault> {
     let dir = ctx.dir.join("volume");
     fs::create_dir_all(dir.join("sub"))?;
     fs::write(dir.join("file"), "text")?;
@@ -108,7 +108,7 @@ fn volume(ctx: &Ctx, uid: u32, gid: u32) -> Result<PathBuf, Fault> {
 }
 
 /// Adds a bind mount with mappings.
-fn bind_mapped(bundle: &mut Bundle, source: &PathBuf, option: &str, uids: Value, gids: Value) {
+pub fn bind_mapped(bundle: &mut Bundle, source: &PathBuf, option: &str, uids: Value, gids: Value) {
     let mut entry = mount("/volume", "bind", &["rbind", option]);
     entry["source"] = json!(source);
     entry["uidMappings"] = uids;
@@ -117,12 +117,12 @@ fn bind_mapped(bundle: &mut Bundle, source: &PathBuf, option: &str, uids: Value,
 }
 
 /// The probe's answer about paths inside.
-fn look(ctx: &Ctx, bundle: &mut Bundle, paths: &[&str]) -> Result<Report, Fault> {
+pub fn look(ctx: &Ctx, bundle: &mut Bundle, paths: &[&str]) -> Result<Report, Fault> {
     bundle.probe(&[&["paths"], paths].concat());
     Report::parse(&ctx.run(bundle)?.ok()?.stdout)
 }
 
-fn expect_owner(seen: &Report, path: &str, uid: u32, gid: u32) -> Outcome {
+pub fn expect_owner(seen: &Report, path: &str, uid: u32, gid: u32) -> Outcome {
     let path = path.replace('/', "~1");
     seen.expect(&format!("/{path}/uid"), &json!(uid))?;
     seen.expect(&format!("/{path}/gid"), &json!(gid))

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::seccomp::{Agent, asking};
 use crate::harness::bundle::read;
 use crate::harness::command::{Cmd, Done, until};
+use crate::harness::config::mount;
 use crate::harness::container::text;
 use crate::harness::prelude::*;
 use crate::harness::report::Report;
@@ -47,6 +48,8 @@ pub fn cases() -> Vec<Case> {
         Case::new("rootless::root_of_a_user_namespace", inner_root),
         Case::new("rootless::needs_a_user_namespace", needs_a_user_namespace)
             .only("kan", "crun makes one by itself, runc 1.1 has other words"),
+        Case::new("rootless::mapped_ids_are_refused", mapped_ids_are_refused)
+            .only("kan", "runc 1.1 passes over them, crun fails later"),
         Case::new("rootless::groups_are_refused", groups_are_refused)
             .only("kan", "the others pass over them or fail later"),
         Case::new("rootless::seccomp_agent", seccomp_agent)
@@ -313,6 +316,16 @@ fn needs_a_user_namespace(ctx: &mut Ctx) -> Outcome {
         .remove("/linux/gidMappings");
     home.run(ctx)?
         .refuses(&["rootless container requires user namespaces"])?;
+    ctx.expect_nothing_left()
+}
+
+/// mount_setattr(2): MOUNT_ATTR_IDMAP takes CAP_SYS_ADMIN over the filesystem.
+fn mapped_ids_are_refused(ctx: &mut Ctx) -> Outcome {
+    let mut home = Home::new(ctx)?;
+    let mut entry = mount("/volume", "bind", &["bind", "idmap"]);
+    entry["source"] = json!(home.bundle.dir);
+    home.bundle.set("/mounts/-", entry);
+    home.run(ctx)?.refuses(&["can map the ids of a mount"])?;
     ctx.expect_nothing_left()
 }
 

@@ -36,7 +36,10 @@ fn run(call: &Call<'_>) -> Outcome {
     let named = given_path(call.matches, "directory");
     let bundle = named.unwrap_or_else(|| bundle(call.matches));
     let config = given_path(call.matches, "config");
-    let checked = kan_lifecycle::check(&bundle, config.as_deref(), call.globals.cgroups)?;
+    let mut checked = kan_lifecycle::check(&bundle, config.as_deref(), call.globals.cgroups)?;
+    checked
+        .findings
+        .extend(kan_lifecycle::check_store(&call.store));
     let findings = checked.findings.iter().take(MOST);
     let mut reports: Vec<_> = findings.map(|one| located(&checked, one)).collect();
     reports.sort_by_key(|report| report.position);

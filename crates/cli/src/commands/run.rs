@@ -35,5 +35,8 @@ fn run(call: &Call<'_>) -> Outcome {
     let ran = kan_lifecycle::run(&call.store, &options, &mut timeline, warn);
     let recorded = record(call, &timeline);
     let code = u8::try_from(ran?).unwrap_or(u8::MAX);
+    for warning in &timeline.late_warnings {
+        call.log.warning(warning);
+    }
     recorded.map(|()| ExitCode::from(code))
 }

@@ -43,6 +43,7 @@ kinds! {
     InitStep::MountByPath { .. } => crate::path_mounts::mounted_and_remounted_by_path,
     InitStep::CopyUp { .. } => crate::copy_up::what_lies_there_is_copied,
     InitStep::CloneTree { .. } => crate::mounts::a_clone_comes_from_host_container_and_slot,
+    InitStep::MapIds { .. } => crate::mounts::ids_are_mapped_as_in_a_namespace,
     InitStep::Attach { .. } => crate::attach::makes_a_missing_directory,
     InitStep::AttachOnHost { .. } => crate::mounts::attach_on_host_keeps_the_slot,
     InitStep::Unmount { .. } => crate::mounts::what_is_mounted_goes_away,

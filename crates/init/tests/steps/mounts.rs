@@ -8,11 +8,13 @@ use crate::scene::{
 use kan_init::Slots;
 use kan_op::init::{MountChange, MountTarget, TreeSource};
 use kan_op::{Flaw, InitStep, Slot};
-use kan_sys::fd::AsRawFd;
-use kan_sys::mount::{MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_RDONLY};
-use kan_sys::{Errno, Sysno, io, resource};
+use kan_sys::fd::{AsRawFd, OwnedFd};
+use kan_sys::mount::{self, Depth, MOUNT_ATTR_NODEV, MOUNT_ATTR_NOEXEC, MOUNT_ATTR_RDONLY};
+use kan_sys::namespace::CLONE_NEWUSER;
+use kan_sys::process::{self, Alone};
+use kan_sys::{Errno, Sysno, file, io, resource};
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, chown};
 
 pub const TESTS: &[Test] = &tests![
     crate::mounts::a_new_filesystem_has_what_was_asked_for,
@@ -22,6 +24,7 @@ pub const TESTS: &[Test] = &tests![
     crate::mounts::a_clone_comes_from_host_container_and_slot,
     crate::mounts::a_recursive_clone_takes_what_is_below,
     crate::mounts::a_missing_source_is_refused,
+    crate::mounts::ids_are_mapped_as_in_a_namespace,
     crate::mounts::change_reaches_slot_container_and_host,
     crate::mounts::a_recursive_change_reaches_what_is_below,
     crate::mounts::attach_on_host_keeps_the_slot,
@@ -120,6 +123,65 @@ pub fn a_clone_comes_from_host_container_and_slot() {
         for path in ["a/file", "b/file", "c/file"] {
             assert_eq!(fs::read_to_string(inside(path)).unwrap(), "one", "{path}");
         }
+    });
+}
+
+fn until_closed(hears: &mut OwnedFd) -> ! {
+    let _ = io::read(&*hears, &mut [0]);
+    process::exit(0)
+}
+
+/// Puts a user namespace, in which user 5 is 1000, at a path.
+fn user_namespace_at(path: &str) {
+    let (mut hears, tells) = io::pipe().unwrap();
+    let alone = Alone::check().unwrap();
+    let child = process::fork(alone, CLONE_NEWUSER.into(), None, &mut hears, until_closed).unwrap();
+    let of_child = format!("/proc/{}", child.pid);
+    for map in ["uid_map", "gid_map"] {
+        fs::write(format!("{of_child}/{map}"), "5 1000 1").unwrap();
+    }
+    fs::write(path, "").unwrap();
+    let file = file::open(&c(&format!("{of_child}/ns/user")), file::O_RDONLY, 0).unwrap();
+    mount::attach(
+        mount::clone_tree(&file, c"", Depth::Single).unwrap(),
+        path_fd(path),
+    )
+    .unwrap();
+    drop(tells);
+}
+
+pub fn ids_are_mapped_as_in_a_namespace() {
+    alone(|| {
+        set();
+        fs::create_dir_all("/mnt/source/below").unwrap();
+        mount_at("tmpfs", "/mnt/source/below");
+        let files = ["file", "below/file"];
+        for file in files {
+            let file = format!("/mnt/source/{file}");
+            fs::write(&file, "").unwrap();
+            chown(&file, Some(5), Some(5)).unwrap();
+        }
+        user_namespace_at("/mnt/ids");
+        let map = |namespace: &str, recursive| InitStep::MapIds {
+            tree: Slot::Tree,
+            namespace: c(namespace),
+            recursive,
+        };
+        let source = || clone(TreeSource::Host(c("/mnt/source")), Slot::Tree, true);
+        let mapped = |recursive, at| [source(), map("/mnt/ids", recursive), attach(at)];
+        let found = perform(&mapped(false, "/top"));
+        if found == refused(1, Sysno::mount_setattr, Errno::EINVAL) {
+            crate::harness::skip("this kernel maps no ids of a tmpfs");
+        }
+        assert_eq!(found, Ok(()));
+        assert_eq!(perform(&mapped(true, "/all")), Ok(()));
+        let owner = |path: String| fs::metadata(inside(&path)).unwrap().uid();
+        let owners = |at: &str| files.map(|file| owner(format!("{at}/{file}")));
+        assert_eq!(owners("top"), [1000, 5]);
+        assert_eq!(owners("all"), [1000, 1000]);
+        let missing = [source(), map("/mnt/missing", false)];
+        let expected = refused(1, Sysno::openat, Errno::ENOENT);
+        assert_eq!(perform(&missing), expected);
     });
 }
 

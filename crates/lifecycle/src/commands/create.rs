@@ -296,7 +296,10 @@ pub fn run(
     };
     let ended = foreground.stay(child, console, relay);
     if !options.keep {
-        crate::commands::delete::remove_stopped(store, &options.id, init, ended.is_ok())?;
+        let failed =
+            crate::commands::delete::remove_stopped(store, &options.id, init, ended.is_ok())?;
+        let failed = failed.iter().map(ToString::to_string);
+        timeline.late_warnings.extend(failed);
     }
     Ok(ended.map_err(during("wait for the container"))?.code())
 }

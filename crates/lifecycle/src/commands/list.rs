@@ -2,6 +2,7 @@
 
 use crate::error::with;
 use crate::state::container::Owners;
+use crate::state::store::with_advice;
 use crate::{Error, Result, Store};
 use kan_spec::state::State;
 use kan_sys::file::S_IFDIR;
@@ -102,7 +103,7 @@ impl Store {
                 false => Ok(Vec::new()),
             };
         };
-        let mut ids = root.names()?;
+        let mut ids = root.names().map_err(with_advice)?;
         ids.retain(|id| {
             let is_directory = || root.status_of(id).is_ok_and(|found| found.is(S_IFDIR));
             crate::check_id(id).is_ok() && is_directory()

@@ -11,13 +11,14 @@ use crate::diagnose::dry_run::{self, Attempt};
 use crate::diagnose::finding::{Finding, Verdict};
 use crate::host::facts;
 use crate::host::namespaces::net_devices;
+use crate::os::files::as_path;
+use crate::state::store::{RUNTIME_DIRECTORY, Store, lacks_runtime_directory};
 use crate::{CgroupOptions, Result};
 use kan_op::init::{Program, TreeSource};
 use kan_op::{HostStep, InitStep};
 use kan_plan::{Facts, Plan, plan_create_unsound};
 use kan_spec::{Bundle, Problem};
 use std::ffi::CStr;
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -67,6 +68,19 @@ pub fn check(bundle: &Path, config: Option<&Path>, cgroups: CgroupOptions) -> Re
         text: opened.text,
         findings,
     })
+}
+
+/// What stands in the way of creating a container in a state directory.
+#[must_use]
+pub fn check_store(store: &Store) -> Option<Finding> {
+    let error = store.obstacle()?;
+    let advice = if lacks_runtime_directory() {
+        RUNTIME_DIRECTORY
+    } else {
+        "name a state directory that is yours with --root"
+    };
+    let finding = Finding::new("", Verdict::Fails, error.to_string());
+    Some(finding.advise(advice))
 }
 
 /// Whether what is wrong has a bearing on all the rest, so that nothing true could be said of it.
@@ -300,10 +314,6 @@ impl Checker<'_> {
                       looked for";
         Some((found, advice.into()))
     }
-}
-
-fn as_path(text: &CStr) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(text.to_bytes()))
 }
 
 fn executable(file: &Path) -> std::result::Result<(), &'static str> {

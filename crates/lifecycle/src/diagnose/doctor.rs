@@ -6,6 +6,7 @@ mod security;
 mod users;
 
 use crate::diagnose::finding::Finding;
+use crate::kernel;
 use kan_sys::namespace as raw;
 use look::{fails, in_path, limited, read, works};
 use std::path::Path;
@@ -34,8 +35,7 @@ pub fn examine() -> Vec<Finding> {
 }
 
 fn kernel() -> Finding {
-    let release = read("/proc/sys/kernel/osrelease").unwrap_or_default();
-    judge_kernel(&release)
+    judge_kernel(&kernel::release())
 }
 
 /// What the kernel got after 5.14 and containers may want: docs/kernel.md.
@@ -48,16 +48,19 @@ const LATER: [((u32, u32), &str); 5] = [
 ];
 
 fn judge_kernel(release: &str) -> Finding {
-    let mut numbers = release.split(['.', '-', '+']).map(str::parse::<u32>);
-    let (Some(Ok(major)), Some(Ok(minor))) = (numbers.next(), numbers.next()) else {
+    let Some(version) = kernel::version(release) else {
         return limited(
             "kernel",
             format!("{release:?} is no version kan understands"),
         );
     };
-    let version = (major, minor);
-    if version < (5, 14) {
-        return fails("kernel", format!("Linux {release}")).advise("kan needs Linux 5.14 or newer");
+    if version < kernel::OLDEST {
+        let lacks = kernel::in_words(kernel::missing(version));
+        let found = match &*lacks {
+            "" => format!("Linux {release}"),
+            lacks => format!("Linux {release}, without {lacks}"),
+        };
+        return fails("kernel", found).advise(kernel::advice());
     }
     let missing: Vec<_> = LATER.iter().filter(|(since, _)| version < *since).collect();
     if missing.is_empty() {
@@ -71,30 +74,32 @@ fn judge_kernel(release: &str) -> Finding {
     .advise("a newer kernel has them; most containers need none of it")
 }
 
-/// A container around kan may forbid calls that kan is made of.
+/// Whether the calls that kan is made of are there: the kernel may be too old for them, and a container
+/// around kan may forbid them.
 fn system_calls() -> Finding {
-    let context = kan_sys::mount::fsopen(c"tmpfs").map(drop);
-    let own = kan_sys::file::open(c"/", kan_sys::file::O_PATH, 0);
-    let beneath = own.and_then(|root| {
-        kan_sys::file::openat2(&root, c".", kan_sys::file::O_PATH, 0, 0).map(drop)
-    });
-    let refused = |error: &kan_sys::Error| error.errno == kan_sys::Errno::ENOSYS;
-    if let Some(error) = [&context, &beneath]
+    let unknown = kernel::NEEDED
         .into_iter()
-        .find_map(|done| done.as_ref().err().filter(|error| refused(error)))
-    {
-        return fails("system calls", error.to_string()).advise(
-            "the seccomp profile of a container around kan does not know this call: \
-             give that container one that does, or none",
-        );
+        .filter(|(call, _)| !kan_sys::is_known(*call));
+    let unknown = kernel::in_words(unknown);
+    if !unknown.is_empty() {
+        let release = kernel::release();
+        let is_old = kernel::version(&release).is_some_and(|version| version < kernel::OLDEST);
+        let advice = if is_old {
+            kernel::advice()
+        } else {
+            "the seccomp profile of a container around kan does not know them: \
+             give that container one that does, or none"
+                .into()
+        };
+        return fails("system calls", format!("missing: {unknown}")).advise(advice);
     }
-    match context {
+    match kan_sys::mount::fsopen(c"tmpfs") {
         Err(error) if kan_sys::credentials::effective_uid() == 0 => {
             fails("system calls", error.to_string())
                 .advise("kan needs CAP_SYS_ADMIN, and a seccomp profile that lets it mount")
         }
-        Err(_) => works("system calls", "openat2; mounts in a user namespace only"),
-        Ok(()) => works("system calls", "openat2, fsopen"),
+        Err(_) => works("system calls", "all; mounts in a user namespace only"),
+        Ok(_) => works("system calls", "all that kan needs"),
     }
 }
 
@@ -190,6 +195,19 @@ mod tests {
         ] {
             assert_eq!(judge_kernel(release).verdict, verdict, "{release}");
         }
+    }
+
+    #[test]
+    fn an_old_kernel_is_told_what_it_lacks() {
+        let old = judge_kernel("5.10.0-30-amd64");
+        assert_eq!(
+            old.found,
+            "Linux 5.10.0-30-amd64, without mount_setattr (5.12)"
+        );
+        assert_eq!(old.advice, "kan needs Linux 5.14 or newer");
+        // Every call is there, and other things are not: docs/kernel.md.
+        assert_eq!(judge_kernel("5.13.1").found, "Linux 5.13.1");
+        assert_eq!(judge_kernel("5.13.1").verdict, Verdict::Fails);
     }
 
     #[test]

@@ -11,9 +11,10 @@ use crate::error::{during, in_field, with};
 use crate::host::Host;
 use crate::host::facts;
 use crate::host::stage::Origin;
-use crate::os::files::c_path;
+use crate::os::files::{as_path, c_path};
 use crate::os::waiting;
 use crate::{CgroupOptions, Error, Result, Store, Timeline};
+use kan_op::init::TreeSource;
 use kan_op::{HostStep, InitStep, Sync};
 use kan_plan::{Plan, plan_create};
 use kan_spec::Bundle;
@@ -201,6 +202,9 @@ fn try_in(place: &Place, bundle: &Bundle, cgroups: CgroupOptions) -> Result<()> 
     request.attachment = kan_plan::Attachment::Foreground;
     let mut plan = plan_create(&bundle.config, &facts, &request).map_err(Error::Plan)?;
     spare_joined(&mut plan, &joined);
+    if let Some(root) = &bundle.config.root {
+        spare_overlay(&mut plan, &bundle.path.join(&root.path));
+    }
     // Until then init ends with kan, however that ends: nobody else would find this container.
     plan.host
         .retain(|step| *step != HostStep::Tell(Sync::Saved));
@@ -261,6 +265,40 @@ fn spare_joined(plan: &mut Plan, joined: &[NamespaceType]) {
         }
         InitStep::WriteProc { file, .. } => !joined.contains(&owner(file.to_bytes())),
         _ => true,
+    });
+}
+
+/// An overlay has no mapped ids: where the root filesystem under it is the source of a mount, they are left
+/// out. What a mount of the config's brings keeps them.
+fn spare_overlay(plan: &mut Plan, root: &Path) {
+    let is_covered = |source: &Path| source.starts_with(root);
+    let mut points: Vec<PathBuf> = Vec::new();
+    let (mut source, mut spared) = (PathBuf::new(), Vec::new());
+    for step in plan.init.steps() {
+        match step {
+            InitStep::CloneTree {
+                source: TreeSource::Host(path) | TreeSource::HostLink(path),
+                ..
+            } => source = as_path(path).to_owned(),
+            InitStep::Attach { at, .. } => {
+                let below = as_path(&at.0);
+                points.push(root.join(below.strip_prefix("/").unwrap_or(below)));
+            }
+            InitStep::MapIds { namespace, .. }
+                if is_covered(&source) && !points.iter().any(|point| source.starts_with(point)) =>
+            {
+                spared.push(namespace.clone());
+            }
+            _ => {}
+        }
+    }
+    plan.init.retain(|step| match step {
+        InitStep::MapIds { namespace, .. } => !spared.contains(namespace),
+        _ => true,
+    });
+    plan.host.change(|step| match step {
+        HostStep::StageTree(tree) if is_covered(Path::new(&tree.source)) => tree.ids = None,
+        _ => {}
     });
 }
 

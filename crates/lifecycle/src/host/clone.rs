@@ -12,7 +12,7 @@ use crate::state::namespaces::{JoinedNamespace, user_namespace_of};
 use crate::{Error, Result};
 use kan_cgroup::Pid;
 use kan_init::Init;
-use kan_op::host::{IdRange, Joined, StagedTree};
+use kan_op::host::{IdRange, IdRanges, Joined, StagedTree};
 use kan_op::init::Scheduling;
 use kan_op::{HostStep, NamespaceSlot, Slot};
 use kan_sys::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -58,6 +58,13 @@ impl Host<'_> {
         let joined = self.slots.peek(USERS);
         match &mut self.stage {
             Some(stage) => stage.put(tree, joined),
+            None => Err(Error::Step("there is no stage".into())),
+        }
+    }
+
+    pub(crate) fn stage_ids(&mut self, name: &str, ranges: &IdRanges) -> Result<()> {
+        match &mut self.stage {
+            Some(stage) => stage.put_ids(name, ranges),
             None => Err(Error::Step("there is no stage".into())),
         }
     }

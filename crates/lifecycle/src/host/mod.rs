@@ -185,6 +185,7 @@ impl<'p> Host<'p> {
                 Ok(())
             }
             HostStep::StageTree(tree) => self.stage_tree(tree),
+            HostStep::StageIds { name, ranges } => self.stage_ids(name, ranges),
             HostStep::LockStage => self.lock_stage(),
             HostStep::Clone {
                 flags,

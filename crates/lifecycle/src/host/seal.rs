@@ -77,7 +77,7 @@ fn is_sealed() -> kan_sys::Result<bool> {
     Ok(path == b"/" && mount::is_read_only(c"/proc/self/exe")?)
 }
 
-fn clone_own_mount() -> kan_sys::Result<kan_sys::fd::OwnedFd> {
+pub(crate) fn clone_own_mount() -> kan_sys::Result<kan_sys::fd::OwnedFd> {
     let tree = mount::clone_tree_at_path(c"/proc/self/exe", Depth::Single)?;
     let read_only = Change {
         set: mount::MOUNT_ATTR_RDONLY,

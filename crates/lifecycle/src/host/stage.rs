@@ -62,6 +62,15 @@ impl Stage {
         place(&cloned, &c_string(&tree.name)?)
     }
 
+    /// Puts a user namespace on the stage. A file of nsfs can be mounted like any other, so that init
+    /// needs no descriptor to find it.
+    pub(crate) fn put_ids(&mut self, name: &str, ranges: &IdRanges) -> Result<()> {
+        let namespace = self.namespace_of(ranges)?;
+        let tree = mount::clone_tree(namespace, c"", mount::Depth::Single)
+            .map_err(during("clone the mount of a user namespace"))?;
+        place(&tree, &c_string(name)?)
+    }
+
     fn map_ids(
         &mut self,
         tree: &OwnedFd,

@@ -2,7 +2,7 @@
 
 use crate::{Error, Result};
 use kan_sys::file::{O_NONBLOCK, O_RDONLY};
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStrExt;
@@ -51,6 +51,11 @@ pub(crate) fn read_small<'b>(path: &str, buffer: &'b mut [u8]) -> std::io::Resul
     let mut file = open(Path::new(path), O_RDONLY, 0)?;
     let count = std::io::Read::read(&mut file, buffer)?;
     Ok(&buffer[..count])
+}
+
+/// A path as the kernel takes it.
+pub(crate) fn as_path(text: &CStr) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(text.to_bytes()))
 }
 
 #[cfg(test)]

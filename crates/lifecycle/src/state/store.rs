@@ -9,6 +9,7 @@ use crate::state::record::FILE;
 use crate::state::trust::Trust;
 use crate::{Error, Result, check_id};
 use nix::libc::ENOENT;
+use rustix::fs::{Access, AtFlags, CWD, accessat};
 use std::ffi::OsString;
 use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
@@ -93,8 +94,20 @@ impl Store {
         if let Some(known) = self.root.get() {
             return Ok(Some(known));
         }
-        let found = self.trust.resolve(&self.path, create)?;
+        let found = self.trust.resolve(&self.path, create);
+        let found = found.map_err(with_advice)?;
         Ok(found.map(|found| self.root.get_or_init(|| found)))
+    }
+
+    /// Why no container can be created in this store, for `check`, which changes nothing.
+    pub(crate) fn obstacle(&self) -> Option<Error> {
+        if let Err(error) = self.root() {
+            return Some(error);
+        }
+        let exists = self.path.ancestors().find(|path| path.exists())?;
+        let (access, effective) = (Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS);
+        let errno = accessat(CWD, exists, access, effective).err()?;
+        Some(with("create a directory in", exists)(errno.into()))
     }
 
     /// The path of a container's directory, whether it exists or not.
@@ -139,7 +152,9 @@ impl Store {
         let root = self.root()?.ok_or_else(unknown)?;
         let directory = match root.directory(id) {
             Err(error) if error.kind() == ErrorKind::NotFound => return Err(unknown()),
-            other => other.map_err(with("open", &root.path_of(id)))?,
+            other => other
+                .map_err(with("open", &root.path_of(id)))
+                .map_err(with_advice)?,
         };
         self.trust.check_container(&directory)?;
         Ok(directory)

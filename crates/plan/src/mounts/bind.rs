@@ -5,15 +5,17 @@ use crate::linux::user_namespace;
 use crate::mounts::Entry;
 use crate::mounts::cgroup;
 use crate::mounts::data;
+use crate::mounts::destination::{inside, parts};
 use crate::mounts::options::Extra;
-use kan_op::HostStep;
 use kan_op::host::{MappedIds, StagedTree};
 use kan_op::init::{MountChange, TreeSource};
+use kan_op::{HostStep, InitStep, Slot};
 use kan_spec::config::NamespaceType;
 use linux_raw_sys::general::{
     CAP_SYS_ADMIN, MOUNT_ATTR__ATIME, MOUNT_ATTR_NODEV, MOUNT_ATTR_NODIRATIME, MOUNT_ATTR_NOEXEC,
     MOUNT_ATTR_NOSUID, MOUNT_ATTR_NOSYMFOLLOW, MOUNT_ATTR_RDONLY,
 };
+use std::path::Path;
 
 /// What a remount of a bind mount decides, but for access times.
 const FLAGS: u32 = MOUNT_ATTR_RDONLY
@@ -45,6 +47,7 @@ impl Entry<'_> {
                 TreeSource::Host(path)
             };
             self.clone_of(b, source, recursive);
+            self.map_ids(b);
             self.whole_change(b)
         };
         for change in changes {
@@ -74,18 +77,72 @@ impl Entry<'_> {
         }
         let may_stage = b.facts.has_capability(CAP_SYS_ADMIN);
         let is_foreign = user_namespace::is_used(b) && !self.is_in_root(b);
-        self.mapped_ids(b).is_some() || may_stage && is_foreign
+        let is_mapped = self.mapped_ids(b).is_some() && !self.is_mapped_by_init(b);
+        is_mapped || may_stage && is_foreign
+    }
+
+    /// Whether init maps the ids of a tree that it clones itself: what lies in the root may only be
+    /// there once the mounts before it are made. That takes privileges over the file system, which
+    /// init has without a user namespace alone.
+    fn is_mapped_by_init(&self, b: &Builder<'_>) -> bool {
+        let is_new = self.is_bind().is_some() && !self.options.has(Extra::Remount);
+        is_new
+            && self.index > 0
+            && !user_namespace::is_used(b)
+            && self.is_in_root(b)
+            && self.mapped_ids(b).is_some_and(|ids| ids.ranges.is_some())
+    }
+
+    /// Init: maps the ids of a tree of its own.
+    fn map_ids(&self, b: &mut Builder<'_>) {
+        let Some(ids) = self.mapped_ids(b).filter(|_| self.is_mapped_by_init(b)) else {
+            return;
+        };
+        let namespace = b.c_string(&self.at, self.ids_name());
+        let step = InitStep::MapIds {
+            tree: Slot::Tree,
+            namespace,
+            recursive: ids.recursive,
+        };
+        b.init(self.at.clone(), step);
+    }
+
+    /// The name on the stage of the user namespace with its mappings.
+    fn ids_name(&self) -> String {
+        format!("ids-{}", self.index)
+    }
+
+    /// An earlier mount in which the source lies, or which a recursive source holds.
+    fn mount_of_source(&self, b: &Builder<'_>) -> Option<usize> {
+        let root = b.bundle_path(&b.config.root.as_ref()?.path);
+        let source = self.bind_source(b)?;
+        let source: Vec<_> = parts(Path::new(&source).strip_prefix(root).ok()?.to_str()?).collect();
+        let is_recursive = self.is_bind() == Some(true);
+        let earlier = b.config.mounts[..self.index].iter();
+        let mut places = earlier.map(|mount| inside(b, mount));
+        places.position(|place| {
+            let place: Vec<_> = parts(&place).collect();
+            source.starts_with(&place) || is_recursive && place.starts_with(&source)
+        })
     }
 
     /// Whether its source lies in the root, as it is written.
     pub(crate) fn is_in_root(&self, b: &Builder<'_>) -> bool {
         let root = b.config.root.as_ref().map(|root| b.bundle_path(&root.path));
         root.zip(self.bind_source(b))
-            .is_some_and(|(root, source)| std::path::Path::new(&source).starts_with(root))
+            .is_some_and(|(root, source)| Path::new(&source).starts_with(root))
+    }
+
+    /// Whether the host half has something to put on the stage.
+    pub(crate) fn needs_stage(&self, b: &Builder<'_>) -> bool {
+        self.is_staged(b) || self.is_mapped_by_init(b)
     }
 
     /// Host: the tree as far as it can be made before the container's mount namespace is.
     pub(crate) fn stage(&self, b: &mut Builder<'_>) {
+        if self.is_mapped_by_init(b) {
+            return self.stage_ids(b);
+        }
         let Some(source) = self.bind_source(b) else {
             return;
         };
@@ -98,6 +155,14 @@ impl Entry<'_> {
             ids: self.mapped_ids(b),
         };
         b.host(self.at.clone(), HostStep::StageTree(tree));
+    }
+
+    fn stage_ids(&self, b: &mut Builder<'_>) {
+        let ids = self.mapped_ids(b).and_then(|ids| ids.ranges);
+        if let Some(ranges) = ids {
+            let name = self.ids_name();
+            b.host(self.at.clone(), HostStep::StageIds { name, ranges });
+        }
     }
 
     /// The ids that the entry maps, if any. Mappings alone ask for it, as in runc; the option
@@ -266,6 +331,19 @@ impl Entry<'_> {
         if wants && !has_some && !user_namespace::is_used(b) {
             let why = "idmap needs uidMappings and gidMappings, or a user namespace whose it takes";
             b.problem(format!("{}.uidMappings", self.at), why);
+        }
+        if wants && !b.facts.has_capability(CAP_SYS_ADMIN) {
+            // runc: "id-mapped mounts are not supported for rootless containers".
+            let why = "only root can map the ids of a mount: mount_setattr(2), CAP_SYS_ADMIN";
+            b.problem(format!("{}.uidMappings", self.at), why);
+        }
+        let earlier = self.mount_of_source(b);
+        if let Some(earlier) = earlier.filter(|_| wants && user_namespace::is_used(b)) {
+            let why = format!(
+                "lies in mounts[{earlier}], which is not there before the container has its user \
+                 namespace; from then on its ids can't be mapped"
+            );
+            b.problem(format!("{}.source", self.at), why);
         }
         if wants && !b.makes_namespace(NamespaceType::Mount) {
             let why = "mapped ids need a new mount namespace";

@@ -97,7 +97,7 @@ pub(crate) fn stage_one(b: &mut Builder<'_>, index: usize) -> bool {
 /// Host: trees of mounts that init can't make itself.
 pub(crate) fn stage(b: &mut Builder<'_>) {
     let entries = (0..b.config.mounts.len()).map(|index| Entry::new(b, index));
-    let staged: Vec<_> = entries.filter(|entry| entry.is_staged(b)).collect();
+    let staged: Vec<_> = entries.filter(|entry| entry.needs_stage(b)).collect();
     if !staged.is_empty() {
         b.host("mounts", HostStep::OpenStage);
     }

@@ -38,6 +38,11 @@ pub fn explain_init(plan: &Plan, index: usize, failure: Failure) -> String {
                 "root.path: {source}: not a directory: it has to be that of the root filesystem"
             )
         }
+        (InitStep::MapIds { .. }, _) => {
+            let field = field(plan, index, step, failure);
+            let source = mounted(plan, index).unwrap_or_else(|| "the mount".into());
+            format!("{field}map the ids of {source}: {}", reason(step, failure))
+        }
         (InitStep::Attach { at, .. }, _) if failure.flaw == Flaw::KindsDiffer => {
             let field = field(plan, index, step, failure);
             format!("{field}{}", kinds_differ(plan, index, at, failure))
@@ -263,6 +268,13 @@ fn hint(step: &InitStep, failure: Failure) -> &'static str {
             out: Slot::Root, ..
         } if errno == Errno::EACCES => {
             " (the container's root has to be able to enter every directory above it)"
+        }
+        // mount_setattr(2): FS_ALLOW_IDMAP is a property of the file system's type.
+        InitStep::MapIds { .. } if errno == Errno::EINVAL => {
+            " (the file system does not support mapped ids)"
+        }
+        InitStep::MapIds { .. } if errno == Errno::EPERM => {
+            " (the source lies in a mount whose ids are mapped already)"
         }
         _ => "",
     }

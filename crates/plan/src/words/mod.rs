@@ -7,7 +7,7 @@ pub(crate) mod names;
 
 use crate::words::format::{path, ranges, text};
 use crate::words::mounts::{
-    by_path, mount_change, mount_point, mount_target, new_filesystem, node, staged_tree,
+    by_path, mappings, mount_change, mount_point, mount_target, new_filesystem, node, staged_tree,
     tree_source,
 };
 use crate::words::names::{affinity, bits, caps, limit_text, namespaces, signals};
@@ -117,6 +117,12 @@ pub fn host(step: &HostStep) -> String {
         HostStep::LimitDevices(rules) => format!("limit devices: {}", listed(rules)),
         HostStep::OpenStage => "open a stage, in a mount namespace of its own".into(),
         HostStep::StageTree(tree) => staged_tree(tree),
+        HostStep::StageIds { name, ranges } => {
+            format!(
+                "stage a user namespace with {}, as {name}",
+                mappings(ranges)
+            )
+        }
         HostStep::LockStage => "lock the mounts on the stage".into(),
         HostStep::Clone {
             flags,
@@ -302,6 +308,19 @@ pub(crate) fn init(step: &InitStep) -> String {
                 ""
             };
             format!("clone the mount of {}{below}", tree_source(source))
+        }
+        InitStep::MapIds {
+            tree: _,
+            namespace,
+            recursive,
+        } => {
+            let below = if *recursive {
+                ", and those of what is mounted below,"
+            } else {
+                ""
+            };
+            let namespace = text(namespace);
+            format!("map its ids{below} as in user namespace {namespace} on the stage")
         }
         InitStep::Attach { tree: _, at, point } => {
             format!("attach it at {}{}", path(at), mount_point(*point))

@@ -3,7 +3,7 @@
 use crate::words::format::{path, ranges, text};
 use crate::words::names::{attribute_names, flag_list};
 use kan_op::Slot;
-use kan_op::host::{MappedIds, StagedTree};
+use kan_op::host::{IdRanges, MappedIds, StagedTree};
 use kan_op::init::{
     MountChange, MountPoint, MountTarget, NewMount, NodeKind, Parameter, RootPath, TreeSource,
 };
@@ -76,14 +76,16 @@ pub(crate) fn staged_tree(tree: &StagedTree) -> String {
         None => {}
         Some(MappedIds { ranges: None, .. }) => all += "; ids as in the joined user namespace",
         Some(MappedIds {
-            ranges: Some((uids, gids)),
-            ..
+            ranges: Some(ids), ..
         }) => {
-            let (uids, gids) = (ranges(uids), ranges(gids));
-            let _ = write!(all, "; users {uids}, groups {gids}");
+            let _ = write!(all, "; {}", mappings(ids));
         }
     }
     all
+}
+
+pub(crate) fn mappings((uids, gids): &IdRanges) -> String {
+    format!("users {}, groups {}", ranges(uids), ranges(gids))
 }
 
 fn data(parameters: &[Parameter]) -> String {

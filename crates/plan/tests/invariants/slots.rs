@@ -54,6 +54,7 @@ fn filled_by(step: &HostStep) -> Vec<Slot> {
         | HostStep::LimitDevices(_)
         | HostStep::OpenStage
         | HostStep::StageTree(_)
+        | HostStep::StageIds { .. }
         | HostStep::LockStage
         | HostStep::Clone { .. }
         | HostStep::LendOomScoreAdj(_)

@@ -151,6 +151,83 @@ fn mapped_ids_are_those_of_the_entry_or_of_the_namespace() {
     assert_eq!((ids.ranges, ids.recursive), (Some(ranges), true));
 }
 
+fn mapped(source: &str, options: &[&str]) -> Mount {
+    let ids = vec![IdMapping {
+        container_id: 0,
+        host_id: 1000,
+        size: 10,
+    }];
+    Mount {
+        uid_mappings: ids.clone(),
+        gid_mappings: ids,
+        ..mount("bind", source, options)
+    }
+}
+
+/// What lies in the root may come with an earlier mount, which the stage does not have.
+#[test]
+fn init_maps_the_ids_of_what_lies_in_the_root() {
+    let plan = plan(|config| {
+        config.mounts.push(mount("bind", "/source", &["bind"]));
+        let inner = mapped("rootfs/point/inner", &["rbind", "ridmap"]);
+        config.mounts.push(inner);
+    });
+    assert_eq!(staged(&plan), Vec::<&StagedTree>::new());
+    let steps = plan.host.steps();
+    let opened = position(steps, |step| *step == HostStep::OpenStage);
+    let put = position(steps, |step| matches!(step, HostStep::StageIds { .. }));
+    let cloned = position(steps, |step| matches!(step, HostStep::Clone { .. }));
+    assert!(opened < put && put < cloned);
+    let HostStep::StageIds { name, .. } = &steps[put] else {
+        unreachable!()
+    };
+    let steps = plan.init.steps();
+    let source = TreeSource::Host(c"/bundle/rootfs/point/inner".into());
+    let cloned = position(
+        steps,
+        |step| matches!(step, InitStep::CloneTree { source: from, .. } if *from == source),
+    );
+    let InitStep::MapIds {
+        namespace,
+        recursive: true,
+        ..
+    } = &steps[cloned + 1]
+    else {
+        panic!("{:?}", &steps[cloned + 1])
+    };
+    assert_eq!(namespace.to_str().unwrap(), name);
+}
+
+#[test]
+fn the_stage_has_no_earlier_mounts() {
+    let problems = |source: &str, options: &[&str]| {
+        let config = config(|config| {
+            add_users(config);
+            config.mounts = vec![mount("bind", "/source", &["bind"]), mapped(source, options)];
+        });
+        let planned = kan_plan::plan_create(&config, &Facts::example("c"), &request());
+        let problems = planned.err().unwrap_or_default();
+        problems
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join("; ")
+    };
+    for (source, options) in [
+        ("rootfs/point", ["bind"]),
+        ("rootfs//point/./inner", ["bind"]),
+        ("/bundle/rootfs", ["rbind"]),
+    ] {
+        let found = problems(source, &options);
+        let expected = "mounts[1].source: lies in mounts[0], ";
+        assert!(found.starts_with(expected), "{source}: {found}");
+    }
+    // A single mount has none below it, and the others lie elsewhere.
+    for source in ["rootfs", "rootfs/pointed", "/point"] {
+        assert_eq!(problems(source, &["bind"]), "", "{source}");
+    }
+}
+
 #[test]
 fn what_fsconfig_cannot_say_goes_by_path() {
     let long = format!("lowerdir={}", "/layer:".repeat(50));

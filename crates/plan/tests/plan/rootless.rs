@@ -98,6 +98,27 @@ fn groups_that_can_not_be_had_are_a_problem() {
 }
 
 #[test]
+fn mapped_ids_are_roots() {
+    let config = config(|config| {
+        mapped(config, true);
+        config.mounts.push(Mount {
+            destination: "/volume".into(),
+            source: Some("/volume".into()),
+            options: vec!["bind".into(), "idmap".into()],
+            ..Mount::default()
+        });
+    });
+    let problems = plan_create(&config, &user(), &request()).unwrap_err();
+    let all: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    let [only] = &all[..] else { panic!("{all:?}") };
+    assert!(
+        only.contains("uidMappings: only root can map the ids"),
+        "{only}"
+    );
+    assert!(plan_create(&config, &Facts::example("c"), &request()).is_ok());
+}
+
+#[test]
 fn a_user_namespace_is_needed() {
     let plain = config(|config| config.linux.as_mut().unwrap().resources = None);
     let problems = plan_create(&plain, &user(), &request()).unwrap_err();

@@ -1,12 +1,13 @@
 //! seccomp and the security modules.
 
-use super::look::{limited, read, works};
+use super::look::{fails, limited, read, works};
 use crate::diagnose::finding::Finding;
-use crate::host::labels;
+use crate::host::{labels, seal};
 use kan_plan::AppArmor;
+use kan_sys::Errno;
 
 pub(super) fn examine() -> Vec<Finding> {
-    vec![seccomp(), modules(), seal()]
+    vec![seccomp(), modules(), own_binary()]
 }
 
 fn seccomp() -> Finding {
@@ -35,11 +36,12 @@ fn modules() -> Finding {
 }
 
 /// How kan's own binary is kept from containers: docs/protocol.md.
-fn seal() -> Finding {
-    let sealed =
-        kan_sys::mount::clone_tree_at_path(c"/proc/self/exe", kan_sys::mount::Depth::Single);
-    match sealed {
+fn own_binary() -> Finding {
+    match seal::clone_own_mount() {
         Ok(_) => works("seal", "a read-only mount of kan's binary"),
+        Err(error) if error.errno != Errno::EPERM => fails("seal", error.to_string()).advise(
+            "commands that start processes fail: kan cannot keep its binary from containers",
+        ),
         Err(error) => limited("seal", format!("a copy in memory: {error}"))
             .advise("as safe, and a little slower: cloning mounts takes CAP_SYS_ADMIN"),
     }
