@@ -299,9 +299,51 @@ fn zero_data(page: usize) {
     let start = core::hint::black_box(&raw const __bss_start as usize).next_multiple_of(page);
     let end = core::hint::black_box(&raw const _end as usize) & !(page - 1);
     if start < end {
+        let kept = copy_limits().map(|limit| {
+            // SAFETY: null, or a number of the C library's.
+            (limit, unsafe { limit.as_ref().copied() })
+        });
         // SAFETY: the caller of `leave_memory` promises that nothing there is used any more.
         let _ = unsafe { call!(madvise, start, end - start, MADV_DONTNEED) };
+        for (limit, value) in kept {
+            if let Some(value) = value {
+                // SAFETY: not null.
+                unsafe { limit.write(value) };
+            }
+        }
     }
+}
+
+/// The sizes from which memcpy(3) and memset(3) of glibc proceed in another way: with 0 they would
+/// read and write beyond their arguments. They lie in `.bss` (glibc's sysdeps/x86/cacheinfo.h), and
+/// are null where the C library has none of this name.
+#[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
+fn copy_limits() -> [*mut usize; 3] {
+    macro_rules! address {
+        ($symbol:literal) => {{
+            let address: *mut usize;
+            // SAFETY: reads an address that the linker has written.
+            unsafe {
+                core::arch::asm!(
+                    concat!(".weak ", $symbol),
+                    concat!("mov {}, qword ptr [rip + ", $symbol, "@GOTPCREL]"),
+                    out(reg) address,
+                    options(nostack, readonly)
+                );
+            }
+            address
+        }};
+    }
+    [
+        address!("__x86_shared_non_temporal_threshold"),
+        address!("__x86_rep_movsb_stop_threshold"),
+        address!("__x86_memset_non_temporal_threshold"),
+    ]
+}
+
+#[cfg(not(all(target_env = "gnu", target_arch = "x86_64")))]
+const fn copy_limits() -> [*mut usize; 0] {
+    []
 }
 
 /// munmap(2). Where the kernel has sealed its own mappings (mseal(2), Linux 6.15), it refuses the
