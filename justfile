@@ -58,7 +58,7 @@ vm-test *RUNTIMES="kan runc crun":
     just vm -s {{ target }}/vm -t 1800 ./test {{ RUNTIMES }} || true
     grep -hE '^test .*FAILED|^test result|^testing|^not ok' {{ target }}/vm/*.{log,tap}
 
-# Write the golden plans bundles/*/plan.txt and the table in docs/cli.md anew; review them with git diff
+# Rewrite the golden plans bundles/*/plan.txt and the table in docs/cli.md; review them with git diff
 golden:
     KAN_GOLDEN=write cargo test -p kan-plan golden
     KAN_GOLDEN=write cargo test -p kan --test command_table
@@ -67,7 +67,7 @@ golden:
 compare *ARGS:
     python3 conformance/compare/compare.py --kan "$(conformance/build --quiet)" {{ ARGS }}
 
-# Write the messages in docs/errors.md anew
+# Rewrite the messages in docs/errors.md
 errors:
     python3 conformance/compare/compare.py --kan "$(conformance/build --quiet)" --write
 
@@ -83,6 +83,17 @@ bench-full *ARGUMENTS:
 # Write kan's counts of system calls and instructions anew, which `bench --check` guards; review them with git diff
 counts:
     just bench -n 10 --counts conformance/bench
+
+# All documents as a book, in book/html under cargo's target directory
+book:
+    @command -v mdbook >/dev/null || { echo "just book needs mdbook: cargo install --locked mdbook" >&2; exit 1; }
+    conformance/check-links
+    rm -rf {{ target }}/book && mkdir -p {{ target }}/book/src
+    git ls-files -z '*.md' '*.svg' docs/apparmor conformance/runtime-tools/expected LICENSE | tar -c --null -T - | tar -x -C {{ target }}/book/src
+    sed 's|](|](docs/|; s|](docs/\.\./|](|' docs/SUMMARY.md >{{ target }}/book/src/SUMMARY.md
+    rm {{ target }}/book/src/docs/SUMMARY.md
+    cp docs/book.toml {{ target }}/book/
+    mdbook build {{ target }}/book
 
 # The release binary and its SHA-256 sum in dist/ under cargo's target folder
 dist:

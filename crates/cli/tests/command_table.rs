@@ -88,11 +88,11 @@ fn row(name: &str, theirs: &BTreeSet<String>, ours: &BTreeSet<String>) -> String
 }
 
 fn table(kan: &Program, runc: &Program, version: &str) -> String {
-    let mut table = format!("| | as in {version} | in kan besides |\n|---|---|---|\n");
+    let mut table = format!("| | as in {version} | in kan only |\n|---|---|---|\n");
     // Hidden in kan, which has no use for it: a flag of old engines.
     let mut globals = kan.flags(&["--help"]);
     globals.insert("criu".into());
-    table += &row("before the command", &runc.flags(&["--help"]), &globals);
+    table += &row("global options", &runc.flags(&["--help"]), &globals);
     let (theirs, ours) = (runc.commands(), kan.commands());
     for name in &theirs {
         let shown = format!("`{name}`");
