@@ -258,6 +258,13 @@ impl Tracer<'_> {
         }
     }
 
+    /// A child may stop before its maker reports it, and the maker may be killed in between.
+    fn announce(&mut self, child: Pid) {
+        if !self.children.contains(&child) {
+            self.children.push(child);
+        }
+    }
+
     fn forget(&mut self, pid: Pid) {
         self.children.retain(|child| *child != pid);
         self.begun.retain(|child| *child != pid);
@@ -273,6 +280,7 @@ impl Tracer<'_> {
         // It may come before its maker's news of it.
         if pid != self.host && !self.begun.contains(&pid) {
             self.begun.push(pid);
+            self.announce(pid);
             self.look(pid, Moment::Begin);
         }
         match status {
@@ -300,7 +308,7 @@ impl Tracer<'_> {
         }
         if is_clone(event) {
             let child = i32::try_from(ptrace::getevent(pid)?).map_err(|_| Errno::EOVERFLOW)?;
-            self.children.push(Pid::from_raw(child));
+            self.announce(Pid::from_raw(child));
         }
         self.resume(pid, None)
     }
