@@ -89,8 +89,8 @@ impl Entry<'_> {
         is_new
             && self.index > 0
             && !user_namespace::is_used(b)
-            && self.is_in_root(b)
             && self.mapped_ids(b).is_some_and(|ids| ids.ranges.is_some())
+            && self.is_in_root(b)
     }
 
     /// Init: maps the ids of a tree of its own.
@@ -337,8 +337,10 @@ impl Entry<'_> {
             let why = "only root can map the ids of a mount: mount_setattr(2), CAP_SYS_ADMIN";
             b.problem(format!("{}.uidMappings", self.at), why);
         }
-        let earlier = self.mount_of_source(b);
-        if let Some(earlier) = earlier.filter(|_| wants && user_namespace::is_used(b)) {
+        if wants
+            && user_namespace::is_used(b)
+            && let Some(earlier) = self.mount_of_source(b)
+        {
             let why = format!(
                 "lies in mounts[{earlier}], which is not there before the container has its user \
                  namespace; from then on its ids can't be mapped"

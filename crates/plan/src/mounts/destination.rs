@@ -10,6 +10,11 @@ pub(crate) fn inside(b: &Builder<'_>, mount: &Mount) -> String {
     let path = &mount.destination;
     let root = b.config.root.as_ref().map(|root| b.bundle_path(&root.path));
     let below = root.and_then(|root| {
+        // Most destinations differ from the root in their first name.
+        let first = |path| parts(path).next();
+        if !path.contains("..") && !root.contains("..") && first(path) != first(&root) {
+            return None;
+        }
         let mut rest = cleaned(path).into_iter();
         let root = cleaned(&root);
         let is_inside = !root.is_empty() && root.iter().all(|part| rest.next() == Some(part));
