@@ -24,7 +24,7 @@ impl<'p> Init<'p> {
             if !matches!(step, InitStep::NewFilesystem(_) | InitStep::Attach { .. }) {
                 self.last_directory.forget(&self.slots);
             }
-            self.sweep(is_of_the_file_system(step))?;
+            self.sweep(may_keep_spent(step))?;
         }
         let slots = &mut self.slots;
         let directories = &mut self.last_directory;
@@ -37,7 +37,12 @@ impl<'p> Init<'p> {
             InitStep::NewKeyring { name } => credentials::new_keyring(name),
             InitStep::HideMemory => hide_memory(),
             InitStep::ShowMemory => show_memory(),
-            InitStep::Join { slot, flags } => Ok(namespace::setns(slots.take(*slot)?, *flags)?),
+            InitStep::Join { slot, flags } => {
+                let joined = slots.take(*slot)?;
+                namespace::setns(&joined, *flags)?;
+                slots.spend(joined);
+                Ok(())
+            }
             InitStep::EnterNetwork => self.enter_network(),
             InitStep::RaiseLoopback => Ok(kan_sys::socket::raise_loopback()?),
             InitStep::Unshare { flags } => Ok(namespace::unshare(*flags)?),
@@ -205,12 +210,14 @@ impl<'p> Init<'p> {
     }
 }
 
-/// Whether the step only puts the container's file system together, of which there may be thousands, or
-/// waits for what that needs: no process that could look at init's descriptors comes in between.
-fn is_of_the_file_system(step: &InitStep) -> bool {
+/// Whether what was spent may stay open: the step only joins namespaces, or puts the container's
+/// filesystem together, of which there may be thousands, or waits for what that needs. No process
+/// that could look at init's descriptors comes in between.
+fn may_keep_spent(step: &InitStep) -> bool {
     matches!(
         step,
-        InitStep::ChangeMount { .. }
+        InitStep::Join { .. }
+            | InitStep::ChangeMount { .. }
             | InitStep::NewFilesystem(_)
             | InitStep::EnterNetwork
             | InitStep::CloneTree { .. }
