@@ -236,6 +236,10 @@ fn become_hook(launch: &mut Launch<'_>) -> ! {
         .and_then(|()| launch.stderr.put_onto(Standard::Error))
         .and_then(|()| launch.stdout.put_onto(Standard::Output));
     if ready.is_ok() {
+        // Those of --preserve-fds are for the program. Where the container's profile refuses the call,
+        // they stay.
+        // SAFETY: nothing is used from here on but the standard descriptors.
+        let _ = unsafe { io::close_range(3, u32::MAX) };
         // SAFETY: both arrays end in null, and their strings live in the plan.
         let (args, env) = unsafe {
             (

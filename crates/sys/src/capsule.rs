@@ -299,26 +299,27 @@ fn zero_data(page: usize) {
     let start = core::hint::black_box(&raw const __bss_start as usize).next_multiple_of(page);
     let end = core::hint::black_box(&raw const _end as usize) & !(page - 1);
     if start < end {
-        let kept = copy_limits().map(|limit| {
-            // SAFETY: null, or a number of the C library's.
-            (limit, unsafe { limit.as_ref().copied() })
+        let kept = kept_words().map(|word| {
+            // SAFETY: null, or a word of the C library's.
+            (word, unsafe { word.as_ref().copied() })
         });
         // SAFETY: the caller of `leave_memory` promises that nothing there is used any more.
         let _ = unsafe { call!(madvise, start, end - start, MADV_DONTNEED) };
-        for (limit, value) in kept {
+        for (word, value) in kept {
             if let Some(value) = value {
                 // SAFETY: not null.
-                unsafe { limit.write(value) };
+                unsafe { word.write(value) };
             }
         }
     }
 }
 
-/// The sizes from which memcpy(3) and memset(3) of glibc proceed in another way: with 0 they would
-/// read and write beyond their arguments. They lie in `.bss` (glibc's sysdeps/x86/cacheinfo.h), and
-/// are null where the C library has none of this name.
+/// Words in `.bss` that the C library still uses, or null.
+///
+/// The sizes from which memcpy(3) and memset(3) of glibc proceed in another way (its
+/// sysdeps/x86/cacheinfo.h): with 0 they would read and write beyond their arguments.
 #[cfg(all(target_env = "gnu", target_arch = "x86_64"))]
-fn copy_limits() -> [*mut usize; 3] {
+fn kept_words() -> [*mut usize; 3] {
     macro_rules! address {
         ($symbol:literal) => {{
             let address: *mut usize;
@@ -341,8 +342,20 @@ fn copy_limits() -> [*mut usize; 3] {
     ]
 }
 
-#[cfg(not(all(target_env = "gnu", target_arch = "x86_64")))]
-const fn copy_limits() -> [*mut usize; 0] {
+/// The first word of musl's data of the thread, which points at itself (its arch/x86_64/pthread_arch.h):
+/// close(2) of the C library, which the drop of a descriptor calls, finds `errno` by it.
+#[cfg(all(not(target_env = "gnu"), target_arch = "x86_64"))]
+fn kept_words() -> [*mut usize; 1] {
+    let thread: *mut usize;
+    // SAFETY: reads the thread pointer, which the ABI keeps at this place.
+    unsafe {
+        core::arch::asm!("mov {}, fs:0", out(reg) thread, options(nostack, readonly));
+    }
+    [thread]
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+const fn kept_words() -> [*mut usize; 0] {
     []
 }
 

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use super::hooks::{add, hook, shell};
+use super::hooks::{KINDS, add, hook, shell};
 use crate::harness::command::until;
 use crate::harness::container::text;
 use crate::harness::prelude::*;
@@ -34,6 +34,7 @@ pub fn cases() -> Vec<Case> {
         Case::new("hooks::killed_by_a_signal", killed_by_a_signal),
         Case::new("hooks::missing_program", missing_program),
         Case::new("hooks::timeout", timeout),
+        Case::new("hooks::timeout_that_no_clock_can_express", endless_timeout),
         Case::new("hooks::timeout_inside", timeout_inside),
         Case::new("hooks::timeout_with_an_unread_state", |ctx| {
             expect_timeout(ctx, "createRuntime", LONG)
@@ -280,6 +281,23 @@ fn expect_timeout(ctx: &Ctx, kind: &str, length: usize) -> Outcome {
     check!(begin.elapsed() > Duration::from_millis(900), "too early");
     done.refuses(&["hook ran past specified timeout of 1"])?;
     ctx.expect_nothing_left()
+}
+
+/// Such a hook has no timeout: it runs, and nothing overflows.
+fn endless_timeout(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    bundle.probe(&["exit", "0"]);
+    for kind in KINDS {
+        // The container has nothing but the probe.
+        let path = match kind {
+            "startContainer" => "/probe",
+            _ => "/bin/true",
+        };
+        let hook = json!([{"path": path, "args": ["probe", "exit", "0"], "timeout": i64::MAX}]);
+        bundle.set("/hooks", json!({kind: hook}));
+        ctx.run(&bundle)?.ok()?;
+    }
+    Ok(())
 }
 
 /// "timeout (int, OPTIONAL) is the number of seconds before aborting the hook."

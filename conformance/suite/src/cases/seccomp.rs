@@ -26,6 +26,8 @@ pub fn cases() -> Vec<Case> {
             no_runtime_call,
         )
         .only("kan", "others make some of these calls under the filter"),
+        Case::new("seccomp::close_is_refused_before_a_hook", no_close)
+            .only("kan", "others fail in other ways"),
         Case::new("seccomp::flags", flags)
             .lacks("runc 1.1", "flags", "not yet supported")
             .lacks("crun 1.8", "an error for unknown flags", "want exit code 1"),
@@ -166,6 +168,24 @@ fn no_runtime_call(ctx: &mut Ctx) -> Outcome {
         report.expect("/uid/effective", &json!(7))?;
         report.expect("/capabilities/effective", &json!([]))?;
     }
+    Ok(())
+}
+
+/// The runtime itself closes descriptors around a hook, under the filter, and must survive that it
+/// can't. (The probe is a static program, and closes nothing that it needs closed.)
+fn no_close(ctx: &mut Ctx) -> Outcome {
+    let mut bundle = ctx.bundle()?;
+    let rule = json!([{"names": ["close"], "action": "SCMP_ACT_ERRNO"}]);
+    bundle.set("/linux/seccomp", profile(rule));
+    let hook = json!([{"path": "/probe", "args": ["probe", "exit", "7"]}]);
+    bundle.set("/hooks", json!({"startContainer": hook}));
+    let done = ctx.run(&bundle)?.exits(1)?;
+    check!(
+        done.stderr
+            .contains("startContainer hook #0: exit status 7"),
+        "{}",
+        done.stderr
+    );
     Ok(())
 }
 

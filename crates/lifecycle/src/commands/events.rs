@@ -13,6 +13,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+/// A longer interval between statistics is taken for this one: a century.
+const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+
 /// Something to tell.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Event {
@@ -103,6 +106,8 @@ pub fn watch(
     // The end of a directory is told when nobody has it open any more.
     drop(directory);
     let mut oom = OomWatch::new(&usage.placement)?;
+    // The clock cannot express what is far longer.
+    let interval = interval.min(LONGEST);
     let mut next = Instant::now() + interval;
     // Deleted before the watch began.
     while store.has(id, known) {

@@ -20,14 +20,16 @@ pub(crate) fn check(activated: u32, preserved: u32) -> Result<Option<String>> {
             )));
         }
     }
-    let all = first..first.saturating_add(preserved);
-    let closed: Vec<_> = all.filter(|number| !is_open(*number)).collect();
-    for number in &closed {
-        reserve(*number).map_err(during("reserve a closed descriptor of --preserve-fds"))?;
+    let mut closed = Vec::new();
+    for number in first..first.saturating_add(preserved) {
+        if !is_open(number) {
+            // Fails at the first number that RLIMIT_NOFILE does not permit.
+            reserve(number).map_err(during("reserve a closed descriptor of --preserve-fds"))?;
+            closed.push(number.to_string());
+        }
     }
-    let numbers: Vec<_> = closed.iter().map(u32::to_string).collect();
     Ok((!closed.is_empty()).then(|| {
-        let numbers = numbers.join(", ");
+        let numbers = closed.join(", ");
         format!("--preserve-fds {preserved}: closed, and so in the container: descriptor {numbers}")
     }))
 }

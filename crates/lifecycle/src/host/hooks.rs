@@ -48,9 +48,10 @@ pub(crate) fn run(hook: &HostHook, state: &State) -> Result<()> {
             hook.kind, hook.index
         ))
     };
+    // A time that the clock cannot express does not come.
     let end = hook
         .timeout
-        .map(|seconds| Instant::now() + Duration::from_secs(seconds));
+        .and_then(|seconds| Instant::now().checked_add(Duration::from_secs(seconds)));
     let ran = program(hook, state).and_then(|program| program.run(end));
     let Finished { ended, errors, .. } = match ran {
         Ok(Some(finished)) => finished,
