@@ -256,8 +256,9 @@ fn become_hook(launch: &mut Launch<'_>) -> ! {
 /// In lower case: engines match Go's spelling.
 fn complain(text: &str) {
     let mut line = [0; 64];
-    let length = text.len().min(line.len());
+    let length = text.len().min(line.len() - 1);
     line[..length].copy_from_slice(&text.as_bytes()[..length]);
     line[0].make_ascii_lowercase();
-    let _ = io::write(io::standard(2), &line[..length]);
+    line[length] = b'\n';
+    let _ = io::write(io::standard(2), &line[..=length]);
 }

@@ -131,7 +131,7 @@ fn a_missing_hook_is_told() {
         missing.path = c("/mnt/missing");
         let (done, said) = with_errors(missing);
         assert_eq!(done, ended(0, Flaw::HookExited, 127));
-        assert_eq!(said.to_lowercase(), "no such file or directory");
+        assert_eq!(said.to_lowercase(), "no such file or directory\n");
     });
 }
 
