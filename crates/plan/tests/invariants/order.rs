@@ -116,7 +116,7 @@ fn order(plan: &Plan) {
 }
 
 /// The capabilities are set before the ambient ones, which need them, are raised. They are set once
-/// more, to fewer, where the filter needs CAP_SYS_ADMIN after the clone.
+/// more, to fewer, where the filter is loaded last, which needs CAP_SYS_ADMIN.
 fn capabilities(plan: &Plan) {
     let steps = plan.init.steps();
     let set = |step: &InitStep| matches!(step, InitStep::SetCapabilities { .. });
@@ -132,8 +132,8 @@ fn capabilities(plan: &Plan) {
     );
 }
 
-/// Whether a filter is loaded in the container's pid namespace with a privilege that is given up after
-/// that.
+/// Whether a filter is loaded by the process that executes the program, once it has left kan's memory,
+/// with a privilege that is given up after that.
 fn is_dropped_last(steps: &[InitStep]) -> bool {
     const CAP_SYS_ADMIN: u32 = 21;
     let sets = steps
@@ -149,7 +149,7 @@ fn is_dropped_last(steps: &[InitStep]) -> bool {
         });
     let sets: Vec<_> = sets.collect();
     let place = |is: fn(&InitStep) -> bool| steps.iter().position(is);
-    let entered = place(|step| matches!(step, InitStep::EnterPidNamespace));
+    let entered = place(|step| matches!(step, InitStep::EnterPidNamespace | InitStep::LeaveMemory));
     let filter = place(|step| matches!(step, InitStep::LoadFilter { .. }));
     match (&sets[..], entered, filter) {
         ([(first, before), (second, after)], Some(entered), Some(filter)) => {
