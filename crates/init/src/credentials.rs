@@ -57,8 +57,8 @@ pub(crate) fn raise_ambient(capabilities: u64) -> Step {
     Ok(())
 }
 
-/// A kernel without keys, or a seccomp filter around kan that refuses keyctl(2), has no keyring
-/// to keep visible.
+/// Joins a new session keyring. It is no error if the kernel has no keys, or if a seccomp filter that
+/// kan runs under refuses keyctl(2): there is then no keyring that the container could share.
 pub(crate) fn new_keyring(name: &CStr) -> Step {
     const POSSESSOR_ALL: u32 = 0x3f00_0000;
     const USER_SEARCH_READ_VIEW: u32 = 0x000b_0000;

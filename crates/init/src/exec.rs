@@ -123,7 +123,7 @@ impl<'p> ExecStrings<'p> {
     }
 }
 
-/// One line, written by one call so that it is not torn visible.
+/// One line, written by one call so that others cannot write into it.
 pub(crate) struct Line {
     bytes: [u8; 4200],
     length: usize,

@@ -343,7 +343,8 @@ fn kept_words() -> [*mut usize; 3] {
 }
 
 /// The first word of musl's data of the thread, which points at itself (its arch/x86_64/pthread_arch.h):
-/// close(2) of the C library, which the drop of a descriptor calls, finds `errno` by it.
+/// close(2) of the C library, which the drop of a descriptor calls, finds `errno` by it. musl keeps
+/// these data in `.bss` as long as all thread-local data of the program fit into 128 bytes.
 #[cfg(all(not(target_env = "gnu"), target_arch = "x86_64"))]
 fn kept_words() -> [*mut usize; 1] {
     let thread: *mut usize;

@@ -97,12 +97,10 @@ impl Host<'_> {
             self.record.user_namespace = Some(user_namespace_of("self")?);
         }
         let mut init = Init::new(self.plan.init.steps(), self.board, slots);
-        let sibling = match self.clones() {
-            true => memory::shared_words(1).map_err(during("share memory"))?,
-            false => &[],
-        };
-        self.sibling = Some(sibling);
-        let prepared = init.prepare(self.words, sibling);
+        if self.clones() {
+            self.sibling = memory::shared_words(1).map_err(during("share memory"))?;
+        }
+        let prepared = init.prepare(self.words, self.sibling);
         prepared.map_err(during("prepare the container's process"))?;
         self.is_cloned = true;
         if self.board.is_traced() {
@@ -143,8 +141,7 @@ impl Host<'_> {
         let no_child = || Error::Step("init was not created".into());
         self.await_end("the container's process")?;
         let child = self.child.as_ref().ok_or_else(no_child)?;
-        let pid = self.sibling.and_then(|words| words.first());
-        let pid = pid.map_or(0, |word| word.load(SeqCst));
+        let pid = self.sibling.first().map_or(0, |word| word.load(SeqCst));
         let pid = i32::try_from(pid).ok().filter(|pid| *pid > 0);
         let Some(pid) = pid else {
             return Err(self.init_error());

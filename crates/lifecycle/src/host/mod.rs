@@ -57,8 +57,8 @@ pub(crate) struct Host<'p> {
     pub(crate) stage: Option<Stage>,
     /// The words of the board.
     pub(crate) words: &'static [AtomicU64],
-    /// Where init leaves the pid of the process that it clones.
-    pub(crate) sibling: Option<&'static [AtomicU64]>,
+    /// Where init leaves the pid of the process that it clones; empty if it clones none.
+    pub(crate) sibling: &'static [AtomicU64],
     /// What the user is to know although nothing failed.
     pub(crate) warnings: Vec<String>,
     /// kan's end of the console socket, where kan itself receives the terminal.
@@ -122,7 +122,7 @@ impl<'p> Host<'p> {
             made: Made::default(),
             stage: None,
             words,
-            sibling: None,
+            sibling: &[],
             warnings: Vec::new(),
             console: None,
             cgroup: None,
