@@ -1,8 +1,8 @@
-//! The steps from [`InitStep::EnterPidNamespace`] or [`InitStep::LeaveMemory`] on, in a process
+//! The steps from `EnterPidNamespace` or `LeaveMemory` on, in a process
 //! that others may look into: it has what the container's program will have, and nothing of kan's
 //! memory.
 //!
-//! What these steps need is copied into a [`Capsule`] before kan clones init. Afterwards only the
+//! What these steps need is copied into a capsule ([`contents`]) before kan clones init. Afterwards only the
 //! capsule, the program's image and the status page exist in the process, so nothing here may touch
 //! the plan, allocate, or use thread-local data. The status page and the channel can be written to
 //! by whoever may trace the process: the host half treats what they say as a claim.
@@ -11,249 +11,24 @@
 //! it touched last. So what runs while one waits is in a section of its own, `kan_waiting`, and the
 //! rest of the image is dropped ([`memory::drop_image`]).
 
+mod contents;
+
+pub(crate) use contents::{Visible, prepare};
+
 use crate::credentials;
-use crate::exec::{ExecStrings, HOME_SIZE, Line};
-use crate::hooks::{self, HookRun};
+use crate::exec::{ExecStrings, Line};
+use crate::hooks;
 use crate::outcome::{Step, Stop};
 use crate::reason::Reason;
 use crate::slots::Slots;
-use alloc::ffi::CString;
-use alloc::vec::Vec;
-use core::cell::Cell;
-use core::ffi::{CStr, c_char};
-use core::ptr;
-use core::sync::atomic::{AtomicU64, Ordering::SeqCst};
-use kan_op::init::{FilterInstruction, InitHook, Listener};
-use kan_op::{Board, Flaw, HOOKS_RUN, InitStep, Slot, Sync};
-use kan_sys::capsule::{self, Capsule, Place};
+use contents::VisibleStep;
+use core::sync::atomic::Ordering::SeqCst;
+use kan_op::init::{FilterInstruction, Listener};
+use kan_op::{Board, Flaw, HOOKS_RUN, Slot};
+use kan_sys::capsule;
 use kan_sys::fd::{AsRawFd, BorrowedFd};
 use kan_sys::process::{self, Strings};
 use kan_sys::{Errno, io, memory, socket, terminal};
-
-/// The steps that may follow. Each does only what a process can do that has the program's
-/// credentials already.
-#[derive(Clone, Copy, Debug)]
-enum VisibleStep {
-    NewSession,
-    ControlTerminal,
-    LoadFilter {
-        program: &'static [FilterInstruction],
-        flags: u32,
-        listener: Option<Listener>,
-    },
-    SetCapabilities {
-        effective: u64,
-        permitted: u64,
-        inheritable: u64,
-    },
-    Tell(Sync),
-    Wait(Sync),
-    Close(Slot),
-    AwaitStart,
-    RunHook(&'static HookRun<'static>),
-    TellHooksRun,
-    Execute,
-}
-
-/// All that the process has, in the capsule.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Visible {
-    place: Place,
-    page: usize,
-    words: &'static [AtomicU64],
-    /// Where the host half finds the pid of a cloned process, in which it is not mapped.
-    sibling: &'static [AtomicU64],
-    /// The place of the first of `steps` in the plan.
-    first: usize,
-    steps: &'static [VisibleStep],
-    /// Whether each step's time is taken: not once a filter may forbid to ask for it.
-    is_traced: bool,
-    /// Whether it waits for `start`.
-    waits: bool,
-    candidates: &'static [&'static CStr],
-    args: &'static [*const c_char],
-    env: &'static [*const c_char],
-    /// Room for [`ExecStrings::home`].
-    home: &'static [Cell<u8>],
-    found: Option<&'static CStr>,
-    /// The numbers of the descriptors in slots, by [`Slot::index`]; -1 for none.
-    descriptors: [i32; Slot::COUNT],
-}
-
-/// Copies the steps after [`InitStep::EnterPidNamespace`] or [`InitStep::LeaveMemory`] into a
-/// capsule. `None` if a step among them may not follow, or if there is neither.
-///
-/// # Errors
-/// mmap(2).
-pub(crate) fn prepare(
-    steps: &[InitStep],
-    words: &'static [AtomicU64],
-    sibling: &'static [AtomicU64],
-) -> kan_sys::Result<Option<&'static mut Visible>> {
-    let is_entry =
-        |step: &InitStep| matches!(step, InitStep::EnterPidNamespace | InitStep::LeaveMemory);
-    let Some(entry) = steps.iter().position(is_entry) else {
-        return Ok(None);
-    };
-    let first = entry + 1;
-    let (before, steps) = steps.split_at(first);
-    let is_filter = |step: &InitStep| matches!(step, InitStep::LoadFilter { .. });
-    let mut capsule = Capsule::new(room(steps))?;
-    let is_traced = Board::new(words).is_traced() && !before.iter().any(is_filter);
-    Ok(fill(
-        &mut capsule,
-        (steps, first),
-        is_traced,
-        words,
-        sibling,
-    ))
-}
-
-/// What the copies take, bytes.
-fn room(steps: &[InitStep]) -> usize {
-    let strings = |all: &[CString]| -> usize {
-        let bytes: usize = all.iter().map(|one| one.as_bytes_with_nul().len()).sum();
-        bytes + Capsule::room_for::<&CStr>(all.len() + 2)
-    };
-    let of_step = |step: &InitStep| match step {
-        InitStep::LoadFilter { program, .. } => {
-            Capsule::room_for::<FilterInstruction>(program.len())
-        }
-        InitStep::RunHook(hook) => {
-            let states = hook.state_before.len() + hook.state_after.len();
-            let path = hook.path.as_bytes_with_nul().len();
-            let run = Capsule::room_for::<HookRun<'static>>(1);
-            states + path + run + strings(&hook.args) + strings(&hook.env)
-        }
-        InitStep::Execute(program) => {
-            let program =
-                [&program.candidates, &program.args, &program.env].map(|all| strings(all));
-            program.iter().sum()
-        }
-        _ => 0,
-    };
-    let all: usize = steps.iter().map(of_step).sum();
-    let own = Capsule::room_for::<VisibleStep>(steps.len()) + Capsule::room_for::<Visible>(1);
-    all + own + HOME_SIZE
-}
-
-fn fill(
-    capsule: &mut Capsule,
-    (steps, first): (&[InitStep], usize),
-    is_traced: bool,
-    words: &'static [AtomicU64],
-    sibling: &'static [AtomicU64],
-) -> Option<&'static mut Visible> {
-    let mut visible = Visible {
-        place: capsule.place(),
-        page: capsule::page_size(),
-        words,
-        sibling,
-        first,
-        steps: &[],
-        is_traced,
-        waits: steps.contains(&InitStep::AwaitStart),
-        candidates: &[],
-        args: &[],
-        env: &[],
-        home: &[],
-        found: None,
-        descriptors: [-1; Slot::COUNT],
-    };
-    visible.home = Cell::from_mut(capsule.put(&[0u8; HOME_SIZE])?).as_slice_of_cells();
-    let home = visible.home.first()?.as_ptr().cast_const().cast();
-    let mut list = Vec::with_capacity(steps.len());
-    for step in steps {
-        list.push(copy(capsule, step, home)?);
-        if let InitStep::Execute(program) = step {
-            visible.candidates = texts(capsule, &program.candidates)?;
-            visible.args = pointers(capsule, &program.args, None)?;
-            visible.env = pointers(capsule, &program.env, program.with_home.then_some(home))?;
-        }
-    }
-    visible.steps = capsule.put(&list)?;
-    capsule.put(&[visible])?.first_mut()
-}
-
-/// `home` is the entry of HOME.
-fn copy(capsule: &mut Capsule, step: &InitStep, home: *const c_char) -> Option<VisibleStep> {
-    Some(match step {
-        InitStep::NewSession => VisibleStep::NewSession,
-        InitStep::ControlTerminal => VisibleStep::ControlTerminal,
-        InitStep::LoadFilter {
-            program,
-            flags,
-            listener,
-        } => VisibleStep::LoadFilter {
-            program: capsule.put(program)?,
-            flags: *flags,
-            listener: *listener,
-        },
-        InitStep::SetCapabilities {
-            effective,
-            permitted,
-            inheritable,
-        } => VisibleStep::SetCapabilities {
-            effective: *effective,
-            permitted: *permitted,
-            inheritable: *inheritable,
-        },
-        InitStep::Tell(sync) => VisibleStep::Tell(*sync),
-        InitStep::Wait(sync) => VisibleStep::Wait(*sync),
-        InitStep::Close(slot) => VisibleStep::Close(*slot),
-        InitStep::AwaitStart => VisibleStep::AwaitStart,
-        InitStep::RunHook(hook) => {
-            let run = hook_run(capsule, hook, home)?;
-            VisibleStep::RunHook(capsule.put(&[run])?.first()?)
-        }
-        InitStep::TellHooksRun => VisibleStep::TellHooksRun,
-        InitStep::Execute(_) => VisibleStep::Execute,
-        _ => return None,
-    })
-}
-
-fn hook_run(
-    capsule: &mut Capsule,
-    hook: &InitHook,
-    home: *const c_char,
-) -> Option<HookRun<'static>> {
-    Some(HookRun {
-        kind: hook.kind,
-        index: hook.index,
-        path: capsule.put_string(&hook.path)?,
-        args: pointers(capsule, &hook.args, None)?,
-        env: pointers(capsule, &hook.env, hook.with_home.then_some(home))?,
-        state_before: capsule.put(&hook.state_before)?,
-        state_after: capsule.put(&hook.state_after)?,
-        timeout: hook.timeout,
-        stdout: hook.stdout,
-        stderr: hook.stderr,
-        in_root: hook.in_root,
-    })
-}
-
-fn texts(capsule: &mut Capsule, all: &[CString]) -> Option<&'static [&'static CStr]> {
-    let copied = all.iter().map(|text| capsule.put_string(text));
-    let copied: Vec<_> = copied.collect::<Option<_>>()?;
-    Some(capsule.put(&copied)?)
-}
-
-/// Copies of strings, as execve(2) takes them: with one more after them, if there is one, and a
-/// null at the end.
-fn pointers(
-    capsule: &mut Capsule,
-    all: &[CString],
-    added: Option<*const c_char>,
-) -> Option<&'static [*const c_char]> {
-    let copied = all
-        .iter()
-        .map(|text| Some(capsule.put_string(text)?.as_ptr()));
-    let copied: Option<Vec<_>> = copied.collect();
-    let mut copied = copied?;
-    copied.extend(added);
-    copied.push(ptr::null());
-    Some(capsule.put(&copied)?)
-}
 
 impl Visible {
     /// Clones the process and ends this one: its pid is where the host half looks for it, once
